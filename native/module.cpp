@@ -1,0 +1,13 @@
+// tollens._native: the kernels that numpy and LAPACK do not offer. One file a kernel, each with its own bind function.
+#include <nanobind/nanobind.h>
+
+namespace nb = nanobind;
+
+void bind_tail(nb::module_ &m);
+void bind_shuffle(nb::module_ &m);
+
+NB_MODULE(_native, m) {
+    m.doc() = "Compiled kernels of Tollens.";
+    bind_tail(m);
+    bind_shuffle(m);
+}

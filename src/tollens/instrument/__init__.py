@@ -1,0 +1,1 @@
+"""How it is measured: one file a measurement; pure, no disk, no global random state."""

@@ -1,0 +1,56 @@
+"""What an instrument is given: one weight matrix, and what has been measured of it already."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from tollens.instrument.spectrum import Spectrum
+    from tollens.instrument.tail import TailFit
+
+
+@dataclass(frozen=True, slots=True)
+class Moments:
+    """Of all elements, accumulated in float64. `kurtosis` is the plain fourth standardised moment (3 for a Gaussian)."""
+
+    count: int
+    mean: float
+    std: float
+    max_abs_deviation: float
+    kurtosis: float
+    nonzero: int
+
+    @property
+    def mean_square(self) -> float:
+        return self.mean**2 + self.std**2
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One weight matrix W of shape (rows, cols).
+
+    `load()` returns a fresh, C-contiguous (rows, cols) array of the working dtype (float32 or float64) that the
+    caller owns and may overwrite; holding only one such array at a time is what bounds the memory of a scan.
+    N is the larger side and M the smaller one.
+    """
+
+    name: str
+    shape: tuple[int, int]
+    source_dtype: str
+    load: Callable[[], NDArray[np.floating[Any]]]
+    moments: Moments
+    spectrum: Spectrum | None = None
+    tail: TailFit | None = None
+
+    @property
+    def M(self) -> int:
+        return min(self.shape)
+
+    @property
+    def N(self) -> int:
+        return max(self.shape)

@@ -1,0 +1,1 @@
+"""What would kill it: findings, claims and verdicts; values in, values out."""

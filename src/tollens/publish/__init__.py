@@ -1,0 +1,1 @@
+"""What is shown: reports that open from disk with no network."""

@@ -1,0 +1,1 @@
+"""What proves us: reference experiments with a known answer."""

@@ -1,0 +1,1 @@
+"""Chance: laws and tests that several instruments share; numpy and scipy only."""

@@ -1,0 +1,1 @@
+"""What is examined: checkpoint readers, tensor roles, weight matrices."""
