@@ -1,0 +1,29 @@
+"""One stored tensor: what its header says, without its bytes."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class TensorInfo:
+    """Name, shape and place of one tensor of a checkpoint.
+
+    `dtype` is the stored type in the spelling of safetensors (`BF16`, `F16`, `F32`, `F64`, `F8_E4M3`,
+    `F8_E5M2`, `I8` ... `U64`, `BOOL`). `file` is relative to the checkpoint's folder, `offset` the byte of
+    that file where the data begin (0 where the data are compressed and have no such place), `nbytes` the
+    size of the decompressed data.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    file: str
+    offset: int
+    nbytes: int
+
+    @property
+    def size(self) -> int:
+        """Number of elements; 1 for a scalar."""
+        return math.prod(self.shape)
