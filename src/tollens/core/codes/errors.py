@@ -1,0 +1,183 @@
+"""Input that cannot be used: files, folders, options, missing extras."""
+
+from __future__ import annotations
+
+from tollens.core.codes.code import Code
+
+ERRORS: dict[str, Code] = {
+    "unknown_code": Code(
+        "No such code",
+        "The code asked about is not one that Tollens prints.",
+        "Copy the code from the start of the message, or pick one of the near matches named there.",
+    ),
+    "internal": Code(
+        "A bug in Tollens",
+        "Something happened that the program did not foresee. The result, if any, is not to be trusted.",
+        "Report it with the command, the version and the message.",
+    ),
+    "bad_option": Code(
+        "Option value not accepted",
+        "An option was given a value outside its range, or two options contradict each other.",
+        "Use a value in the range that the message names.",
+    ),
+    "missing_extra": Code(
+        "Optional dependency not installed",
+        "This output needs a package that the base installation leaves out.",
+        "Run the install command that the message prints.",
+    ),
+    "path_missing": Code(
+        "No such path",
+        "Nothing exists at the path given.",
+        "Check the spelling and the working directory.",
+    ),
+    "path_unreadable": Code(
+        "Path cannot be read",
+        "The path exists, but the system refused to open or read it.",
+        "Check the permissions and the disk.",
+    ),
+    "path_not_a_file": Code(
+        "Not a regular file",
+        "The path is a device, a socket or another special file; only regular files and directories are "
+        "read.",
+        "Give a checkpoint file or a directory that holds one.",
+    ),
+    "format_unknown": Code(
+        "Format not recognised",
+        "The file is neither safetensors nor npz, and its beginning matches no other supported format.",
+        "Convert the checkpoint to safetensors.",
+    ),
+    "pickle_refused": Code(
+        "Pickle is never opened",
+        "Files of this kind (.bin, .pt, .pth, .pkl, .ckpt, object arrays) can run any code when they are "
+        "loaded. Tollens refuses them by name and does not look inside.",
+        "Convert the checkpoint to safetensors in an environment you trust.",
+    ),
+    "empty_file": Code(
+        "Empty file",
+        "The file has no bytes.",
+        "Download or write the file again.",
+    ),
+    "no_checkpoint": Code(
+        "No checkpoint in the directory",
+        "The directory holds no file that Tollens can read as a checkpoint.",
+        "Name the checkpoint file itself, or a directory with safetensors files or an index.",
+    ),
+    "ambiguous_checkpoint": Code(
+        "More than one checkpoint in the directory",
+        "The directory holds several candidates and no index that says how they belong together.",
+        "Name the one file to read.",
+    ),
+    "no_tensors": Code(
+        "No tensors",
+        "The file is well formed and holds no tensors, so nothing can be judged.",
+        "Check that the export wrote the weights.",
+    ),
+    "header_truncated": Code(
+        "File ends inside its header",
+        "The file is shorter than the header length it announces.",
+        "Download or write the file again.",
+    ),
+    "header_too_long": Code(
+        "Header length out of bounds",
+        "The announced header length exceeds what the format allows. Such a length is a damaged or "
+        "hostile file.",
+        "Download or write the file again.",
+    ),
+    "header_not_json": Code(
+        "Header is not valid JSON",
+        "The header is not a JSON object in UTF-8.",
+        "Download or write the file again.",
+    ),
+    "header_too_deep": Code(
+        "JSON nested too deeply",
+        "The JSON nests deeper than any real checkpoint does.",
+        "Write the file again with a standard tool.",
+    ),
+    "duplicate_key": Code(
+        "Name given twice",
+        "The same key occurs twice in a header or index; readers disagree on which one counts.",
+        "Write the file again with unique names.",
+    ),
+    "header_bad_entry": Code(
+        "Header entry malformed",
+        "A tensor's entry lacks its dtype, shape or offsets, or one of them has the wrong type.",
+        "Write the file again with a standard tool.",
+    ),
+    "dtype_unknown": Code(
+        "Unknown element type",
+        "The file declares an element type that Tollens cannot decode.",
+        "Convert the tensor to f32, f16 or bf16.",
+    ),
+    "tensor_size_mismatch": Code(
+        "Shape and byte count disagree",
+        "The bytes reserved for a tensor are not the product of its shape and element size.",
+        "Write the file again with a standard tool.",
+    ),
+    "tensor_out_of_bounds": Code(
+        "Tensor lies outside the file",
+        "A tensor's offsets point past the end of the data: the file is truncated or its header is wrong.",
+        "Download the file again and compare its size with the source.",
+    ),
+    "tensor_overlap": Code(
+        "Tensors overlap",
+        "Two tensors claim the same bytes of the file.",
+        "Write the file again with a standard tool; tied weights are stored once.",
+    ),
+    "tensor_hole": Code(
+        "Unclaimed bytes",
+        "Some bytes of the data section belong to no tensor; the format forbids holes because they can "
+        "hide data.",
+        "Write the file again with a standard tool.",
+    ),
+    "tensor_missing": Code(
+        "No such tensor",
+        "A tensor was asked for that the checkpoint does not hold.",
+        "Check the name against the list that `tollens scan --json` prints.",
+    ),
+    "index_invalid": Code(
+        "Shard index malformed",
+        "The index is not a JSON object that maps tensor names to file names.",
+        "Download or write the index again.",
+    ),
+    "index_shard_missing": Code(
+        "Shard missing",
+        "The index names a shard that is not in the directory.",
+        "Download the missing file.",
+    ),
+    "index_escapes": Code(
+        "Index points outside its folder",
+        "The index names a file outside the checkpoint's own directory. It is not opened.",
+        "Use an index whose shards lie beside it.",
+    ),
+    "index_mismatch": Code(
+        "Index and shards disagree",
+        "A tensor that the index promises is not in the shard it names, or two shards hold one name.",
+        "Download the index and all shards from the same revision.",
+    ),
+    "config_invalid": Code(
+        "config.json malformed",
+        "The configuration beside the checkpoint is not a JSON object.",
+        "Repair or remove config.json; without it roles come from tensor names alone.",
+    ),
+    "archive_invalid": Code(
+        "Archive malformed",
+        "The npz archive cannot be read as a zip of plain numeric arrays.",
+        "Save it again with numpy.savez.",
+    ),
+    "changed_while_reading": Code(
+        "File changed while it was read",
+        "The file's size or modification time changed during the scan, so the readings may belong to two "
+        "versions.",
+        "Scan again when nothing writes to the checkpoint.",
+    ),
+    "no_layer_matches": Code(
+        "No layer matches",
+        "The layer pattern matches none of the matrices in the checkpoint.",
+        "Check the pattern against the layer names; `*` matches any text.",
+    ),
+    "output_unwritable": Code(
+        "Output cannot be written",
+        "The system refused to write the output file.",
+        "Check that the directory exists and may be written to.",
+    ),
+}

@@ -1,0 +1,171 @@
+"""Why a value or a matrix is not there, and flags on values that are."""
+
+from __future__ import annotations
+
+from tollens.core.codes.code import Code
+
+STATUSES: dict[str, Code] = {
+    "zero_matrix": Code(
+        "All elements are zero",
+        "Norms and ranks are 0. Logarithms of norms, tail exponents and rank ratios do not exist for a "
+        "zero matrix.",
+        "Check whether the layer was ever written; a zero layer carries nothing.",
+    ),
+    "no_variance": Code(
+        "All elements are equal",
+        "After subtracting the mean nothing is left, so a noise level, a bulk edge and a trap count do "
+        "not exist.",
+        "Check whether the layer was trained or merely initialised to a constant.",
+    ),
+    "no_spread": Code(
+        "All eigenvalues are equal",
+        "The sum of logarithms in the exponent's estimate is zero, as for an orthogonal matrix: there is "
+        "no tail.",
+        "Read the norms and ranks instead; they are exact here.",
+    ),
+    "rank_one": Code(
+        "Rank one",
+        "A single eigenvalue is not zero. A distribution of one value has no tail and no normalised "
+        "entropy.",
+        "Read the norms and ranks instead.",
+    ),
+    "too_small": Code(
+        "Matrix too small",
+        "The smaller side is below the minimum (8 by default), too few eigenvalues for a tail, bulk or "
+        "trap reading.",
+        "Norms and ranks are still given; lower the minimum side only to look, not to judge.",
+    ),
+    "tail_too_short": Code(
+        "Tail too short",
+        "The best tail holds fewer than 20 eigenvalues. An exponent fitted to so few moves by its own "
+        "size between draws.",
+        "Do not use an exponent of this layer; the weightwatcher columns still print it for comparison.",
+    ),
+    "short_tail": Code(
+        "Short tail",
+        "The best tail holds 20 to 49 eigenvalues; the exponent is given and its interval is wide.",
+        "Compare intervals, never the bare exponent.",
+    ),
+    "no_tail": Code(
+        "No candidate tail",
+        "No cut leaves at least two distinct eigenvalues, so nothing can be fitted.",
+        "Read the norms and ranks instead.",
+    ),
+    "xmin_unstable": Code(
+        "Exponent depends on the cut",
+        "Among cuts that fit nearly as well as the best one, the exponent varies by more than 0.5.",
+        "Give the range of the exponent, not one value.",
+    ),
+    "floor_in_tail": Code(
+        "Tail reaches the blind floor",
+        "The tail begins less than ten times above the value below which this precision sees only "
+        "rounding.",
+        "Repeat with --precision f64.",
+    ),
+    "sparse": Code(
+        "Matrix too sparse for a trap cause",
+        "So few elements are non-zero that row sums fluctuate, and a shuffled matrix shows outliers with "
+        "no other cause.",
+        "Read traps_all beside the density; traps_residual does not exist here.",
+    ),
+    "screened": Code(
+        "Cleared without shuffling",
+        "Mean, largest element and kurtosis are so close to those of Gaussian noise that no shuffle can "
+        "show an outlier beyond the nominal rate. The count is 0.",
+        "None needed; --no-screen shuffles the layer all the same.",
+    ),
+    "not_requested": Code(
+        "Not asked for",
+        "The options of this run leave this reading out; its absence says nothing about the layer.",
+        "Run again without --only, or with the option that asks for it.",
+    ),
+    "not_a_matrix": Code(
+        "Not a matrix",
+        "The tensor has fewer than two dimensions, such as a bias or a norm's scale.",
+        "None needed; it is listed so that the tensor count adds up.",
+    ),
+    "not_a_weight": Code(
+        "Not a weight",
+        "The tensor is a buffer: integers, booleans, a rotary cache or a mask.",
+        "None needed; it is listed so that the tensor count adds up.",
+    ),
+    "empty_tensor": Code(
+        "Tensor without elements",
+        "One side of the tensor is zero.",
+        "Check the export; an empty weight is usually a sharding artefact.",
+    ),
+    "unmatched": Code(
+        "Role not recognised",
+        "The name fits no known family. The matrix is analysed and its role is not guessed.",
+        "None needed; report the family if it is a common one.",
+    ),
+    "tied": Code(
+        "Tied weights",
+        "The same values are stored or declared under a second name; they are analysed once and listed as"
+        " an alias.",
+        "None needed.",
+    ),
+    "excluded": Code(
+        "Left out by the layer pattern",
+        "The layer does not match --layers.",
+        "Widen the pattern to include it.",
+    ),
+    "lora_unpaired": Code(
+        "Half of a low-rank adapter",
+        "One factor of a LoRA pair says nothing alone: its partner can rescale it at will. The partner is"
+        " missing.",
+        "Give the complete adapter.",
+    ),
+    "packed_unsupported": Code(
+        "Packed quantised weights",
+        "The weights are stored in a packed form that Tollens cannot expand.",
+        "Scan a de-quantised copy and remember that it carries the quantisation error.",
+    ),
+    "adapter_unsupported": Code(
+        "Adapter variant not supported",
+        "The adapter has parts beyond the two factors, such as a magnitude vector.",
+        "Merge it into the base model and scan the result.",
+    ),
+    "fused_unsplit": Code(
+        "Fused projection analysed whole",
+        "The tensor holds several projections and the configuration does not say how they are laid out.",
+        "Put config.json beside the checkpoint.",
+    ),
+    "stacked_unsupported": Code(
+        "Stack of more than three dimensions",
+        "The tensor's extra dimensions have no declared meaning, so it cannot be cut into matrices.",
+        "Split it into named matrices.",
+    ),
+    "did_not_converge": Code(
+        "Numerical routine did not converge",
+        "The eigensolver or the optimiser gave up; no value is better than a wrong one.",
+        "Repeat with --precision f64 and report the layer if it persists.",
+    ),
+    "estimators_disagree": Code(
+        "Estimates of the noise level disagree",
+        "The estimators of the bulk's variance differ by more than 5 %, so the bulk is not "
+        "Marchenko-Pastur.",
+        "Read all the estimates; do not trust an edge derived from one of them.",
+    ),
+    "precision_escalated": Code(
+        "Computed again in f64",
+        "The f32 path was blind where this layer's answer lies, so the reading was taken in f64.",
+        "None needed.",
+    ),
+    "dequantised": Code(
+        "De-quantised before measuring",
+        "The stored weights are quantised; the readings describe their expanded values, rounding "
+        "included.",
+        "Compare with the original checkpoint if it exists.",
+    ),
+    "no_null": Code(
+        "No matched null",
+        "No control for this shape was drawn, so nothing says what chance alone would give.",
+        "Run again without --only.",
+    ),
+    "absent": Code(
+        "Not measured for this layer",
+        "The layer's record carries neither a value nor a reason for this quantity.",
+        "Scan again with a version that measures it.",
+    ),
+}
