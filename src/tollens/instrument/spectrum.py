@@ -1,0 +1,173 @@
+"""The spectrum of one weight matrix: eigenvalues of its small Gram matrix, and how far down they hold."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import blas, lapack
+
+from tollens.core.errors import TollensError
+from tollens.core.reading import Undefined
+
+Precision: TypeAlias = Literal["f32", "f64"]
+
+PANEL_BYTES = 16 << 20  # one float64 panel; large enough for the matrix product to run at its full rate
+RELATIVE_FLOOR: dict[Precision, float] = {"f32": 1e-6, "f64": 1e-15}
+
+
+@dataclass(frozen=True, slots=True)
+class Spectrum:
+    """Eigenvalues of the M x M Gram matrix of a weight matrix with sides N >= M; no 1/N, no centring.
+
+    `eigenvalues`: float64 (M,), ascending, >= 0, in weight^2. Those at or below `blind_floor` (same unit)
+    are rounding noise of the path taken and must not be interpreted. `precision` is the working precision
+    of the Gram matrix and the solver. Invariants: they do not change under transposition or permutation of
+    rows or columns.
+    """
+
+    eigenvalues: NDArray[np.float64]
+    M: int
+    N: int
+    blind_floor: float
+    precision: Precision
+    flags: tuple[str, ...] = ()
+
+    @property
+    def visible(self) -> NDArray[np.float64]:
+        """The eigenvalues above the blind floor, ascending; empty for a zero matrix."""
+        return self.eigenvalues[np.searchsorted(self.eigenvalues, self.blind_floor, side="right") :]
+
+    @property
+    def lambda_max(self) -> float:
+        return float(self.eigenvalues[-1])
+
+
+def blind_floor(lambda_max: float, M: int, precision: Precision) -> float:
+    """The eigenvalue below which a Gram path of this precision sees rounding only; unit of `lambda_max`.
+
+    1e-6 (f32) and 1e-15 (f64) of the largest eigenvalue. The spurious eigenvalues of rank-deficient
+    matrices were measured to grow like eps*sqrt(M)/13 or slower; eps*sqrt(M)/8 overtakes the f64 constant
+    at M of about 1,300.
+    """
+    eps = float(np.finfo(np.float32 if precision == "f32" else np.float64).eps)
+    return lambda_max * max(RELATIVE_FLOOR[precision], eps * math.sqrt(M) / 8.0)
+
+
+def gram(matrix: NDArray[Any], precision: Precision = "f32") -> NDArray[Any]:
+    """Lower triangle of the M x M Gram matrix of a C-contiguous (rows, cols) float32 or float64 matrix.
+
+    Of the two Gram matrices it is the one on the smaller side; the strict upper triangle is zero. The
+    result is in Fortran order. The matrix is never copied as a whole: at equal precision BLAS reads it in
+    place through its transposed view, and in float64 a float32 matrix is cast panel by panel.
+    """
+    rows, cols = matrix.shape
+    wide = rows < cols
+    if precision == "f32":
+        if matrix.dtype != np.float32:
+            raise ValueError(f"the f32 path takes a float32 matrix, found {matrix.dtype}")
+        return _as_array(blas.ssyrk(1.0, matrix.T, trans=int(wide), lower=1))
+    if matrix.dtype == np.float64:
+        return _as_array(blas.dsyrk(1.0, matrix.T, trans=int(wide), lower=1))
+    side, length = min(rows, cols), max(rows, cols)
+    step = max(1, PANEL_BYTES // (8 * side))
+    total = np.zeros((side, side), dtype=np.float64, order="F")
+    for start in range(0, length, step):
+        block = matrix[:, start : start + step] if wide else matrix[start : start + step]
+        panel = np.ascontiguousarray(block, dtype=np.float64)
+        total = blas.dsyrk(1.0, panel.T, beta=1.0, c=total, trans=int(wide), lower=1, overwrite_c=1)
+    return total
+
+
+def symmetric_eigenvalues(lower: NDArray[Any]) -> NDArray[np.float64]:
+    """Eigenvalues, ascending, of the symmetric matrix given by its lower triangle, which is overwritten."""
+    solve = lapack.ssyevd if lower.dtype == np.float32 else lapack.dsyevd
+    values, _, info = solve(lower, compute_v=0, lower=1, overwrite_a=1)
+    if info != 0:
+        raise TollensError(
+            "eigensolver_failed", "spectrum", expected="a converged eigensolver", found=f"LAPACK info {info}",
+            fix="Report this matrix; --precision f64 takes another path.",
+        )
+    return np.asarray(values, dtype=np.float64)
+
+
+def spectrum_of(
+    load: Callable[[], NDArray[np.floating[Any]]], precision: Precision = "f32", flags: tuple[str, ...] = ()
+) -> Spectrum:
+    """The spectrum of the finite matrix that `load()` returns; the array is owned and scaled in place.
+
+    The elements are multiplied by the power of two that brings the largest to [1/2, 1), which is exact, so
+    squaring neither overflows nor underflows; the eigenvalues are returned in the unit of the input
+    squared.
+
+    Raises: TollensError `scale_out_of_range` if lambda_max is no normal float64 (only float64 weights beyond
+    about 1e+-154 can do that); `eigensolver_failed`.
+    """
+    matrix = load()
+    M, N = min(matrix.shape), max(matrix.shape)
+    exponent = _unit_scale(matrix)
+    if exponent is None:
+        return Spectrum(np.zeros(M), M, N, 0.0, precision, flags)
+    if precision == "f32" and matrix.dtype != np.float32:
+        matrix = matrix.astype(np.float32)
+    lower = gram(matrix, precision)
+    del matrix  # the Gram matrix and the loaded matrix need not live together while the solver runs
+    scaled = np.maximum(symmetric_eigenvalues(lower), 0.0)
+    with np.errstate(over="ignore", under="ignore"):
+        eigenvalues = np.ldexp(scaled, 2 * exponent)
+    top = float(eigenvalues[-1])
+    if not math.isfinite(top) or top < np.finfo(np.float64).tiny:
+        raise TollensError(
+            "scale_out_of_range", "spectrum", expected="squared singular values within the range of float64",
+            found=f"weights of magnitude 2^{exponent}", fix="Rescale the tensor by a power of two.",
+        )
+    return Spectrum(eigenvalues, M, N, blind_floor(top, M, precision), precision, flags)
+
+
+def singular_values(matrix: NDArray[Any]) -> NDArray[np.float64]:
+    """Singular values in float64, descending, by a full SVD: the reference for rank and s_min.
+
+    Squaring doubles the condition exponent, so a rank is read off these and never off a Gram matrix.
+    Returns (M,).
+    """
+    values = np.array(matrix, dtype=np.float64)
+    exponent = _unit_scale(values)
+    if exponent is None:
+        return np.zeros(min(values.shape))
+    return np.asarray(np.ldexp(np.linalg.svd(values, compute_uv=False), exponent), dtype=np.float64)
+
+
+def needs_f64(spectrum: Spectrum, xmin: float | Undefined | None = None) -> bool:
+    """True if an f32 spectrum cannot carry the statement made from it and has to be measured again in f64.
+
+    That is so when the fitted tail starts at `xmin < 10 * blind_floor`, or when fewer than M/2 eigenvalues
+    are visible, so that a rank collapse has to be told from blindness.
+    """
+    if spectrum.precision == "f64" or spectrum.lambda_max == 0.0:
+        return False
+    if isinstance(xmin, float) and xmin < 10.0 * spectrum.blind_floor:
+        return True
+    return 2 * spectrum.visible.size < spectrum.M
+
+
+def _unit_scale(matrix: NDArray[Any]) -> int | None:
+    """Scale in place so that max|w| lies in [1/2, 1); the exponent taken out, or None for a zero matrix."""
+    largest = max(abs(float(matrix.max())), abs(float(matrix.min()))) if matrix.size else 0.0
+    if largest == 0.0:
+        return None
+    exponent = math.frexp(largest)[1]
+    if exponent == 0:
+        return 0
+    half = -exponent // 2  # in two steps: the factor itself may lie outside the range of the dtype
+    with np.errstate(under="ignore"):
+        for power in (half, -exponent - half) if abs(exponent) > 100 else (-exponent,):
+            matrix *= matrix.dtype.type(2.0**power)
+    return exponent
+
+
+def _as_array(lower: Any) -> NDArray[Any]:
+    return np.asarray(lower)
