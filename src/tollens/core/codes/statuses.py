@@ -29,6 +29,12 @@ STATUSES: dict[str, Code] = {
         "entropy.",
         "Read the norms and ranks instead.",
     ),
+    "lower_bound": Code(
+        "A lower bound",
+        "The blind floor of the arithmetic, not the tolerance of the stored type, hid eigenvalues from this "
+        "count.",
+        "Measure again with `--precision f64` if the exact count matters.",
+    ),
     "too_small": Code(
         "Matrix too small",
         "The smaller side is below the minimum (8 by default), too few eigenvalues for a tail, bulk or "
