@@ -1,0 +1,226 @@
+"""A checkpoint: the tensors of a file or folder, opened by what it is and never by what it claims to be."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import stat
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tollens.core.errors import TollensError
+from tollens.subject import file, huggingface, npz, safetensors, sharded
+from tollens.subject.dtypes import Floats, decoded
+from tollens.subject.source import Container, Source, empty
+from tollens.subject.tensor import TensorInfo
+
+PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".joblib", ".dill", ".mar", ".nemo")
+INDEX = "model" + sharded.INDEX_SUFFIX
+WEIGHTS = "model" + safetensors.SUFFIX
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """What was found at `path`.
+
+    `format` is `safetensors`, `sharded` or `npz`. `files` make up the checkpoint (names relative to
+    `source.folder`); `unindexed` are tensors that an index leaves out; `ignored` are weight files and archive
+    members beside it that were not read.
+    """
+
+    path: Path
+    format: str
+    tensors: tuple[TensorInfo, ...]
+    config: Mapping[str, Any] | None
+    source: Source
+    files: tuple[str, ...]
+    unindexed: tuple[str, ...] = ()
+    ignored: tuple[str, ...] = ()
+
+    def digest(self) -> str:
+        """SHA-256, 64 hexadecimal digits: of the file, or for a folder of the sorted list of (relative name,
+        file digest) over `files`, written as compact JSON in UTF-8.
+
+        Raises: those of `file.opened`.
+        """
+        if not self.path.is_dir():
+            return file.sha256(self.path)
+        listed = sorted([name, file.sha256(self.source.folder / name)] for name in self.files)
+        text = json.dumps(listed, separators=(",", ":"), ensure_ascii=False)
+        return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
+
+    def info(self, name: str) -> TensorInfo:
+        """The tensor called `name`. Raises: `tensor_missing`."""
+        for tensor in self.tensors:
+            if tensor.name == name:
+                return tensor
+        raise TollensError(
+            "tensor_missing", f"{self.path}: {name!r:.80}", expected="a stored tensor", found="none",
+            fix="Take a name from the list of tensors.",
+        )  # fmt: skip
+
+    def read(self, name: str) -> Floats:
+        """A float tensor, C-contiguous, as f32 (stored f64: as f64); one array is allocated, of its size.
+
+        Raises: `tensor_missing`, `dtype_unsupported`, `tensor_too_large`, `changed_while_reading`,
+        `archive_invalid`.
+        """
+        return self.source.read(self.info(name))
+
+    def read_into(self, name: str, out: Floats) -> None:
+        """Fill `out`, a C-contiguous f32 or f64 array of the tensor's shape. Raises: as `read`."""
+        tensor = self.info(name)
+        if out.shape != tensor.shape or not out.flags.c_contiguous:
+            raise ValueError(f"{name}: expected C-contiguous {tensor.shape}; found {out.shape}")
+        with self.source.stream(tensor) as stream:
+            if not stream.fortran:
+                stream.elements_into(0, out.reshape(-1))
+                return
+        out[...] = self.source.read(tensor)
+
+    def panels(self, name: str, rows: int) -> Iterator[Floats]:
+        """The tensor in pieces of at most `rows` entries along its first side, in order; the same memory is
+        filled again for every piece. Raises: as `read`.
+        """
+        tensor = self.info(name)
+        if not tensor.shape or rows < 1:
+            raise ValueError(f"{name}: panels need a first side and rows >= 1; found {tensor.shape}, {rows}")
+        with self.source.stream(tensor) as stream:
+            if stream.fortran:
+                whole = self.source.read(tensor)
+                yield from (whole[i : i + rows] for i in range(0, tensor.shape[0], rows))
+                return
+            buffer = empty((min(rows, tensor.shape[0]), *tensor.shape[1:]), decoded(tensor.dtype), tensor)
+            step = tensor.size // max(tensor.shape[0], 1)
+            for begin in range(0, tensor.shape[0], rows):
+                piece = buffer[: min(rows, tensor.shape[0] - begin)]
+                stream.elements_into(begin * step, piece.reshape(-1))
+                yield piece
+
+
+def open_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
+    """Read the headers of a checkpoint: a safetensors file, an npz archive, a shard index, or a folder.
+
+    Raises TollensError: `path_missing`, `path_unreadable`, `path_not_a_file`, `pickle_refused`,
+    `format_unknown`, `empty_file`, `no_checkpoint`, `ambiguous_checkpoint`, `no_tensors`, and those of the
+    readers in `safetensors`, `npz`, `sharded` and `huggingface`.
+    """
+    place = Path(path)
+    try:
+        mode = place.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        raise file.missing(place) from None
+    except (OSError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+            raise file.missing(place) from None
+        raise file.unreadable(place, error) from None
+    if stat.S_ISDIR(mode):
+        found = _open_folder(place)
+    elif stat.S_ISREG(mode):
+        found = _open_file(place)
+    else:
+        raise file.not_regular(place)
+    if not found.tensors:
+        raise _error("no_tensors", place, "at least one tensor", "none", "Save the model's weights again.")
+    return found
+
+
+def _open_file(path: Path) -> Checkpoint:
+    if path.suffix.lower() in PICKLES:
+        raise npz.pickle_refused(path, f"a file named *{path.suffix}")
+    if path.name.endswith(sharded.INDEX_SUFFIX):
+        return _open_indexed(path, path.parent, path.name, ())
+    start = file.read(path, 16)
+    if not start:
+        raise _error("empty_file", path, "a checkpoint", "a file of 0 bytes", "Fetch or save the file again.")
+    folder = path.parent
+    if start[:4] in (b"PK\x03\x04", b"PK\x05\x06"):
+        tensors, others = npz.read_members(folder, path.name)
+        return _checkpoint(path, "npz", "npz", tensors, (path.name,), ignored=others)
+    if start[0] == 0x80 and start[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05") and start[8:9] != b"{":
+        raise npz.pickle_refused(path, "a file that begins like a pickle")
+    if path.suffix.lower() == safetensors.SUFFIX or start[8:9] == b"{":
+        return _checkpoint(
+            path, "safetensors", "safetensors", safetensors.read_header(folder, path.name), (path.name,)
+        )
+    if path.suffix.lower() == ".npz":
+        raise _error(
+            "archive_invalid", path, "a zip archive", f"{start[:4]!r}", "Save it with numpy.savez again."
+        )
+    raise _error(
+        "format_unknown", path, "safetensors, a shard index or npz", f"bytes {start[:8]!r}",
+        "Convert the checkpoint to safetensors.",
+    )  # fmt: skip
+
+
+def _open_folder(path: Path) -> Checkpoint:
+    try:
+        names = sorted(entry.name for entry in os.scandir(path))
+    except OSError as error:
+        raise file.unreadable(path, error) from None
+    indices = [n for n in names if n.endswith(sharded.INDEX_SUFFIX)]
+    weights = [n for n in names if n.endswith(safetensors.SUFFIX)]
+    archives = [n for n in names if n.endswith(".npz")]
+    pickles = [n for n in names if Path(n).suffix.lower() in PICKLES]
+    if INDEX in indices or len(indices) == 1:
+        index = INDEX if INDEX in indices else indices[0]
+        return _open_indexed(path, path, index, (*weights, *archives, *pickles))
+    if indices:
+        raise _ambiguous(path, indices)
+    if weights:
+        chosen = (WEIGHTS,) if WEIGHTS in weights else tuple(weights)
+        tensors = sharded.read_files(path, chosen)
+        form = "safetensors" if len(chosen) == 1 else "sharded"
+        rest = tuple(n for n in (*weights, *archives, *pickles) if n not in chosen)
+        return _checkpoint(path, form, "safetensors", tensors, chosen, ignored=rest)
+    if len(archives) > 1:
+        raise _ambiguous(path, archives)
+    if archives:
+        sharded.check_inside(path, archives[0])
+        tensors, others = npz.read_members(path, archives[0])
+        return _checkpoint(path, "npz", "npz", tensors, (archives[0],), ignored=(*others, *pickles))
+    if pickles:
+        raise npz.pickle_refused(path / pickles[0], f"a file named *{Path(pickles[0]).suffix}")
+    raise _error(
+        "no_checkpoint", path, "a folder with *.safetensors or one *.npz", f"{len(names)} other entries",
+        "Name the folder that holds the weights.",
+    )  # fmt: skip
+
+
+def _open_indexed(path: Path, folder: Path, index: str, beside: tuple[str, ...]) -> Checkpoint:
+    tensors, unindexed, shards = sharded.read_index(folder, index)
+    rest = tuple(n for n in beside if n not in shards)
+    return _checkpoint(
+        path, "sharded", "safetensors", tensors, (index, *shards), unindexed=unindexed, ignored=rest
+    )
+
+
+def _checkpoint(
+    path: Path,
+    form: str,
+    container: Container,
+    tensors: tuple[TensorInfo, ...],
+    files: tuple[str, ...],
+    *,
+    unindexed: tuple[str, ...] = (),
+    ignored: tuple[str, ...] = (),
+) -> Checkpoint:
+    folder = path if path.is_dir() else path.parent
+    config = huggingface.read_config(folder)
+    listed = files if config is None else (*files, huggingface.CONFIG)
+    return Checkpoint(path, form, tensors, config, Source(folder, container), listed, unindexed, ignored)
+
+
+def _ambiguous(path: Path, names: list[str]) -> TollensError:
+    found = ", ".join(names)[:120]
+    return _error(
+        "ambiguous_checkpoint", path, "one checkpoint in the folder", found, "Name the file to read."
+    )
+
+
+def _error(code: str, path: Path, expected: str, found: str, fix: str) -> TollensError:
+    return TollensError(code, str(path), expected=expected, found=found, fix=fix)

@@ -1,0 +1,135 @@
+"""Stored number formats: how many bits they take, which of them hold weights, and how they become floats."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cache
+from typing import Any, TypeAlias
+
+import ml_dtypes
+import numpy as np
+from numpy.typing import NDArray
+
+Floats: TypeAlias = NDArray[np.float32] | NDArray[np.float64]
+Bytes: TypeAlias = NDArray[np.uint8]
+
+LARGEST = 2**63 - 1  # numpy and the operating system count bytes in signed 64 bits
+
+
+class Kind(StrEnum):
+    """What the bytes of a stored type can be."""
+
+    FLOAT = "float"  # weights, decoded here
+    INTEGER = "integer"
+    BOOL = "bool"
+    PACKED = "packed"  # several values in one byte: meaningless without the rule that packed them
+    OTHER = "other"  # complex, exponents only, text: recognised and not decoded
+
+
+@dataclass(frozen=True, slots=True)
+class StoredType:
+    """Name, size in bits, kind, and (for what is decoded) the numpy type of the stored bytes."""
+
+    name: str
+    bits: int
+    kind: Kind
+    stored: np.dtype[Any] | None = None
+
+
+def _float(name: str, stored: Any) -> StoredType:
+    dtype: np.dtype[Any] = np.dtype(stored)
+    return StoredType(name, 8 * dtype.itemsize, Kind.FLOAT, dtype.newbyteorder("<"))
+
+
+STORED: dict[str, StoredType] = {
+    t.name: t
+    for t in (
+        _float("F64", np.float64),
+        _float("F32", np.float32),
+        _float("F16", np.float16),
+        _float("BF16", ml_dtypes.bfloat16),
+        _float("F8_E4M3", ml_dtypes.float8_e4m3fn),
+        _float("F8_E5M2", ml_dtypes.float8_e5m2),
+        _float("F8_E4M3FNUZ", ml_dtypes.float8_e4m3fnuz),
+        _float("F8_E5M2FNUZ", ml_dtypes.float8_e5m2fnuz),
+        *(StoredType(f"{sign}{bits}", bits, Kind.INTEGER) for bits in (8, 16, 32, 64) for sign in "IU"),
+        StoredType("BOOL", 8, Kind.BOOL),
+        StoredType("F4", 4, Kind.PACKED),
+        StoredType("F6_E2M3", 6, Kind.PACKED),
+        StoredType("F6_E3M2", 6, Kind.PACKED),
+        StoredType("F8_E8M0", 8, Kind.OTHER),
+        StoredType("C64", 64, Kind.OTHER),
+        StoredType("C128", 128, Kind.OTHER),
+    )
+}
+
+
+def kind_of(dtype: str) -> Kind:
+    """Kind of a stored type; names nobody knows are `OTHER`."""
+    stored = STORED.get(dtype)
+    return Kind.OTHER if stored is None else stored.kind
+
+
+def size_in_bytes(dtype: str, shape: Sequence[int]) -> int | None:
+    """Bytes of a tensor of a known `dtype`; None where they are no whole number or exceed 2^63 - 1.
+
+    A zero side does not excuse the others: (0, 2^62) is as unusable as (1, 2^62).
+    """
+    bits = STORED[dtype].bits
+    if math.prod(n for n in shape if n) * max(bits, 64) // 8 > LARGEST:
+        return None
+    total = math.prod(shape) * bits
+    return None if total % 8 else total // 8
+
+
+def decoded(dtype: str) -> np.dtype[Any]:
+    """The type a reader returns: f64 for F64, f32 for every narrower float."""
+    return np.dtype(np.float64 if dtype == "F64" else np.float32)
+
+
+def epsilon(dtype: str) -> float:
+    """Distance from 1 to the next larger number of a stored float type."""
+    stored = STORED[dtype].stored
+    if stored is None:
+        raise ValueError(f"{dtype} is no float type")
+    return float(ml_dtypes.finfo(stored).eps)  # type: ignore[no-untyped-call]  # ml_dtypes ships partial types
+
+
+def is_direct(dtype: str, out: Floats, swapped: bool = False) -> bool:
+    """Whether the stored bytes are already the bytes of `out`: then a file may be read straight into it."""
+    return not swapped and STORED[dtype].stored == out.dtype
+
+
+def decode_into(raw: Bytes, dtype: str, out: Floats, swapped: bool = False) -> None:
+    """Decode `out.size` stored numbers; `raw` is 1-D and holds exactly their bytes, `out` is 1-D contiguous.
+
+    `swapped` marks big-endian bytes. Every value of every type is exact in f32 (F64: in f64); writing F64
+    into an f32 `out` rounds to nearest, and overflow becomes an infinity that the caller's finite check sees.
+    """
+    stored = STORED[dtype].stored
+    if stored is None:
+        raise ValueError(f"{dtype} is no float type")
+    values = raw.view(stored.newbyteorder(">") if swapped else stored)
+    if dtype == "BF16" and not swapped and out.dtype == np.float32:
+        bits = out.view(np.uint32)
+        bits[...] = raw.view("<u2")
+        np.left_shift(bits, 16, out=bits)  # a bfloat16 is the upper half of a float32
+    elif stored.itemsize <= 2:
+        codes = raw if stored.itemsize == 1 else raw.view(">u2" if swapped else "<u2")
+        out[...] = _table(dtype)[codes]
+    else:
+        with np.errstate(over="ignore"):
+            out[...] = values
+
+
+@cache
+def _table(dtype: str) -> NDArray[np.float32]:
+    """Value of every code of an 8- or 16-bit type: a look-up is several times faster than the conversion."""
+    stored = STORED[dtype].stored
+    assert stored is not None
+    codes: NDArray[Any] = np.arange(1 << STORED[dtype].bits).astype(f"<u{stored.itemsize}")
+    with np.errstate(invalid="ignore"):
+        return codes.view(stored).astype(np.float32)

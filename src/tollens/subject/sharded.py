@@ -1,0 +1,93 @@
+"""A folder of safetensors files: with an index that says which tensor is where, or without one."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from tollens.core.errors import TollensError
+from tollens.subject import document, file, safetensors
+from tollens.subject.tensor import TensorInfo
+
+INDEX_SUFFIX = ".safetensors.index.json"
+MAX_INDEX = 100_000_000
+
+
+def read_index(folder: Path, index: str) -> tuple[tuple[TensorInfo, ...], tuple[str, ...], tuple[str, ...]]:
+    """The tensors of an indexed checkpoint in the order of shard and data, the names of those that the
+    index leaves out, and the shards.
+
+    Raises: `index_invalid`, `index_escapes`, `index_shard_missing`, `index_mismatch`, `duplicate_key`,
+    `header_too_deep`, those of `safetensors.read_header`.
+    """
+    path = folder / index
+    data = file.read(path, MAX_INDEX + 1)
+    if len(data) > MAX_INDEX:
+        raise _error("index_invalid", str(path), f"at most {MAX_INDEX} bytes", "more")
+    weight_map = document.parse(data, str(path), "index_invalid").get("weight_map")
+    if not isinstance(weight_map, dict) or not all(isinstance(v, str) for v in weight_map.values()):
+        raise _error(
+            "index_invalid", f"{path}: weight_map", "a map of tensor names to file names", "another type"
+        )
+    shards = tuple(sorted(set(weight_map.values())))
+    for shard in shards:
+        if not shard.endswith(safetensors.SUFFIX):
+            raise _error("index_invalid", str(path), "shards named *.safetensors", f"{shard!r:.80}")
+        check_inside(folder, shard)
+        if not os.path.lexists(folder / shard):
+            raise _error("index_shard_missing", str(path), f"a file {shard!r:.80} beside the index", "none")
+    tensors = read_files(folder, shards)
+    held = {t.name: t.file for t in tensors}
+    for name, shard in weight_map.items():
+        if held.get(name) != shard:
+            found = "it is in no shard" if name not in held else f"it is in {held[name]}"
+            raise _error("index_mismatch", f"{path}: {name!r:.80}", f"this tensor in {shard}", found)
+    return tensors, tuple(t.name for t in tensors if t.name not in weight_map), shards
+
+
+def read_files(folder: Path, names: tuple[str, ...]) -> tuple[TensorInfo, ...]:
+    """The tensors of several files, in the order given; no name may occur in two of them.
+
+    Raises: `index_mismatch`, `index_escapes`, those of `safetensors.read_header`.
+    """
+    tensors: list[TensorInfo] = []
+    held: dict[str, str] = {}
+    for name in names:
+        check_inside(folder, name)
+        for tensor in safetensors.read_header(folder, name):
+            if tensor.name in held:
+                where = f"{folder}: {tensor.name!r:.80}"
+                raise _error(
+                    "index_mismatch", where, "every tensor once", f"{held[tensor.name]} and {name} hold it"
+                )
+            held[tensor.name] = name
+            tensors.append(tensor)
+    return tuple(tensors)
+
+
+def check_inside(folder: Path, name: str) -> None:
+    """A file of a checkpoint lies in its folder. A link may lead to the `blobs` of the download cache that
+    the folder is a snapshot of, and nowhere else.
+
+    Raises: `index_escapes`.
+    """
+    parts = name.split("/")
+    if name.startswith("/") or "\\" in name or "\0" in name or ".." in parts or "" in parts:
+        raise _error(
+            "index_escapes", f"{folder}: {name!r:.80}", "a plain file name", "a path out of the folder"
+        )
+    root = folder.resolve()
+    try:
+        target = (root / name).resolve()
+    except (OSError, RuntimeError):  # a ring of links
+        raise _error("index_escapes", f"{folder}: {name!r:.80}", "a file", "a ring of links") from None
+    blobs = root.parent.parent / "blobs" if root.parent.name == "snapshots" else root
+    if not (target.is_relative_to(root) or target.is_relative_to(blobs)):
+        raise _error(
+            "index_escapes", f"{folder}: {name!r:.80}", "a file of this folder", "a link that leaves it"
+        )
+
+
+def _error(code: str, subject: str, expected: str, found: str) -> TollensError:
+    fix = "Fetch the index and all of its shards from one revision, into one folder."
+    return TollensError(code, subject, expected=expected, found=found, fix=fix)

@@ -1,0 +1,137 @@
+"""Where the bytes of a tensor come from: a folder and a container format, opened anew for every read.
+
+A source is two small values, so that work on a tensor can be sent to another process for nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, Literal, TypeAlias
+
+import numpy as np
+
+from tollens.core.errors import TollensError
+from tollens.subject import file, npz
+from tollens.subject.dtypes import STORED, Bytes, Floats, Kind, decode_into, decoded, is_direct, kind_of
+from tollens.subject.tensor import TensorInfo
+
+Container: TypeAlias = Literal["safetensors", "npz"]
+DECODE_CHUNK = 1 << 18  # elements: the raw bytes and the result of one step stay in the cache
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """The numbers of one tensor in stored order; `fortran` says that its first side varies fastest."""
+
+    tensor: TensorInfo
+    fortran: bool
+    swapped: bool
+    fill: Callable[[int, memoryview], None]  # (byte offset within the tensor's data, destination)
+
+    def elements_into(self, start: int, out: Floats) -> None:
+        """Decode `out.size` numbers from number `start` on into the 1-D contiguous f32 or f64 array `out`."""
+        dtype = self.tensor.dtype
+        width = STORED[dtype].bits // 8
+        if out.size == 0:
+            return
+        if is_direct(dtype, out, self.swapped):
+            self.fill(start * width, out.view(np.uint8).data)
+            return
+        raw: Bytes = np.empty(min(out.size, DECODE_CHUNK) * width, dtype=np.uint8)
+        for begin in range(0, out.size, DECODE_CHUNK):
+            part = out[begin : begin + DECODE_CHUNK]
+            bytes_of_part = raw[: part.size * width]
+            self.fill((start + begin) * width, bytes_of_part.data)
+            decode_into(bytes_of_part, dtype, part, self.swapped)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The folder that `TensorInfo.file` is relative to, and how its files are written."""
+
+    folder: Path
+    container: Container
+
+    @contextmanager
+    def stream(self, tensor: TensorInfo) -> Iterator[Stream]:
+        """Open one tensor. Raises: `dtype_unsupported`, `changed_while_reading`, those of the container."""
+        if kind_of(tensor.dtype) is not Kind.FLOAT:
+            raise TollensError(
+                "dtype_unsupported", f"{self.folder / tensor.file}: {tensor.name}", expected="a float type",
+                found=tensor.dtype, fix="Convert the tensor to f32, f16 or bf16.",
+            )  # fmt: skip
+        path = self.folder / tensor.file
+        if self.container == "npz":
+            with npz.opened(path, tensor.name) as (stream, header):
+                if (header.shape, header.dtype) != (tensor.shape, tensor.dtype):
+                    raise file.changed(path, tensor.name, tensor.nbytes, header.nbytes)
+                fortran = header.fortran and len(tensor.shape) > 1
+                yield Stream(tensor, fortran, header.swapped, _from_member(stream, header, tensor, path))
+        else:
+            with file.opened(path) as fd:
+                yield Stream(tensor, False, False, _from_file(fd, tensor, path))
+
+    def read(self, tensor: TensorInfo) -> Floats:
+        """The whole tensor, C-contiguous, in `decoded(tensor.dtype)`: one array, and nothing beside it
+        but a chunk (Fortran-ordered members of npz archives: twice that).
+
+        Raises: `tensor_too_large`, those of `stream`.
+        """
+        with self.stream(tensor) as stream:
+            shape = tensor.shape[::-1] if stream.fortran else tensor.shape
+            out = empty(shape, decoded(tensor.dtype), tensor)
+            stream.elements_into(0, out.reshape(-1))
+            if not stream.fortran:
+                return out
+            turned = empty(tensor.shape, decoded(tensor.dtype), tensor)
+            turned[...] = out.T
+            return turned
+
+
+def empty(shape: tuple[int, ...], dtype: np.dtype[Any], tensor: TensorInfo) -> Floats:
+    """An uninitialised array. Raises: `tensor_too_large` where the machine has no room for it."""
+    try:
+        return np.empty(shape, dtype=dtype)
+    except (MemoryError, ValueError):
+        raise TollensError(
+            "tensor_too_large", tensor.name, expected="a tensor that fits into memory",
+            found=f"{math.prod(shape) * dtype.itemsize} bytes", fix="Scan on a machine with more memory.",
+        ) from None  # fmt: skip
+
+
+def _from_file(fd: int, tensor: TensorInfo, path: Path) -> Callable[[int, memoryview], None]:
+    def fill(offset: int, view: memoryview) -> None:
+        try:
+            got = file.read_into(fd, tensor.offset + offset, view)
+        except OSError as error:
+            raise file.unreadable(path, error) from None
+        if got < len(view):
+            raise file.changed(path, tensor.name, len(view), got)
+
+    return fill
+
+
+def _from_member(
+    stream: IO[bytes], header: npz.Header, tensor: TensorInfo, path: Path
+) -> Callable[[int, memoryview], None]:
+    def fill(offset: int, view: memoryview) -> None:
+        done = 0
+        try:
+            if stream.tell() != header.length + offset:
+                stream.seek(header.length + offset)
+            while done < len(view):
+                data = stream.read(min(file.CHUNK, len(view) - done))
+                if not data:
+                    break
+                view[done : done + len(data)] = data
+                done += len(data)
+        except npz.BROKEN as error:
+            raise npz.broken(f"{path}: {tensor.name}", error) from None
+        if done < len(view):
+            raise file.changed(path, tensor.name, len(view), done)
+
+    return fill
