@@ -17,6 +17,17 @@ STATUSES: dict[str, Code] = {
         "not exist.",
         "Check whether the layer was trained or merely initialised to a constant.",
     ),
+    "bulk_below_floor": Code(
+        "No visible bulk",
+        "Half or more of the eigenvalues a bulk is fitted to lie below what the arithmetic can see, as for a "
+        "matrix of low rank.",
+        "Read the ranks; --precision f64 sees eigenvalues nine decades further down.",
+    ),
+    "mp_fit_failed": Code(
+        "Density fit failed",
+        "The kernel density is nowhere above 0.01, so that the compatible bulk fit has nothing to match.",
+        "Read mp_sigma2, which does not pass through a density.",
+    ),
     "no_spread": Code(
         "All eigenvalues are equal",
         "The sum of logarithms in the exponent's estimate is zero, as for an orthogonal matrix: there is "
