@@ -11,17 +11,11 @@ from numpy.typing import NDArray
 from tollens.core.reading import Cost, Reading, Undefined, reading
 from tollens.instrument.part import Moments, Part
 from tollens.instrument.registry import KnownAnswer, instrument
-from tollens.instrument.spectrum import Spectrum
+from tollens.instrument.spectrum import STORED_EPS as STORED_EPS
+from tollens.instrument.spectrum import Spectrum, rank_tolerance
 from tollens.instrument.tail import TailFit
 
 Eigenvalues: TypeAlias = NDArray[np.float64]
-
-# Distance from 1 to the next number of the stored type: 2^-(stored mantissa bits).
-STORED_EPS: dict[str, float] = {
-    "f64": 2.0**-52, "f32": 2.0**-23, "f16": 2.0**-10,
-    "bf16": 2.0**-7, "f8_e4m3": 2.0**-3, "f8_e5m2": 2.0**-2,
-}
-EPS_F64 = STORED_EPS["f64"]
 
 
 def fro2(eigenvalues: Eigenvalues) -> float | Undefined:
@@ -88,20 +82,6 @@ def alpha_hat(eigenvalues: Eigenvalues, alpha: float) -> float | Undefined:
     """alpha * log10(lambda_max), in decades; W -> aW adds 2*alpha*log10(a) (Martin, Peng, Mahoney 2021)."""
     top = log10_spectral2(eigenvalues)
     return top if isinstance(top, Undefined) else alpha * top
-
-
-def rank_tolerance(s_max: float, N: int, M: int, rms: float, source_dtype: str) -> float:
-    """Singular values at or below this are rounding, in weight units.
-
-    The larger of the backward error of the float64 solver, s_max*N*eps, and the top singular value of the
-    rounding noise of the stored type: errors uniform in +-u*|w| (u half the eps of the type) have variance
-    (u*rms)^2/3, and an iid matrix of deviation s has norm s*(sqrt(N)+sqrt(M)). `source_dtype` in either
-    spelling ("BF16", "bf16").
-
-    Raises: KeyError for a type whose eps is not known.
-    """
-    u = STORED_EPS[source_dtype.lower()] / 2.0
-    return max(s_max * N * EPS_F64, u / math.sqrt(3.0) * rms * (math.sqrt(N) + math.sqrt(M)))
 
 
 def numerical_rank(eigenvalues: Eigenvalues, tolerance: float, blind_floor: float = 0.0) -> int:
@@ -210,7 +190,7 @@ def norms(part: Part, params: None, rng: np.random.Generator) -> list[Reading]:
     version="1",
     quantities={"log10_alpha_norm": "decade", "alpha_hat": "decade"},
     cost=_cost,
-    needs=("spectrum", "tail"),
+    needs=("spectrum",),
     references=("Martin, Peng, Mahoney 2021, Nature Communications 12:4122",),
     invariances=("transpose", "permutation", "rotation"),
     known_answers=(

@@ -19,6 +19,13 @@ Precision: TypeAlias = Literal["f32", "f64"]
 PANEL_BYTES = 16 << 20  # one float64 panel; large enough for the matrix product to run at its full rate
 RELATIVE_FLOOR: dict[Precision, float] = {"f32": 1e-6, "f64": 1e-15}
 
+# Distance from 1 to the next number of the stored type: 2^-(stored mantissa bits).
+STORED_EPS: dict[str, float] = {
+    "f64": 2.0**-52, "f32": 2.0**-23, "f16": 2.0**-10,
+    "bf16": 2.0**-7, "f8_e4m3": 2.0**-3, "f8_e5m2": 2.0**-2,
+}
+EPS_F64 = STORED_EPS["f64"]
+
 
 @dataclass(frozen=True, slots=True)
 class Spectrum:
@@ -139,6 +146,20 @@ def singular_values(matrix: NDArray[Any]) -> NDArray[np.float64]:
     if exponent is None:
         return np.zeros(min(values.shape))
     return np.asarray(np.ldexp(np.linalg.svd(values, compute_uv=False), exponent), dtype=np.float64)
+
+
+def rank_tolerance(s_max: float, N: int, M: int, rms: float, source_dtype: str) -> float:
+    """Singular values at or below this are rounding, in weight units.
+
+    The larger of the backward error of the float64 solver, s_max*N*eps, and the top singular value of the
+    rounding noise of the stored type: errors uniform in +-u*|w| (u half the eps of the type) have variance
+    (u*rms)^2/3, and an iid matrix of deviation s has norm s*(sqrt(N)+sqrt(M)). `source_dtype` in either
+    spelling ("BF16", "bf16").
+
+    Raises: KeyError for a type whose eps is not known.
+    """
+    u = STORED_EPS[source_dtype.lower()] / 2.0
+    return max(s_max * N * EPS_F64, u / math.sqrt(3.0) * rms * (math.sqrt(N) + math.sqrt(M)))
 
 
 def needs_f64(spectrum: Spectrum, xmin: float | Undefined | None = None) -> bool:
