@@ -1,0 +1,158 @@
+"""What chance alone gives for a shape: spectra of iid Gaussian matrices, without ever forming the matrix.
+
+The singular values of an N x M matrix of independent standard Gaussians have the law of those of an M x M
+bidiagonal matrix of independent chi variables (Dumitriu, Edelman 2002, section 3): O(M) random numbers and an
+O(M^2) eigensolver in place of O(N M^2).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import lapack
+
+from tollens.core.errors import TollensError
+from tollens.core.reading import NullBand, Undefined
+from tollens.instrument import edge, norms
+from tollens.instrument.erg import erg_count
+from tollens.instrument.spectrum import STORED_EPS, blind_floor, rank_tolerance
+from tollens.instrument.tail import TailFit, fit_tail
+
+Eigenvalues: TypeAlias = NDArray[np.float64]
+Fit: TypeAlias = Callable[[Eigenvalues], TailFit | Undefined]
+Extra: TypeAlias = Callable[[Eigenvalues, int, int], float | int | Undefined]
+
+LAW = "iid Gaussian"
+MIN_SIDE = 8
+
+# How a quantity answers to W -> a*W, with s = a^2 the element variance of the matrix it is compared with.
+PROPORTIONAL = frozenset({"fro2", "spectral2", "lambda_max", "xmin", "tw_edge", "mp_edge", "mp_sigma2"})
+LOGARITHMIC = frozenset({"log10_fro2", "log10_spectral2"})
+PER_ALPHA = frozenset({"alpha_hat", "log10_alpha_norm"})
+
+
+@dataclass(frozen=True, slots=True)
+class ShapeNull:
+    """Every quantity over the draws of one shape, at unit element variance.
+
+    `values[quantity]` holds one number for each draw in which the quantity exists, in draw order; those
+    that need the exponent share the draws of "alpha". `draws` counts all draws.
+    """
+
+    M: int
+    N: int
+    draws: int
+    values: Mapping[str, NDArray[np.float64]]
+
+    def sample(self, quantity: str, sigma2: float = 1.0) -> NDArray[np.float64]:
+        """The draws of a quantity for matrices of element variance `sigma2` > 0 (weight^2).
+
+        Raises: KeyError for a quantity that was never drawn.
+        """
+        values = self.values[quantity]
+        if quantity in PROPORTIONAL:
+            return values * sigma2
+        if quantity in LOGARITHMIC:
+            return values + math.log10(sigma2)
+        if quantity in PER_ALPHA:  # sum((s*x)^alpha) = s^alpha * sum(x^alpha)
+            return values + self.values["alpha"] * math.log10(sigma2)
+        return values
+
+    def band(self, quantity: str, sigma2: float = 1.0) -> NullBand | Undefined:
+        """Median and 5-95 % band; UNDEFINED `no_null` if fewer than half of the draws have the quantity."""
+        if quantity not in self.values or 2 * self.values[quantity].size < self.draws or self.draws == 0:
+            return Undefined("no_null")
+        if not sigma2 > 0.0 and quantity in PROPORTIONAL | LOGARITHMIC | PER_ALPHA:
+            return Undefined("no_variance")
+        sample = self.sample(quantity, sigma2)
+        low, median, high = (float(q) for q in np.quantile(sample, [0.05, 0.5, 0.95]))
+        return NullBand(median=median, low=low, high=high, draws=int(sample.size), law=LAW)
+
+
+def bidiagonal_spectrum(M: int, N: int, rng: np.random.Generator) -> Eigenvalues:
+    """Eigenvalues, ascending, of W'W for W of N x M independent standard Gaussians; float64 (M,).
+
+    Absolute error about M*eps*lambda_max, as on the dense path.
+    """
+    if not 1 <= M <= N:
+        raise ValueError(f"1 <= M <= N is needed; found M = {M}, N = {N}")
+    diagonal2 = rng.chisquare(np.arange(N, N - M, -1))
+    below2 = rng.chisquare(np.arange(M - 1, 0, -1)) if M > 1 else np.empty(0)
+    d = diagonal2.copy()
+    d[1:] += below2
+    e = np.sqrt(diagonal2[:-1] * below2)
+    values, info = lapack.dsterf(d, e)
+    if info != 0:
+        raise TollensError(
+            "eigensolver_failed", f"null spectrum {M}x{N}", expected="a converged eigensolver",
+            found=f"LAPACK info {info}", fix="Report this with the seed of the run.",
+        )
+    return np.maximum(np.asarray(values, dtype=np.float64), 0.0)
+
+
+def shape_null(
+    M: int,
+    N: int,
+    draws: int,
+    rng: np.random.Generator,
+    fit: Fit = fit_tail,
+    extra: Mapping[str, Extra] | None = None,
+) -> ShapeNull:
+    """Draw the null of one shape. The result depends on (M, N, draws, rng) alone.
+
+    `fit` finds the tail of the visible eigenvalues; `extra` adds quantities f(eigenvalues, M, N) at unit
+    variance. Below M = 8 only norms and ranks are drawn, since nothing else is measured there.
+    """
+    collected: dict[str, list[float]] = {}
+    for _ in range(draws):
+        eigenvalues = bidiagonal_spectrum(M, N, rng)
+        for quantity, value in _measure(eigenvalues, M, N, fit, extra or {}).items():
+            if not isinstance(value, Undefined):
+                collected.setdefault(quantity, []).append(float(value))
+    return ShapeNull(M, N, draws, {q: np.array(v) for q, v in collected.items()})
+
+
+def _measure(
+    x: Eigenvalues, M: int, N: int, fit: Fit, extra: Mapping[str, Extra]
+) -> dict[str, float | int | Undefined]:
+    top = float(x[-1])
+    out: dict[str, float | int | Undefined] = {
+        "lambda_max": top,
+        "fro2": norms.fro2(x),
+        "spectral2": top,
+        "log10_fro2": norms.log10_fro2(x),
+        "log10_spectral2": norms.log10_spectral2(x),
+        "stable_rank": norms.stable_rank(x),
+        "entropy_rank": norms.entropy_rank(x),
+        "participation_rank": norms.participation_rank(x),
+    }
+    variance = float(x.sum()) / (M * N)
+    for dtype in STORED_EPS:
+        tolerance = rank_tolerance(math.sqrt(top), N, M, math.sqrt(variance), dtype)
+        out[f"numerical_rank[{dtype}]"] = norms.numerical_rank(x, tolerance, blind_floor(top, M, "f64"))
+    if M < MIN_SIDE:
+        return out
+    threshold = edge.tw_edge(M, N, variance)
+    out["tw_edge"] = threshold
+    out["n_outliers"] = int(edge.outliers(x, threshold).size)
+    out["mp_edge"] = edge.mp_edges(M, N, variance)[1]
+    count = erg_count(x)
+    out["erg_count"] = count
+    found = fit(x[x > blind_floor(top, M, "f64")])
+    if isinstance(found, TailFit):
+        out |= {
+            "alpha": found.alpha, "sigma": found.sigma, "xmin": found.xmin,
+            "n_tail": found.n_tail, "D": found.D,
+            "alpha_hat": norms.alpha_hat(x, found.alpha),
+            "log10_alpha_norm": norms.log10_alpha_norm(x, found.alpha),
+        }
+        if not isinstance(count, Undefined):
+            out["erg_gap"] = count - found.n_tail
+    for quantity, measure in extra.items():
+        out[quantity] = measure(x, M, N)
+    return out
