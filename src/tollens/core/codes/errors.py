@@ -129,6 +129,48 @@ ERRORS: dict[str, Code] = {
         "hide data.",
         "Write the file again with a standard tool.",
     ),
+    "trailing_bytes": Code(
+        "Bytes after the last tensor",
+        "The file goes on where its header says that it ends; what follows belongs to nothing.",
+        "Download or write the file again.",
+    ),
+    "metadata_not_strings": Code(
+        "Metadata malformed",
+        "The header's `__metadata__` is not a map of text to text.",
+        "Write the file again with a standard tool.",
+    ),
+    "tensor_name_invalid": Code(
+        "Tensor name not printable",
+        "A tensor's name is longer than 1,024 characters or holds control characters, which could forge what "
+        "a terminal shows.",
+        "Write the file again with plain names.",
+    ),
+    "shape_overflow": Code(
+        "Shape beyond any machine",
+        "The sides of a tensor multiply to 2^63 bytes or more.",
+        "Download or write the file again.",
+    ),
+    "tensor_too_large": Code(
+        "Tensor does not fit into memory",
+        "The system refused the memory that one tensor needs.",
+        "Scan on a machine with more memory.",
+    ),
+    "archive_member_path": Code(
+        "Archive member leads out of the archive",
+        "A member's name is a path with `..`, a backslash or a leading slash. Nothing is unpacked.",
+        "Save the archive again with numpy.savez.",
+    ),
+    "archive_size_mismatch": Code(
+        "Archive member of a forged size",
+        "The archive declares another size than the array's own header, or one that its compressed bytes "
+        "cannot expand to, or its members overlap.",
+        "Save the archive again with numpy.savez.",
+    ),
+    "tensors_unaccounted": Code(
+        "Tensor count does not add up",
+        "Analysed, skipped and aliased tensors together are not the tensors of the file: a bug in Tollens.",
+        "Report it with the list of tensor names and shapes.",
+    ),
     "tensor_missing": Code(
         "No such tensor",
         "A tensor was asked for that the checkpoint does not hold.",

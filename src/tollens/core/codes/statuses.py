@@ -85,6 +85,11 @@ STATUSES: dict[str, Code] = {
         "no other cause.",
         "Read traps_all beside the density; traps_residual does not exist here.",
     ),
+    "too_few_large": Code(
+        "Fewer than two large elements",
+        "Whether large elements share rows or columns can be asked of two of them at least.",
+        "None needed.",
+    ),
     "screened": Code(
         "Cleared without shuffling",
         "Mean, largest element and kurtosis are so close to those of Gaussian noise that no shuffle can "
@@ -142,6 +147,28 @@ STATUSES: dict[str, Code] = {
         "Adapter variant not supported",
         "The adapter has parts beyond the two factors, such as a magnitude vector.",
         "Merge it into the base model and scan the result.",
+    ),
+    "dtype_unsupported": Code(
+        "Element type not decoded",
+        "The tensor's element type is known and is not a real float, such as complex numbers.",
+        "Convert the tensor to f32, f16 or bf16.",
+    ),
+    "lora_pair_unsupported": Code(
+        "Low-rank adapter not analysed",
+        "Both factors of a LoRA pair are here. Alone they say nothing, and their product is not formed by "
+        "this version.",
+        "Merge the adapter into the base model and scan the result.",
+    ),
+    "not_in_index": Code(
+        "Tensor that the index leaves out",
+        "A shard holds a tensor that the index does not name, so no loader would use it.",
+        "Check whether the index and the shards come from one revision.",
+    ),
+    "tie_differs": Code(
+        "Declared tied, stored differently",
+        "The configuration declares the head tied to the embedding, and the file stores other numbers for it. "
+        "Loaders ignore one of the two.",
+        "Check which of the two matrices your loader uses.",
     ),
     "fused_unsplit": Code(
         "Fused projection analysed whole",

@@ -1,0 +1,88 @@
+"""Tensors that are stored beside the weights and are none, or cannot be read alone: by name and type."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from tollens.subject.dtypes import STORED, Kind, kind_of
+from tollens.subject.tensor import TensorInfo
+
+# tables and masks that models compute and some exporters store
+CACHE = re.compile(
+    r"(^|\.)(inv_freq|freqs?_cis|freqs|cos_cached|sin_cached|rotary_pos_emb|position_ids|token_type_ids"
+    r"|masked_bias|attention_mask|attn_mask|causal_mask|relative_position_index|relative_coords_table"
+    r"|alibi|running_mean|running_var|num_batches_tracked|e_score_correction_bias)$"
+)
+BIAS = re.compile(r"(^|[._])bias(_[a-z]+_l\d+(_reverse)?)?$")
+# the companions that quantisation formats keep beside the packed integers
+SCALES = (
+    "scales", "scale", "zeros", "qzeros", "g_idx", "perm", "SCB", "absmax", "quant_map", "nested_absmax",
+    "nested_quant_map", "weight_scale", "weight_scale_inv", "weight_scale_2", "weight_zero_point",
+    "weight_shape", "weight_g_idx", "input_scale", "weight.absmax", "weight.quant_map",
+    "weight.nested_absmax", "weight.nested_quant_map",
+)  # fmt: skip
+PACKED = re.compile(r"(.*?)[._]?(qweight|weight_packed|blocks|weight)$")
+LORA = re.compile(r"(^|[._])lora_?(embedding_)?(A|B|up|down|a|b)(?=[._]|$)")
+PARTNER = {"A": "B", "B": "A", "a": "b", "b": "a", "up": "down", "down": "up"}
+
+
+def reason_to_skip(tensor: TensorInfo, beside: Mapping[str, TensorInfo]) -> str | None:
+    """Why a tensor is no weight matrix of its own, judged from its name, type and shape and from the tensors
+    `beside` it (all of the checkpoint, by name); None if it may be one.
+
+    Reasons: `packed_unsupported`, `not_a_weight`, `dtype_unsupported`, `empty_tensor`, `not_a_matrix`,
+    `lora_unpaired`, `lora_pair_unsupported`.
+    """
+    kind = kind_of(tensor.dtype)
+    if kind is Kind.PACKED or _is_packed(tensor, beside) or _is_companion(tensor, beside):
+        return "packed_unsupported"
+    if kind in (Kind.INTEGER, Kind.BOOL) or CACHE.search(tensor.name):
+        return "not_a_weight"
+    if kind is Kind.OTHER:
+        return "dtype_unsupported" if tensor.dtype in STORED else "not_a_weight"
+    if 0 in tensor.shape:
+        return "empty_tensor"
+    if _is_mask(tensor):
+        return "not_a_weight"
+    if len(tensor.shape) < 2 or BIAS.search(tensor.name):  # several biases may be stacked, one per expert
+        return "not_a_matrix"
+    if lora := LORA.search(tensor.name):
+        partner = tensor.name[: lora.start(3)] + PARTNER[lora[3]] + tensor.name[lora.end(3) :]
+        return "lora_pair_unsupported" if partner in beside else "lora_unpaired"
+    return None
+
+
+def _is_packed(tensor: TensorInfo, beside: Mapping[str, TensorInfo]) -> bool:
+    """Whether a tensor holds quantised numbers. An 8-bit float is a number by itself; beside a tensor of
+    scales it is one only after multiplication.
+    """
+    if not _may_be_packed(tensor):
+        return False
+    if tensor.name.endswith(("qweight", "qzeros", "weight_packed")):
+        return True
+    match = PACKED.fullmatch(tensor.name)
+    if match is None or not tensor.shape:
+        return False
+    return any(f"{match[1]}{mark}{suffix}" in beside for mark in "._" for suffix in SCALES)
+
+
+def _is_companion(tensor: TensorInfo, beside: Mapping[str, TensorInfo]) -> bool:
+    """Whether a tensor holds the scales, zero points or tables of a packed one."""
+    for suffix in SCALES:
+        if tensor.name.endswith((f".{suffix}", f"_{suffix}")):
+            base = tensor.name[: -len(suffix)]
+            holders = (beside.get(base + name) for name in ("qweight", "weight_packed", "blocks", "weight"))
+            if any(t is not None and _may_be_packed(t) for t in holders):
+                return True
+    return False
+
+
+def _may_be_packed(tensor: TensorInfo) -> bool:
+    return kind_of(tensor.dtype) in (Kind.INTEGER, Kind.PACKED) or tensor.dtype.startswith("F8")
+
+
+def _is_mask(tensor: TensorInfo) -> bool:
+    """A causal mask that GPT-2 and GPT-NeoX exports call `attn.bias`: (1, 1, n, n)."""
+    s = tensor.shape
+    return len(s) == 4 and s[:2] == (1, 1) and s[2] == s[3] and tensor.name.endswith("bias")

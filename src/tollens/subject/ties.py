@@ -1,0 +1,67 @@
+"""Tied weights: an embedding and a head that are one matrix under two names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from tollens.subject.checkpoint import Checkpoint
+from tollens.subject.dtypes import Bytes
+from tollens.subject.roles import UNMATCHED, Role
+from tollens.subject.source import Source
+from tollens.subject.tensor import TensorInfo
+
+CHUNK = 1 << 20
+
+
+class Ties(NamedTuple):
+    """`aliased`: the repeating tensor's name and what it repeats. `differing`: heads that the configuration
+    declares tied although their numbers are not those of the embedding.
+    """
+
+    aliased: dict[str, str]
+    differing: frozenset[str]
+
+
+def ties(checkpoint: Checkpoint, tensors: Sequence[TensorInfo], roles: Mapping[str, Role]) -> Ties:
+    """Compare embeddings and heads of one shape and type among `tensors`, byte by byte.
+
+    A declaration alone is not believed: a stored head that differs from its embedding is a matrix of its own.
+
+    Raises: those of `Source.stream` and `changed_while_reading`.
+    """
+    declared = bool(checkpoint.config and checkpoint.config.get("tie_word_embeddings") is True)
+    originals: list[TensorInfo] = []
+    aliased: dict[str, str] = {}
+    differing: set[str] = set()
+    for kind in ("embedding", "head"):
+        for tensor in tensors:
+            if len(tensor.shape) != 2 or roles.get(tensor.name, UNMATCHED).kind != kind:
+                continue
+            alike = [o for o in originals if (o.shape, o.dtype) == (tensor.shape, tensor.dtype)]
+            same = next((o for o in alike if _same_bytes(checkpoint.source, o, tensor)), None)
+            if same is not None:
+                aliased[tensor.name] = same.name
+                continue
+            if alike and declared and kind == "head":
+                differing.add(tensor.name)
+            originals.append(tensor)
+    return Ties(aliased, frozenset(differing))
+
+
+def _same_bytes(source: Source, a: TensorInfo, b: TensorInfo) -> bool:
+    """Whether two tensors of one shape and type hold the same bytes; stops at the first difference."""
+    one: Bytes = np.empty(min(CHUNK, a.nbytes), dtype=np.uint8)
+    two: Bytes = np.empty_like(one)
+    with source.stream(a) as first, source.stream(b) as second:
+        if (first.fortran, first.swapped) != (second.fortran, second.swapped):
+            return False
+        for begin in range(0, a.nbytes, CHUNK):
+            count = min(CHUNK, a.nbytes - begin)
+            first.fill(begin, one[:count].data)
+            second.fill(begin, two[:count].data)
+            if not np.array_equal(one[:count], two[:count]):
+                return False
+    return True
