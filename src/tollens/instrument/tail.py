@@ -177,7 +177,7 @@ def tail_of(part: Part, min_side: int = 8) -> TailFit | Undefined:
     rms = math.sqrt(float(spectrum.eigenvalues.sum()) / (spectrum.M * spectrum.N))
     rounding = rank_tolerance(s_max, spectrum.N, spectrum.M, rms, part.source_dtype)
     # A singular value moves by at most `rounding`, its square by twice s_max times that, and so do both ends.
-    if x[-1] - x[0] <= max(spectrum.blind_floor, 4.0 * s_max * rounding):
+    if x[-1] - x[0] <= max(10.0 * spectrum.blind_floor, 4.0 * s_max * rounding):
         return Undefined("no_spread")
     return part.tail if part.tail is not None else fit_tail(x)
 
