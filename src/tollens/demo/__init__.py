@@ -1,0 +1,16 @@
+"""Small bundled checkpoints and their test split; `manifest.json` says how each was made."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+
+CHECKPOINTS = ("good.safetensors", "trapped.safetensors", "overtrained.safetensors")
+NAMES = (*CHECKPOINTS, "digits_test.npz", "manifest.json")
+
+
+def path(name: str) -> Path:
+    """Where a bundled file lies on disk. Raises ValueError for a name that is not in `NAMES`."""
+    if name not in NAMES:
+        raise ValueError(f"no bundled file {name!r}; there are {', '.join(NAMES)}")
+    return Path(str(files(__name__))) / name
