@@ -166,8 +166,8 @@ STATUSES: dict[str, Code] = {
     ),
     "tie_differs": Code(
         "Declared tied, stored differently",
-        "The configuration declares the head tied to the embedding, and the file stores other numbers for it. "
-        "Loaders ignore one of the two.",
+        "The configuration declares the head tied to the embedding, and the file stores other numbers for "
+        "it. Loaders ignore one of the two.",
         "Check which of the two matrices your loader uses.",
     ),
     "fused_unsplit": Code(

@@ -1,4 +1,4 @@
-"""The native shuffle: generator, uniformity, reproducibility."""
+"""Named permutations: the generator, uniformity, reproducibility, and undoing them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 from scipy.stats import chi2
 
 from tollens.core.native import _native
+from tollens.instrument.permutation import PermutationKey, draw_key, key_of, shuffle, unshuffle
 
 LONG = 150_001  # above 2^16: the bucketed path
 
@@ -138,3 +139,25 @@ def test_the_uniformity_check_fires_on_a_biased_shuffle() -> None:
             order[i], order[j] = order[j], order[i]
         counts[index[tuple(order)]] += 1
     assert ((counts - 1_000) ** 2 / 1_000).sum() > chi2.ppf(0.9999, 23)
+
+
+@pytest.mark.parametrize("shape", [(20, 30), (300, 500)])
+def test_unshuffle_undoes_shuffle(shape: tuple[int, int]) -> None:
+    matrix = np.random.default_rng(2).standard_normal(shape)
+    key = draw_key(np.random.default_rng(3))
+    shuffled = matrix.copy()
+    shuffle(shuffled, key, 4)
+    assert not np.array_equal(shuffled, matrix)
+    np.testing.assert_array_equal(unshuffle(shuffled, key, 4), matrix)
+
+
+def test_an_identifier_gives_its_key_back() -> None:
+    for key in (PermutationKey(0, 0), PermutationKey(2**64 - 1, 1), draw_key(np.random.default_rng(9))):
+        assert key_of(key.id) == key
+    assert PermutationKey(0xAB, 0x1).id == "philox4x64-10:000000000000000100000000000000ab"
+
+
+@pytest.mark.parametrize("text", ["", "philox4x64-10:12", "mt19937:" + "0" * 32, "philox4x64-10:" + "g" * 32])
+def test_other_identifiers_are_refused(text: str) -> None:
+    with pytest.raises(ValueError):
+        key_of(text)

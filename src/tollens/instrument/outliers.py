@@ -1,0 +1,129 @@
+"""How many eigenvalues of a Gram matrix lie above an edge: by factorisation, without an eigensolver.
+
+The number of eigenvalues of G above t is the number of negative pivots of t*I - G (Sylvester's law of
+inertia). A Cholesky factorisation that succeeds certifies that there are none, at a quarter of the price of
+an eigensolver that finds values only.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import lapack
+
+Array = NDArray[np.floating[Any]]
+BLOCK = 512  # columns mirrored at a time; bounds the temporary
+UNIT_MARGIN = 64.0  # roundings by which a decision must clear the edge; eigenvalue errors measured: below 8
+
+
+@dataclass(frozen=True, slots=True)
+class Offset:
+    """A constant `mean` that was taken off every element of an M x N matrix B before its Gram matrix was
+    formed.
+
+    `sums` (M,): the sums of B along its long side, of length `length` = N.
+    """
+
+    mean: float
+    length: int
+    sums: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Above:
+    """Eigenvalues above the edge: of the Gram matrix itself, and of the one with the offset put back."""
+
+    centred: int
+    uncentred: int
+
+
+def count_above(gram: Array, edge: float, offset: Offset | None = None) -> Above | None:
+    """Count eigenvalues above `edge` > 0, or None if rounding leaves the count open.
+
+    `gram`: (M, M), Fortran order, float32 or float64; its lower triangle is read and kept, its strict
+    upper triangle is working space. Both sides of the edge are tried at a relative margin of some roundings;
+    where the counts differ, an eigenvalue lies too close to the edge for this precision. In float64 the
+    count just above the edge is given.
+    """
+    diagonal = gram.diagonal().astype(np.float64)
+    eps = float(np.finfo(gram.dtype).eps)
+    margin = eps * (UNIT_MARGIN + math.sqrt(diagonal.size) + float(diagonal.max(initial=0.0)) / edge)
+    low = _count_at(gram, diagonal, edge * (1.0 - min(margin, 0.5)), offset, hopeful=True)
+    high = low
+    if low != Above(0, 0):
+        high = _count_at(gram, diagonal, edge * (1.0 + margin), offset, hopeful=low.centred == 0)
+    np.fill_diagonal(gram, diagonal)
+    return high if low == high or gram.dtype == np.float64 else None
+
+
+def _count_at(
+    gram: Array, diagonal: NDArray[np.float64], t: float, offset: Offset | None, *, hopeful: bool
+) -> Above:
+    """Both counts at exactly `t`; `hopeful` tries the cheaper definite factorisation first."""
+    solve = None
+    centred = 0
+    if hopeful:
+        solve = _definite(gram, diagonal, t)
+    if solve is None:
+        centred, solve = _indefinite(gram, diagonal, t)
+    return Above(centred, centred + _added(solve, offset) if offset is not None else centred)
+
+
+def _shifted(gram: Array, diagonal: NDArray[np.float64], t: float) -> None:
+    """Write t*I - G to the upper triangle and the diagonal."""
+    for start in range(0, diagonal.size, BLOCK):
+        stop = min(start + BLOCK, diagonal.size)
+        gram[:start, start:stop] = gram[start:stop, :start].T
+        np.negative(gram[:start, start:stop], out=gram[:start, start:stop])
+        lower = np.tril(gram[start:stop, start:stop], -1)
+        gram[start:stop, start:stop] = lower - lower.T
+    np.fill_diagonal(gram, t - diagonal)
+
+
+def _definite(gram: Array, diagonal: NDArray[np.float64], t: float) -> Callable[[Array], Array] | None:
+    """Solver of (t*I - G) x = b if that matrix is positive definite, else None."""
+    single = gram.dtype == np.float32
+    _shifted(gram, diagonal, t)
+    factorise, back = (lapack.spotrf, lapack.spotrs) if single else (lapack.dpotrf, lapack.dpotrs)
+    factor, info = factorise(gram, lower=0, clean=0, overwrite_a=1)
+    return None if info != 0 else lambda b: back(factor, b, lower=0)[0]
+
+
+def _indefinite(gram: Array, diagonal: NDArray[np.float64], t: float) -> tuple[int, Callable[[Array], Array]]:
+    """The number of negative eigenvalues of t*I - G, and its solver."""
+    single = gram.dtype == np.float32
+    _shifted(gram, diagonal, t)
+    work = (lapack.ssytrf_lwork if single else lapack.dsytrf_lwork)(diagonal.size, lower=0)[0]
+    factorise, back = (lapack.ssytrf, lapack.ssytrs) if single else (lapack.dsytrf, lapack.dsytrs)
+    factor, pivots, _ = factorise(gram, lower=0, lwork=int(work), overwrite_a=1)
+    # A 2 x 2 pivot of the Bunch-Kaufman method has a negative determinant by its choice: one negative
+    # eigenvalue.
+    ones = pivots > 0
+    negative = int((factor.diagonal()[ones] < 0.0).sum()) + int((~ones).sum()) // 2
+    return negative, lambda b: back(factor, pivots, b, lower=0)[0]
+
+
+def _added(solve: Callable[[Array], Array], offset: Offset) -> int:
+    """How many eigenvalues above the edge the offset adds: -1, 0 or 1.
+
+    With r the sums, e = (1, ..., 1) and B centred, (B + m)(B + m)' = G + U C U', U = [r, e], C = [[0, m],
+    [m, m^2 N]]. The inertia of t*I - G - U C U' is that of t*I - G plus that of S = inv(C) - U' inv(t*I - G)
+    U minus that of inv(C) = [[-N, 1/m], [1/m, 0]], which has one negative eigenvalue (Haynsworth 1968).
+    Scaling the columns of U leaves signs alone. Nothing here cancels however large m is, as it would in the
+    uncentred Gram matrix.
+    """
+    if offset.mean == 0.0:
+        return 0
+    M = offset.sums.size
+    norm = float(np.linalg.norm(offset.sums))
+    a, b = 1.0 / norm if norm > 0.0 else 1.0, 1.0 / math.sqrt(M)
+    U = np.stack([a * offset.sums, np.full(M, b)], axis=1)
+    K = U.T @ np.asarray(solve(np.asfortranarray(U)), dtype=np.float64)
+    off = a * b / offset.mean - 0.5 * (K[0, 1] + K[1, 0])
+    S = np.array([[-offset.length * a * a - K[0, 0], off], [off, -K[1, 1]]])
+    return int((np.linalg.eigvalsh(S) < 0.0).sum()) - 1

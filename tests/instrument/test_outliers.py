@@ -1,0 +1,93 @@
+"""Counting eigenvalues above an edge by inertia, against an eigensolver."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from tollens.instrument.outliers import Above, Offset, count_above
+from tollens.instrument.spectrum import Precision, gram
+
+
+def reference(matrix: NDArray[np.float64], edge: float) -> int:
+    return int((np.linalg.svd(matrix, compute_uv=False) ** 2 > edge).sum())
+
+
+def counted(
+    matrix: NDArray[np.float64], edge: float, mean: float, precision: Precision = "f64"
+) -> Above | None:
+    rows, cols = matrix.shape
+    sums = matrix.sum(axis=1 if rows < cols else 0)
+    typed = matrix.astype(np.float32 if precision == "f32" else np.float64)
+    return count_above(gram(typed, precision), edge, Offset(mean, max(rows, cols), sums))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    rows=st.integers(1, 40),
+    cols=st.integers(1, 40),
+    seed=st.integers(0, 2**32 - 1),
+    rank=st.integers(0, 40),
+    mean=st.sampled_from([0.0, 1e-3, -0.05, 0.2, -3.0, 1e4]),
+)
+def test_counts_agree_with_an_svd(rows: int, cols: int, seed: int, rank: int, mean: float) -> None:
+    """Edge halfway between two squared singular values, so that the reference itself is sure."""
+    matrix = np.random.default_rng(seed).standard_normal((rows, cols))
+    matrix -= matrix.mean()
+    values = np.append(np.linalg.svd(matrix, compute_uv=False) ** 2, 1e-6)
+    k = min(rank, values.size - 2)
+    edge = (values[k] + values[k + 1]) / 2.0
+    shifted = np.linalg.svd(matrix + mean, compute_uv=False) ** 2
+    if (
+        edge <= 1e-5
+        or np.abs(shifted - edge).min() < 1e-9 * max(edge, 1e-5)
+        or np.abs(values - edge).min() < 1e-9 * edge
+    ):
+        return
+    assert counted(matrix, edge, mean) == Above(k + 1, int((shifted > edge).sum()))
+
+
+def test_single_precision_agrees_away_from_the_edge() -> None:
+    rng = np.random.default_rng(3)
+    matrix = rng.standard_normal((150, 400))
+    matrix[3, 5] = 300.0
+    matrix -= matrix.mean()
+    for edge in (500.0, 900.0, 2000.0, 1e5 + 1.0):
+        for mean in (0.0, 0.01, 1.0, 1e6):
+            expected = Above(reference(matrix, edge), reference(matrix + mean, edge))
+            assert counted(matrix, edge, mean, "f32") == expected
+
+
+def test_single_precision_leaves_a_near_edge_open() -> None:
+    """An eigenvalue within rounding of the edge: f32 answers None, f64 counts; a margin away both count."""
+    matrix = np.random.default_rng(4).standard_normal((200, 200)).astype(np.float32).astype(np.float64)
+    top = float(np.linalg.svd(matrix, compute_uv=False)[0] ** 2)
+    assert counted(matrix, top * (1 + 1e-8), 0.0, "f32") is None
+    assert counted(matrix, top * (1 + 1e-8), 0.0) == Above(0, 0)
+    assert counted(matrix, top * (1 - 1e-8), 0.0) == Above(1, 1)
+    assert counted(matrix, top * (1 - 1e-3), 0.0, "f32") == Above(1, 1)
+
+
+def test_the_gram_matrix_can_be_counted_again() -> None:
+    lower = gram(np.random.default_rng(5).standard_normal((60, 90)), "f64")
+    first = count_above(lower, 150.0)
+    assert count_above(lower, 150.0) == first
+    assert first is not None
+    assert first.centred > 0
+
+
+@pytest.mark.slow
+def test_single_precision_error_is_inside_its_margin() -> None:
+    """The top eigenvalue of an f32 Gram matrix differs from f64 by less than the margin allows (64
+    roundings)."""
+    rng = np.random.default_rng(6)
+    for shape in ((512, 512), (1024, 1024), (512, 4096), (2048, 2048)):
+        matrix = rng.standard_normal(shape, dtype=np.float32)
+        tops = [
+            np.linalg.eigvalsh(gram(matrix, p).astype(np.float64), UPLO="L")[-1]  # type: ignore[arg-type]
+            for p in ("f32", "f64")
+        ]
+        assert abs(tops[0] / tops[1] - 1.0) < 8 * float(np.finfo(np.float32).eps)
