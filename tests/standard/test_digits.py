@@ -131,6 +131,8 @@ def test_the_checkpoints_differ_as_they_are_meant_to(manifest: dict) -> None:
     over = manifest["checkpoints"]["overtrained.safetensors"]["alpha"]
     control = manifest["not_bundled"]["control"]
     assert all(fit["alpha"] < 2 for fit in over.values())
+    grown = manifest["checkpoints"]["overtrained.safetensors"]["in_thresholds"]["layers.2.weight"]
+    assert grown["mean"] > 1 > grown["largest_element"]
     # the honest half: the same decay without the bad data gives the same exponents and loses nothing
     assert all(fit["alpha"] < 2 for fit in control["alpha"].values())
     assert control["test_accuracy"] >= 0.97

@@ -57,6 +57,7 @@ def write(folder: Path) -> dict[str, Any]:
             "train_accuracy": round(digits.accuracy(weights, train_set.inputs(), train_set.labels), 4),
             "test_accuracy": round(digits.accuracy(weights, test_set.inputs(), test_set.labels), 4),
             "alpha": {name: _alpha(weights[name]) for name in digits.HIDDEN},
+            "in_thresholds": {name: _in_thresholds(weights[name]) for name in digits.HIDDEN},
         }
 
     manifest: dict[str, Any] = {
@@ -89,7 +90,8 @@ def write(folder: Path) -> dict[str, Any]:
             },
             "overtrained.safetensors": {
                 "origin": "trained",
-                "grew": "tail exponents below 2 in every hidden matrix; nothing was planted",
+                "grew": "tail exponents below 2 in every hidden matrix and a mean offset beyond the trap "
+                "threshold in layers.2.weight; nothing was planted",
                 "recipe": asdict(digits.OVERTRAINED),
                 **figures(over),
             },
@@ -118,3 +120,12 @@ def _alpha(matrix: NDArray[np.float32]) -> dict[str, float | int | str]:
     if isinstance(fit, Undefined):
         return {"undefined": fit.reason}
     return {"alpha": round(fit.alpha, 3), "n_tail": fit.n_tail}
+
+
+def _in_thresholds(matrix: NDArray[np.float32]) -> dict[str, float]:
+    """Mean offset and largest deviation in units of what makes a correlation trap: beyond 1 each is one."""
+    mean = float(matrix.mean(dtype=np.float64))
+    return {
+        "mean": round(abs(mean) / threshold(matrix, "mean"), 3),
+        "largest_element": round(float(np.abs(matrix - mean).max()) / threshold(matrix, "entry"), 3),
+    }
