@@ -244,6 +244,27 @@ def test_a_config_that_explains_nothing_is_harmless() -> None:
     assert assign([], {"model_type": "llama"}) == {}
 
 
+def test_the_family_with_most_names_wins_not_the_one_with_most_patterns() -> None:
+    eye = [t for g in GOLDEN if g.checkpoint == "[vit_base_patch16_224]" for t in g.tensors]
+    text = [
+        tensor(f"layers.{i}.self_attn.{part}_proj.weight", 8, 8)
+        for i in range(30)
+        for part in ("q", "k", "v")
+    ]
+    assert family_of([*eye, *text[:4]]) == "timm_vit"
+    assert len(text) > len(eye)
+    assert family_of([*eye, *text]) == "olmo"  # the narrowest table that has these three names
+
+
+def test_the_scale_of_a_fused_matrix_is_not_fused() -> None:
+    names = ["model.layers.3.self_attn.qkv_proj.weight", "model.layers.3.self_attn.qkv_proj.weight_scale"]
+    roles = assign(
+        [tensor(names[0], 24, 8, dtype="F8_E4M3"), tensor(names[1], 24, 1)], {"model_type": "phi3"}
+    )
+    assert roles[names[0]] == Role("qkv", "phi3", 3, None, "qkv_concat")
+    assert roles[names[1]] == Role("buffer", "phi3", 3)
+
+
 def test_a_composite_config_is_read_at_its_text_part() -> None:
     tensors = [
         tensor("language_model.model.layers.0.self_attn.q_proj.weight", 8, 8),
