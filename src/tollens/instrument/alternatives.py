@@ -64,7 +64,6 @@ def vuong(difference: NDArray[np.float64]) -> tuple[float, float]:
     """(R, p) of pointwise log-likelihood differences d of two non-nested laws.
 
     R = sum(d), p = erfc(|R|/sqrt(2 m v)) with m points and v the variance of d.
-
     Laws that agree at every point give (0, 1). Reference: Vuong (1989), Econometrica 57, eq. 5.6.
     """
     total, variance = float(difference.sum()), float(difference.var())
