@@ -1,0 +1,1 @@
+"""The one expression language: claims, decision rules and, later, predicates."""

@@ -1,0 +1,302 @@
+"""From text to a rule: recursive descent over the grammar
+
+    rule  := conj ("or" conj)*
+    conj  := neg ("and" neg)*
+    neg   := "not" neg | cmp | quant | "(" rule ")"
+    cmp   := lin OP lin
+    quant := ("any" | "all") "(" list OP lin ")"
+    lin   := ["-"] term (("+" | "-") term)*
+    term  := literal | reading | literal "*" reading
+           | ("mean" | "min" | "max") "(" list ")" | "quantile" "(" literal "," list ")"
+
+A literal may carry a unit: `-0.5 pp`, `3 weight^2`, `2 B/token`. There is no division, so `/` after a number
+belongs to its unit, and `*` does where a base unit follows it. The symbols of base units name no readings.
+"""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from difflib import get_close_matches
+from enum import Enum
+
+from tollens.core.errors import TollensError
+from tollens.core.expression.fault import fault, quoted
+from tollens.core.expression.lexer import KEYWORDS, RESERVED, Kind, Token, number, tokens
+from tollens.core.expression.syntax import (
+    Aggregate,
+    And,
+    Compare,
+    Fold,
+    Linear,
+    Literal,
+    Name,
+    Not,
+    Op,
+    Or,
+    Quantified,
+    Quantifier,
+    Rule,
+    Term,
+)
+from tollens.core.units import BASE_UNITS, ONE, Unit, base_unit
+
+MAX_DEPTH = 50
+
+_FOLDS = frozenset(Fold)
+_QUANTIFIERS = frozenset(Quantifier)
+_TWO_WORDS = re.compile(r"(?<![\w.])([A-Za-z_']+)[\s,]+([A-Za-z_']+)(?![\w.])", re.ASCII)
+
+
+class Profile(Enum):
+    """Which atoms the parser admits. The predicate profile (flag, membership, has) is another member."""
+
+    RULE = "rule"
+
+
+def parse(text: str, profile: Profile = Profile.RULE) -> Rule:
+    """The rule that `text` states.
+
+    Raises TollensError with the place marked: claim_empty, claim_prose, claim_character, claim_number,
+    claim_syntax, claim_chained, claim_function, claim_unit, claim_quantile, claim_too_long, claim_too_deep.
+    """
+    try:
+        return _Parser(text, profile).whole()
+    except TollensError as error:
+        if error.code in ("claim_syntax", "claim_character", "claim_unit") and _is_prose(text):
+            raise fault(
+                "claim_prose", text, 0, expected="a comparison of named quantities with numbers",
+                found="a sentence", fix="Say what would be measured, such as `all(stable_rank >= 8)`.",
+            ) from error
+        raise
+
+
+def _is_prose(text: str) -> bool:
+    """Two words in a row that are no keywords, and no relation anywhere."""
+    if re.search("[<>=≤≥≠]", text):
+        return False
+    return any(not {m[1].lower(), m[2].lower()} & (KEYWORDS | RESERVED) for m in _TWO_WORDS.finditer(text))
+
+
+class _Parser:
+    """One pass over the tokens of one text; the state is the place and the depth."""
+
+    def __init__(self, text: str, profile: Profile) -> None:
+        self._text = text
+        self._profile = profile
+        self._tokens = tokens(text)
+        self._place = 0
+        self._depth = 0
+
+    def whole(self) -> Rule:
+        rule = self._rule()
+        if self._peek().kind is not Kind.END:
+            raise self._wrong("`and`, `or` or the end")
+        return rule
+
+    def _peek(self) -> Token:
+        return self._tokens[self._place]
+
+    def _take(self) -> Token:
+        token = self._peek()
+        if token.kind is not Kind.END:
+            self._place += 1
+        return token
+
+    def _accept(self, text: str) -> bool:
+        if self._peek().text == text and self._peek().kind is not Kind.END:
+            self._place += 1
+            return True
+        return False
+
+    def _expect(self, text: str) -> None:
+        if not self._accept(text):
+            raise self._wrong(f"`{text}`")
+
+    def _wrong(self, expected: str, fix: str = "", token: Token | None = None) -> TollensError:
+        at = self._peek() if token is None else token
+        found = quoted(at.text) if at.text else "the end"
+        if at.text == "/":
+            fix = fix or "There is no division; multiply the other side instead."
+        elif at.text in RESERVED:
+            fix = fix or f"`{at.text}` is reserved and has no meaning in a rule."
+        fix = fix or "`tollens explain claim_syntax` shows complete claims."
+        return fault("claim_syntax", self._text, at.position, expected=expected, found=found, fix=fix)
+
+    def _descend(self) -> None:
+        self._depth += 1
+        if self._depth > MAX_DEPTH:
+            raise fault(
+                "claim_too_deep", self._text, self._peek().position, expected=f"at most {MAX_DEPTH} levels",
+                found="one more", fix="Remove superfluous parentheses and double negations.",
+            )
+
+    def _rule(self) -> Rule:
+        self._descend()
+        operands = [self._conjunction()]
+        while self._accept("or"):
+            operands.append(self._conjunction())
+        self._depth -= 1
+        return operands[0] if len(operands) == 1 else Or(tuple(operands))
+
+    def _conjunction(self) -> Rule:
+        operands = [self._negation()]
+        while self._accept("and"):
+            operands.append(self._negation())
+        return operands[0] if len(operands) == 1 else And(tuple(operands))
+
+    def _negation(self) -> Rule:
+        if self._accept("not"):
+            self._descend()
+            operand = self._negation()
+            self._depth -= 1
+            return Not(operand)
+        if self._accept("("):
+            rule = self._rule()
+            if self._peek().text != ")":
+                raise self._wrong("`)`", "Every opening parenthesis needs a closing one.")
+            self._take()
+            if self._peek().kind is Kind.RELATION or self._peek().text in ("+", "-", "*", "/"):
+                raise self._wrong("`and`, `or` or the end", "Parentheses group comparisons, not sums.")
+            return rule
+        if self._peek().text in _QUANTIFIERS:
+            return self._quantified()
+        left = self._linear()
+        op = self._relation("Parentheses group comparisons, not sums." if self._peek().text == ")" else "")
+        rule = Compare(left, op, self._linear())
+        self._refuse_chain()
+        return rule
+
+    def _quantified(self) -> Quantified:
+        quantifier = Quantifier(self._take().text)
+        self._expect("(")
+        if self._peek().kind is not Kind.WORD or self._peek().text in KEYWORDS:
+            raise self._wrong("the name of a list", f"The list comes first: `{quantifier}(x > 0)`.")
+        name = self._name()
+        shape = f"The comparison goes inside: `{quantifier}({name} >= 8)`."
+        op = self._relation(shape)
+        right = self._linear()
+        self._refuse_chain()
+        if self._peek().text in ("and", "or"):
+            word, each = self._peek().text, f"{quantifier}({name}"
+            raise self._wrong("`)`", f"One comparison each: `{each} > 1) {word} {each} < 2)`.")
+        self._expect(")")
+        if self._peek().kind is Kind.RELATION:
+            raise self._wrong("`and`, `or` or the end", shape)
+        return Quantified(quantifier, name, op, right)
+
+    def _relation(self, fix: str) -> Op:
+        if self._peek().kind is not Kind.RELATION:
+            raise self._wrong("one of < <= > >= == !=", fix)
+        return Op(self._take().text)
+
+    def _refuse_chain(self) -> None:
+        if self._peek().kind is Kind.RELATION:
+            raise fault(
+                "claim_chained", self._text, self._peek().position, expected="one relation in a comparison",
+                found="a second one", fix="Write `a < b and b < c`.",
+            )
+
+    def _linear(self) -> Linear:
+        terms = [self._term(self._accept("-"))]
+        while self._peek().text in ("+", "-") and self._peek().kind is Kind.SIGN:
+            terms.append(self._term(self._take().text == "-"))
+        return Linear(tuple(terms))
+
+    def _term(self, negative: bool) -> Term:
+        token = self._peek()
+        if token.kind is Kind.NUMBER:
+            literal = self._literal()
+            if not self._accept("*"):
+                return Term(negative, literal, None)
+            if self._peek().kind is not Kind.WORD or self._peek().text in KEYWORDS:
+                raise self._wrong("a reading", "A number multiplies a reading, nothing else.")
+            return Term(negative, literal, Name(self._name()))
+        if token.text in _FOLDS:
+            return Term(negative, None, self._aggregate())
+        if token.kind is not Kind.WORD or token.text in KEYWORDS:
+            raise self._wrong("a number, a reading, mean, min, max or quantile")
+        name = Name(self._name())
+        if self._peek().text == "*":
+            raise self._wrong("a relation, + or -", "A number stands before the reading: `2*x`.")
+        return Term(negative, None, name)
+
+    def _aggregate(self) -> Aggregate:
+        fold = Fold(self._take().text)
+        self._expect("(")
+        level: Decimal | None = None
+        if fold is Fold.QUANTILE:
+            token = self._peek()
+            if token.kind is not Kind.NUMBER:
+                raise self._wrong("the level of the quantile", "Write `quantile(0.95, x)`.")
+            level = number(self._text, self._take())
+            if not 0 < level <= 1:
+                raise fault(
+                    "claim_quantile", self._text, token.position, expected="a level in (0, 1]",
+                    found=quoted(token.text), fix="Use a level such as 0.5 or 0.95.",
+                )
+            self._expect(",")
+        name = self._name()
+        if self._peek().kind is Kind.RELATION:
+            raise self._wrong("`)`", f"Compare the {fold}: `{fold}({'0.5, ' if level else ''}{name}) > 1`.")
+        self._expect(")")
+        return Aggregate(fold, name, level)
+
+    def _name(self) -> str:
+        token = self._peek()
+        if token.kind is not Kind.WORD or token.text in KEYWORDS or token.text in RESERVED:
+            raise self._wrong("the name of a reading")
+        if token.text in BASE_UNITS:
+            raise self._wrong("the name of a reading", f"`{token.text}` is a unit; a unit follows a number.")
+        self._take()
+        if self._peek().text == "(":
+            near = get_close_matches(token.text, [*_FOLDS, *_QUANTIFIERS], n=1, cutoff=0.6)
+            raise fault(
+                "claim_function", self._text, token.position,
+                expected="one of any, all, mean, min, max, quantile", found=quoted(token.text),
+                fix=f"Did you mean `{near[0]}`?" if near else "No other function exists.",
+            )
+        return token.text
+
+    def _literal(self) -> Literal:
+        return Literal(number(self._text, self._take()), self._unit())
+
+    def _unit(self) -> Unit | None:
+        """The unit that follows a number, if one does."""
+        token = self._peek()
+        if token.kind is Kind.WORD and token.text not in KEYWORDS:
+            if self._tokens[self._place + 1].text == "(":
+                raise self._wrong("a unit, an operator or a relation")
+            unit = self._unit_factor()
+        elif token.text in ("%", "1"):
+            unit = self._unit_factor()
+        else:
+            return None
+        while (sign := self._peek().text) in ("*", "/"):
+            after = self._tokens[self._place + 1].text
+            if sign == "*" and after not in BASE_UNITS:
+                return unit
+            self._take()
+            factor = self._unit_factor()
+            unit = unit * factor if sign == "*" else unit / factor
+        return unit
+
+    def _unit_factor(self) -> Unit:
+        token = self._take()
+        if token.kind is not Kind.WORD and token.text not in ("%", "1"):
+            raise self._wrong("a unit", token=token)
+        power = 1
+        if self._accept("^"):
+            exponent = self._take()
+            if not re.fullmatch("[1-9][0-9]?", exponent.text, re.ASCII):
+                raise self._wrong("a power from 1 to 99", token=exponent)
+            power = int(exponent.text)
+        if token.text == "1":
+            return ONE
+        try:
+            return base_unit(token.text, power)
+        except TollensError as error:
+            raise fault(
+                error.code, self._text, token.position, expected=error.expected, found=quoted(token.text),
+                fix=error.fix,
+            ) from error
