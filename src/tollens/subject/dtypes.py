@@ -112,17 +112,17 @@ def decode_into(raw: Bytes, dtype: str, out: Floats, swapped: bool = False) -> N
     stored = STORED[dtype].stored
     if stored is None:
         raise ValueError(f"{dtype} is no float type")
-    values = raw.view(stored.newbyteorder(">") if swapped else stored)
     if dtype == "BF16" and not swapped and out.dtype == np.float32:
         bits = out.view(np.uint32)
         bits[...] = raw.view("<u2")
         np.left_shift(bits, 16, out=bits)  # a bfloat16 is the upper half of a float32
-    elif stored.itemsize <= 2:
-        codes = raw if stored.itemsize == 1 else raw.view(">u2" if swapped else "<u2")
-        out[...] = _table(dtype)[codes]
-    else:
-        with np.errstate(over="ignore"):
-            out[...] = values
+        return
+    with np.errstate(over="ignore", invalid="ignore"):  # infinities and NaN are data here
+        if stored.itemsize <= 2:
+            codes = raw if stored.itemsize == 1 else raw.view(">u2" if swapped else "<u2")
+            out[...] = _table(dtype)[codes]
+        else:
+            out[...] = raw.view(stored.newbyteorder(">") if swapped else stored)
 
 
 @cache
