@@ -9,18 +9,22 @@ that reaches above x is computed by itself, so that the upper tail keeps its rel
 
 from __future__ import annotations
 
+import cmath
 import math
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+Array = NDArray[Any]  # float64, or complex128 off the real axis
 
 _NODES = 16
 _REACH = 9.0  # a singular value is further outside sqrt(N) +- sqrt(M) with probability below 1e-30
 _PANELS_PER_UNIT = 2.0
+_LINE_NODES = 20
+_LINE_STEP = 0.45  # in standard deviations of the Gaussian that the saddle point gives
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,16 +40,47 @@ def largest_root_sf(x: float, M: int, N: int) -> float:
 
     x is not divided by N. Relative error below 1e-8 down to 1e-12 for M <= 64.
     """
-    if not 1 <= M <= N:
-        raise ValueError(f"1 <= M <= N is needed; found M = {M}, N = {N}")
+    _check(M, N)
     if x <= 0.0:
         return 1.0
+    return float(min(1.0, max(0.0, _sf(complex(x), M, N).real)))
+
+
+def largest_share_sf(x: float, M: int, N: int) -> float:
+    """P(N*M*lambda_max/sum(lambda) > x): lambda_max in units of the variance found in the same matrix.
+
+    This is the law that a threshold needs if it takes its variance from the matrix it judges, or from any
+    permutation of it: the ratio fluctuates less than lambda_max (Nadler 2011). The ratio and the sum are
+    independent, and the sum is chi-squared with N*M degrees of freedom, so the law of lambda_max as a
+    function of the rate of the ensemble is a Laplace transform of the law of the ratio; it is inverted on
+    the line through its saddle point, by the trapezoidal rule. For 2 <= M <= N, N*M >= 60 and results below
+    about 0.9; the relative error is below 1e-4 down to 1e-10 for N*M >= 300.
+    """
+    _check(M, N)
+    if M == 1 or x >= N * M:
+        return 0.0  # the largest eigenvalue never exceeds the sum
+    k = N * M / 2.0
+    y = np.arange(_LINE_NODES) * (_LINE_STEP / math.sqrt(k))
+    weight = np.exp(k * (1j * y - np.log1p(1j * y)))
+    values = np.array([_sf(x * (1.0 + 1j * v), M, N) for v in y])
+    norm = weight.real[0] / 2.0 + weight.real[1:].sum()
+    total = (weight[0] * values[0]).real / 2.0 + (weight[1:] * values[1:]).real.sum()
+    return float(min(1.0, max(0.0, total / norm)))
+
+
+def _check(M: int, N: int) -> None:
+    if not 1 <= M <= N:
+        raise ValueError(f"1 <= M <= N is needed; found M = {M}, N = {N}")
+
+
+def _sf(x: complex, M: int, N: int) -> complex:
+    """The survival function, continued to complex x near the positive axis."""
     low, high = _range(M, N)
-    s = math.sqrt(x)
-    if s >= high:
-        return 0.0
+    s = cmath.sqrt(x) if x.imag else math.sqrt(x.real)
+    if s.real >= high:
+        return 0j
     total = _total(M, N)
-    tail = _pairs(max(s, low), high, M, N)
+    tail = _pairs(s if s.real > low else low, high, M, N)
     F, G = total.single, tail.single
     above = np.outer(F, G) - np.outer(G, F) + tail.double
     whole = total.double
@@ -53,8 +88,9 @@ def largest_root_sf(x: float, M: int, N: int) -> float:
         above = _bordered(above, G)
         whole = _bordered(whole, F)
     share = np.linalg.eigvals(np.linalg.solve(whole, above))
-    log_cdf = 0.5 * float(np.log1p(-np.minimum(share.real, 1.0 - 1e-16)).sum())
-    return float(min(1.0, max(0.0, -math.expm1(log_cdf))))
+    if not np.iscomplexobj(tail.single):
+        share = np.minimum(share.real, 1.0 - 1e-16)
+    return complex(-np.expm1(0.5 * np.log1p(-share).sum()))
 
 
 def _range(M: int, N: int) -> tuple[float, float]:
@@ -69,16 +105,16 @@ def _total(M: int, N: int) -> _Pairs:
 def _bordered(skew: Array, column: Array) -> Array:
     """An odd number of functions has no Pfaffian; the border of single integrals makes it even."""
     size = column.size
-    out = np.zeros((size + 1, size + 1))
+    out = np.zeros((size + 1, size + 1), dtype=skew.dtype)
     out[:size, :size] = skew
     out[:size, size] = column
     out[size, :size] = -column
     return out
 
 
-def _pairs(low: float, high: float, M: int, N: int) -> _Pairs:
-    """Integrals over (low, high) in the singular value s = sqrt(t), by Gauss-Legendre panels."""
-    panels = max(4, math.ceil((high - low) * _PANELS_PER_UNIT))
+def _pairs(low: complex, high: float, M: int, N: int) -> _Pairs:
+    """Integrals from low to high in the singular value s = sqrt(t), by Gauss-Legendre panels."""
+    panels = max(4, math.ceil(abs(high - low) * _PANELS_PER_UNIT))
     nodes, weights, integrate = _rule()
     half = (high - low) / panels / 2.0
     centres = low + half * (2.0 * np.arange(panels) + 1.0)
