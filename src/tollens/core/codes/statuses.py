@@ -212,4 +212,31 @@ STATUSES: dict[str, Code] = {
         "The layer's record carries neither a value nor a reason for this quantity.",
         "Scan again with a version that measures it.",
     ),
+    "eigensolver_failed": Code(
+        "Eigensolver did not converge",
+        "LAPACK gave the eigenvalues of this matrix up; no spectrum is reported for it.",
+        "Scan again with --precision f64, which takes another path, and report the matrix.",
+    ),
+    "scale_out_of_range": Code(
+        "Scale outside float64",
+        "The squares of these weights are too large or too small to be written down, although the weights "
+        "themselves are finite.",
+        "Multiply the tensor by a power of two; exponents and ranks do not change.",
+    ),
+    "null_overlap": Code(
+        "Exponent like that of chance",
+        "The interval of the exponent meets the band that Gaussian matrices of the same shape give.",
+        "Read this exponent as that of a random matrix.",
+    ),
+    "gof_rejected": Code(
+        "Power law rejected",
+        "Fewer than one in ten samples drawn from the fitted law lie as far from it as the eigenvalues do.",
+        "Do not read the exponent; look at the alternatives.",
+    ),
+    "alternative_preferred": Code(
+        "Another law fits better",
+        "On the same tail an exponential, a lognormal or a power law with a cut-off is significantly more "
+        "likely than the power law.",
+        "Do not read the exponent; the preferred law and its ratio are given.",
+    ),
 }
