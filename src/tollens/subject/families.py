@@ -2,8 +2,8 @@
 
 A pattern is a dotted name without wrapper prefix. The component `L` stands for a layer number, `E` for an
 expert number; every other component is literal, so a pattern matches the whole name or not at all. The names
-are those the reference implementations write to disk (Hugging Face transformers 4.57, timm 1.0, and for
-DeepSeek-V3, FP8 and older checkpoints the published files).
+are those the reference implementations write to disk (Hugging Face transformers 4.57, spot-checked against
+5.23; timm 1.0) and, for DeepSeek-V3, FP8 and older checkpoints, those of the published files.
 """
 
 from __future__ import annotations
