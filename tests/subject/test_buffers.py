@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+
 from tollens.subject.buffers import reason_to_skip
 from tollens.subject.tensor import TensorInfo
 
@@ -48,7 +49,11 @@ def test_reason_of_one_tensor(name: str, shape: tuple[int, ...], dtype: str, rea
 
 @pytest.mark.parametrize(
     ("a", "b"),
-    [("x.lora_A.weight", "x.lora_B.weight"), ("x.lora_down.weight", "x.lora_up.weight"), ("x.lora_A", "x.lora_B")],
+    [
+        ("x.lora_A.weight", "x.lora_B.weight"),
+        ("x.lora_down.weight", "x.lora_up.weight"),
+        ("x.lora_A", "x.lora_B"),
+    ],
 )
 def test_a_pair_of_factors_is_told_from_a_single_one(a: str, b: str) -> None:
     assert reasons(tensor(a), tensor(b)) == ["lora_pair_unsupported"] * 2
@@ -68,5 +73,7 @@ def test_a_pair_of_factors_is_told_from_a_single_one(a: str, b: str) -> None:
 )
 def test_packed_weights_and_their_scales(packed: str, dtype: str, companion: str) -> None:
     assert reasons(tensor(packed, dtype=dtype), tensor(companion)) == ["packed_unsupported"] * 2
-    assert reasons(tensor("y.weight", dtype="F32"), tensor("y.weight_scale"))[0] is None  # scales of no integer
+    assert (
+        reasons(tensor("y.weight", dtype="F32"), tensor("y.weight_scale"))[0] is None
+    )  # scales of no integer
     assert reasons(tensor("z.weight", dtype="F32"), tensor("z.scales"))[1] is None

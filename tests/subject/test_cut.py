@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save_file
+
 from tollens.subject import cut as module
 from tollens.subject.checkpoint import open_checkpoint
 from tollens.subject.cut import Cut, block, folded, load
@@ -17,7 +18,8 @@ def cuts(draw: st.DrawFn) -> tuple[int, Cut]:
     """(numbers in the tensor, a cut of it)."""
     fold = tuple(draw(st.lists(st.integers(1, 6), min_size=2, max_size=4)))
     pick = tuple(
-        draw(st.integers(0, n - 1).flatmap(lambda a, n=n: st.tuples(st.just(a), st.integers(a + 1, n)))) for n in fold
+        draw(st.integers(0, n - 1).flatmap(lambda a, n=n: st.tuples(st.just(a), st.integers(a + 1, n))))
+        for n in fold
     )
     axes = tuple(draw(st.permutations(range(len(fold)))))
     start, rest = draw(st.integers(0, 5)), draw(st.integers(0, 5))
@@ -29,10 +31,19 @@ def cuts(draw: st.DrawFn) -> tuple[int, Cut]:
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(
-    cuts(), st.sampled_from(["f4", "f8"]), st.sampled_from(["f4", "f8", "f2"]), st.integers(1, 64), st.integers(1, 64)
+    cuts(),
+    st.sampled_from(["f4", "f8"]),
+    st.sampled_from(["f4", "f8", "f2"]),
+    st.integers(1, 64),
+    st.integers(1, 64),
 )
 def test_a_cut_is_what_numpy_slicing_gives(
-    tmp_path_factory: pytest.TempPathFactory, case: tuple[int, Cut], dtype: str, stored: str, run: int, panel: int
+    tmp_path_factory: pytest.TempPathFactory,
+    case: tuple[int, Cut],
+    dtype: str,
+    stored: str,
+    run: int,
+    panel: int,
 ) -> None:
     count, cut = case
     folder = tmp_path_factory.mktemp("cut")
@@ -73,7 +84,9 @@ def test_only_an_unbroken_piece_is_contiguous() -> None:
     assert not folded((4, 6), {}, (1,), (0,)).contiguous
 
 
-def test_a_long_run_is_read_without_what_lies_between(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_long_run_is_read_without_what_lies_between(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from tollens.subject import file
 
     save_file({"w": np.zeros((8, 3, 2048), dtype=np.float32)}, tmp_path / "m.safetensors")

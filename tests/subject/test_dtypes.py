@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from tollens.subject.dtypes import STORED, Kind, decode_into, decoded, epsilon, kind_of, size_in_bytes
 
 FLOATS = [name for name, t in STORED.items() if t.kind is Kind.FLOAT]
@@ -74,7 +75,8 @@ def test_f64_into_f32_rounds_and_overflows_to_infinity_without_a_warning() -> No
 
 
 @pytest.mark.parametrize(
-    ("dtype", "eps"), [("BF16", 2.0**-7), ("F16", 2.0**-10), ("F32", 2.0**-23), ("F64", 2.0**-52), ("F8_E4M3", 0.125)]
+    ("dtype", "eps"),
+    [("BF16", 2.0**-7), ("F16", 2.0**-10), ("F32", 2.0**-23), ("F64", 2.0**-52), ("F8_E4M3", 0.125)],
 )
 def test_epsilon(dtype: str, eps: float) -> None:
     assert epsilon(dtype) == eps
