@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from scipy.stats import beta
 
 from tollens.core.reading import Status, Undefined
+from tollens.instrument.edge import tw_edge
 from tollens.instrument.part import Part
 from tollens.instrument.permutation import draw_key, key_of, shuffle
 from tollens.instrument.screen import moments_of
@@ -20,10 +21,10 @@ from tollens.instrument.traps import (
     TrapCounts,
     TrapParams,
     Traps,
+    count_shuffled,
     count_traps,
     dominant_cause,
     is_sparse,
-    outlier_edge,
     prepare,
     traps,
 )
@@ -73,6 +74,21 @@ def test_mean_offset(dtype: type, factor: float, expected: int) -> None:
     matrix = noise(2, (512, 512), dtype)
     matrix += dtype(factor * 512**-0.5 - matrix.mean(dtype=np.float64))
     assert counts(matrix).counts == (TrapCounts(expected, expected, 0, 0),) * 5
+
+
+@pytest.mark.parametrize("shape", [(150, 150), (100, 200), (200, 100)])
+@pytest.mark.parametrize("factor", [0.5, 1.0, 1.2, 1.4])
+def test_uncentred_counts_agree_with_an_svd(shape: tuple[int, int], factor: float) -> None:
+    """Both counts of one permuted matrix, near the threshold of the mean, on either side and square."""
+    base = np.random.default_rng(int(10 * factor)).standard_normal(shape)
+    base -= base.mean()
+    offset, variance = factor * base.size**-0.25, float(base.var())
+    edge = tw_edge(min(shape), max(shape), variance, 0.3)
+    for _ in range(3):
+        tops = [int((np.linalg.svd(base + m, compute_uv=False) ** 2 > edge).sum()) for m in (0.0, offset)]
+        found = count_shuffled(base.copy(), offset, variance, None, 0.3)
+        assert (found.residual, found.all) == tuple(tops)
+        shuffle(base, draw_key(np.random.default_rng(1)), 0)
 
 
 def test_mean_and_elements_together() -> None:
@@ -129,9 +145,11 @@ def test_the_screen_clears_noise_and_force_overrides_it() -> None:
 
 
 def test_more_matrices_raise_the_edge() -> None:
-    edges = [outlier_edge(1.0, 512, 512, 0.01 / n) for n in (5, 50, 5000)]
-    assert edges == sorted(edges)
-    assert outlier_edge(4.0, 512, 512, 0.01) == pytest.approx(4 * outlier_edge(1.0, 512, 512, 0.01))
+    """An element a little above its threshold is an outlier of one matrix, not of a million of them."""
+    matrix = noise(14, (128, 128))
+    matrix[0, 0] = 1.38 * 128**0.5
+    alone, among = counts(matrix), counts(matrix, matrices=10**6)
+    assert sum(c.all for c in among.counts) < sum(c.all for c in alone.counts)
 
 
 @settings(max_examples=15, deadline=None)
@@ -194,10 +212,12 @@ def test_a_recorded_identifier_regenerates_the_count() -> None:
         permuted = matrix.copy()
         prepare(permuted, moments_of(matrix))
         shuffle(permuted, key, replicate)
-        edge = outlier_edge(float(permuted.var()), 200, 300, 0.002)
+        edge = tw_edge(200, 300, float(permuted.var()), 0.002)
         again.append(int((np.linalg.svd(permuted, compute_uv=False) ** 2 > edge).sum()))
-    centred = [a - m for a, m in zip(readings["traps_all"].value, readings["traps_mean"].value, strict=True)]
-    # type: ignore[arg-type] assert centred == again assert min(again) >= 1
+    value = {q: r.value for q, r in readings.items()}
+    centred = np.subtract(value["traps_all"], value["traps_mean"])  # type: ignore[arg-type]
+    assert centred.tolist() == again
+    assert min(again) >= 1
 
 
 def test_sparsity_rule() -> None:

@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 
 from tollens.core.reading import Cost, NullBand, Reading, Undefined, reading
 from tollens.instrument.clipping import Clip, clip_of, clustering, remove_large
+from tollens.instrument.edge import family_level, tw_edge
 from tollens.instrument.outliers import Above, Offset, count_above
 from tollens.instrument.part import Moments, Part
 from tollens.instrument.permutation import PermutationKey, draw_key, shuffle
 from tollens.instrument.registry import KnownAnswer, instrument
 from tollens.instrument.screen import clear, moments_of
 from tollens.instrument.spectrum import gram
-from tollens.stats.tracy_widom import centre, edge_quantile, scale
 
 Array = NDArray[np.floating[Any]]
 
@@ -72,16 +72,6 @@ class TrapCounts:
 NONE = TrapCounts(0, 0, 0, 0)
 
 
-def outlier_edge(variance: float, M: int, N: int, level: float) -> float:
-    """The eigenvalue that noise of this element variance exceeds with probability `level`; unit of
-    `variance`.
-
-    variance * (centre + q*scale) with the centring of Ma (2012) and q the upper quantile of the Tracy-Widom
-    law, or of the exact law of the finite matrix for M < 50. Not divided by N.
-    """
-    return variance * (centre(M, N) + edge_quantile(level, M, N) * scale(M, N))
-
-
 def is_sparse(moments: Moments, M: int, N: int) -> bool:
     """True where the degrees of a permuted matrix fluctuate enough to make outliers of their own.
 
@@ -123,14 +113,14 @@ def count_shuffled(
     without them is counted only where the centred one has outliers, as only those can be explained by them.
     """
     M, N = min(matrix.shape), max(matrix.shape)
-    sums = matrix.sum(axis=1 if matrix.shape[0] == M else 0, dtype=np.float64)
-    above = _decided(matrix, outlier_edge(variance, M, N, level), Offset(offset, N, sums))
+    sums = matrix.sum(axis=1 if matrix.shape[0] < matrix.shape[1] else 0, dtype=np.float64)
+    above = _decided(matrix, tw_edge(M, N, variance, level), Offset(offset, N, sums))
     remaining = above.centred
     if remaining > 0 and clip is not None:
         remaining = 0
         if clip.variance > 0.0:
             remove_large(matrix, clip)
-            remaining = _decided(matrix, outlier_edge(clip.variance, M, N, level), None).centred
+            remaining = _decided(matrix, tw_edge(M, N, clip.variance, level), None).centred
     return TrapCounts(
         all=above.uncentred,
         mean=max(0, above.uncentred - above.centred),
@@ -193,7 +183,7 @@ def count_traps(
         clustered = clustering(matrix, clip, rng)
     if clear(moments, M, N) and not params.force:
         return Traps((NONE,) * params.shuffles, True, sparse, share, clustered)
-    level = params.alpha_fam / (params.matrices * params.shuffles)
+    level = family_level(params.alpha_fam, params.matrices, params.shuffles)
     counts = []
     for replicate in range(params.shuffles):
         if replicate > 0:
