@@ -258,7 +258,10 @@ ATTACKS: dict[str, tuple[Make, str]] = {
     "data cut short": (entry(DATA[:-1]), "tensor_out_of_bounds"),
     # one entry
     "an entry that is text": (raw(b'{"w": "F32"}'), "header_bad_entry"),
-    "an entry without a shape": (raw(b'{"w": {"dtype": "F32", "data_offsets": [0, 16]}}'), "header_bad_entry"),
+    "an entry without a shape": (
+        raw(b'{"w": {"dtype": "F32", "data_offsets": [0, 16]}}'),
+        "header_bad_entry",
+    ),
     "an entry with one field too many": (entry(strides=[1]), "header_bad_entry"),
     "a dtype nobody knows": (entry(dtype="F33"), "dtype_unknown"),
     "a dtype that is a list": (entry(dtype=["F32"]), "header_bad_entry"),
@@ -269,7 +272,10 @@ ATTACKS: dict[str, tuple[Make, str]] = {
     "a shape of 33 sides": (entry(shape=[1] * 32 + [4]), "header_bad_entry"),
     "a product of 2^64": (entry(shape=[2**32, 2**32]), "shape_overflow"),
     "a product of 2^64 + 4 elements, 16 bytes modulo 2^64": (entry(shape=[4, 2**62 + 1]), "shape_overflow"),
-    "a side of 2^62 beside a side of 0": (entry(b"", shape=[0, 2**62], data_offsets=[0, 0]), "shape_overflow"),
+    "a side of 2^62 beside a side of 0": (
+        entry(b"", shape=[0, 2**62], data_offsets=[0, 0]),
+        "shape_overflow",
+    ),
     "half a byte": (entry(b"\0", dtype="F4", shape=[3], data_offsets=[0, 1]), "header_bad_entry"),
     "offsets that are text": (entry(data_offsets="0-16"), "header_bad_entry"),
     "three offsets": (entry(data_offsets=[0, 8, 16]), "header_bad_entry"),
@@ -288,12 +294,16 @@ ATTACKS: dict[str, tuple[Make, str]] = {
     "a hole before the first": (two([8, 16], [16, 32]), "tensor_hole"),
     # folders
     "an index that is no JSON": (folder_with(model__safetensors__index__json=b"{"), "index_invalid"),
-    "an index without a map": (folder_with(model__safetensors__index__json={"metadata": {}}), "index_invalid"),
+    "an index without a map": (
+        folder_with(model__safetensors__index__json={"metadata": {}}),
+        "index_invalid",
+    ),
     "an index that maps to numbers": (indexed({"w": 1}), "index_invalid"),
     "an index that maps to a pickle": (indexed({"w": "pytorch_model.bin"}), "index_invalid"),
     "an index 100,000 levels deep": (folder_with(model__safetensors__index__json=DEEP), "header_too_deep"),
     "an index with one name twice": (
-        folder_with(model__safetensors__index__json=b'{"weight_map": {"w": "a", "w": "b"}}'), "duplicate_key",
+        folder_with(model__safetensors__index__json=b'{"weight_map": {"w": "a", "w": "b"}}'),
+        "duplicate_key",
     ),
     "an empty index": (indexed({}), "no_tensors"),
     "a missing shard": (indexed({"w": "a.safetensors"}), "index_shard_missing"),
@@ -308,34 +318,56 @@ ATTACKS: dict[str, tuple[Make, str]] = {
     "a pipe as shard": (a_pipe_as_shard, "path_not_a_file"),
     "a pipe as configuration": (a_pipe_as_config, "path_not_a_file"),
     "a tensor that is in no shard": (
-        indexed({"w": "a.safetensors", "v": "a.safetensors"}, a__safetensors=shard("w")), "index_mismatch",
+        indexed({"w": "a.safetensors", "v": "a.safetensors"}, a__safetensors=shard("w")),
+        "index_mismatch",
     ),
     "a tensor in another shard": (
-        indexed({"w": "a.safetensors", "v": "a.safetensors", "u": "b.safetensors"},
-                a__safetensors=shard("w"), b__safetensors=shard("u", "v")), "index_mismatch",
+        indexed(
+            {"w": "a.safetensors", "v": "a.safetensors", "u": "b.safetensors"},
+            a__safetensors=shard("w"),
+            b__safetensors=shard("u", "v"),
+        ),
+        "index_mismatch",
     ),
     "a tensor in two shards": (
-        indexed({"w": "a.safetensors", "u": "b.safetensors"}, a__safetensors=shard("w"),
-                b__safetensors=shard("u", "w")), "index_mismatch",
+        indexed(
+            {"w": "a.safetensors", "u": "b.safetensors"},
+            a__safetensors=shard("w"),
+            b__safetensors=shard("u", "w"),
+        ),
+        "index_mismatch",
     ),
     "a tensor in two files without an index": (
-        folder_with(a__safetensors=shard("w"), b__safetensors=shard("w")), "index_mismatch",
+        folder_with(a__safetensors=shard("w"), b__safetensors=shard("w")),
+        "index_mismatch",
     ),
     "two indices": (
-        folder_with(a__safetensors__index__json={}, b__safetensors__index__json={}), "ambiguous_checkpoint",
+        folder_with(a__safetensors__index__json={}, b__safetensors__index__json={}),
+        "ambiguous_checkpoint",
     ),
     "two archives": (folder_with(a__npz=b"PK", b__npz=b"PK"), "ambiguous_checkpoint"),
-    "a configuration that is no JSON": (folder_with(m__safetensors=shard("w"), config__json=b"no"), "config_invalid"),
-    "a configuration that is a list": (folder_with(m__safetensors=shard("w"), config__json=b"[]"), "config_invalid"),
+    "a configuration that is no JSON": (
+        folder_with(m__safetensors=shard("w"), config__json=b"no"),
+        "config_invalid",
+    ),
+    "a configuration that is a list": (
+        folder_with(m__safetensors=shard("w"), config__json=b"[]"),
+        "config_invalid",
+    ),
     "a configuration 100,000 levels deep": (
-        folder_with(m__safetensors=shard("w"), config__json=DEEP), "header_too_deep",
+        folder_with(m__safetensors=shard("w"), config__json=DEEP),
+        "header_too_deep",
     ),
     "a configuration of 11 MB": (
-        folder_with(m__safetensors=shard("w"), config__json=b" " * 11_000_000), "config_invalid",
+        folder_with(m__safetensors=shard("w"), config__json=b" " * 11_000_000),
+        "config_invalid",
     ),
     # archives
     "no archive": (named("m.npz", b"no archive at all"), "archive_invalid"),
-    "an archive cut short": (lambda f: named("m.npz", archive(("w.npy", npy()))(f).read_bytes()[:60])(f), "archive_invalid"),
+    "an archive cut short": (
+        lambda f: named("m.npz", archive(("w.npy", npy()))(f).read_bytes()[:60])(f),
+        "archive_invalid",
+    ),
     "an archive without members": (archive(), "no_tensors"),
     "an archive without arrays": (archive(("readme.txt", b"hello")), "no_tensors"),
     "a member that is no array": (archive(("w.npy", b"hello, world")), "archive_invalid"),
@@ -346,15 +378,23 @@ ATTACKS: dict[str, tuple[Make, str]] = {
     "a header that is a call": (archive(("w.npy", npy("__import__('os').getpid()"))), "header_bad_entry"),
     "a header of nested brackets": (archive(("w.npy", npy("'<f4'", "(" * 30_000))), "header_bad_entry"),
     "a header without a shape": (
-        archive(("w.npy", npy().replace(b"'shape'", b"'shade'"))), "header_bad_entry",
+        archive(("w.npy", npy().replace(b"'shape'", b"'shade'"))),
+        "header_bad_entry",
     ),
     "a header with a shape twice": (
-        archive(("w.npy", npy("'<f4', 'shape': (2, 2)"))), "duplicate_key",
+        archive(("w.npy", npy("'<f4', 'shape': (2, 2)"))),
+        "duplicate_key",
     ),
     "a shape that is a number in brackets": (archive(("w.npy", npy(shape="(4)"))), "header_bad_entry"),
     "a shape with a negative side": (archive(("w.npy", npy(shape="(-2, -2)"))), "header_bad_entry"),
-    "a shape of 33 sides in an archive": (archive(("w.npy", npy(shape=f"({'1, ' * 33})"))), "header_bad_entry"),
-    "a shape of 2^64 in an archive": (archive(("w.npy", npy(shape="(4294967296, 4294967296)"))), "shape_overflow"),
+    "a shape of 33 sides in an archive": (
+        archive(("w.npy", npy(shape=f"({'1, ' * 33})"))),
+        "header_bad_entry",
+    ),
+    "a shape of 2^64 in an archive": (
+        archive(("w.npy", npy(shape="(4294967296, 4294967296)"))),
+        "shape_overflow",
+    ),
     "a dtype that is none": (archive(("w.npy", npy("'<f4,<f4'"))), "dtype_unknown"),
     "a structured dtype": (archive(("w.npy", npy("[('a', '<f4')]"))), "header_bad_entry"),
     "a member that leads out": (archive(("../w.npy", npy())), "archive_member_path"),
@@ -364,14 +404,21 @@ ATTACKS: dict[str, tuple[Make, str]] = {
     "one member twice": (patched(b"v.npy", b"w.npy", ("v.npy", npy()), ("w.npy", npy())), "duplicate_key"),
     "a member smaller than its array": (archive(("w.npy", npy()[:-1])), "archive_size_mismatch"),
     "a member larger than its array": (archive(("w.npy", npy() + b"!")), "archive_size_mismatch"),
-    "an array of 4 GB in a few bytes": (archive(("w.npy", npy(shape="(32768, 32768)"))), "archive_size_mismatch"),
+    "an array of 4 GB in a few bytes": (
+        archive(("w.npy", npy(shape="(32768, 32768)"))),
+        "archive_size_mismatch",
+    ),
     "a declared size that deflate cannot reach": (declared_size(2**31, SIZE), "archive_size_mismatch"),
     "members that overlap": (bomb_of_overlapping_members, "archive_size_mismatch"),
-    "a compression nobody asked for": (archive(("w.npy", npy()), method=zipfile.ZIP_BZIP2), "archive_invalid"),
-    "an encrypted member": (
-        patched(b"PK\x01\x02\x14\x03\x14\0\0\0", b"PK\x01\x02\x14\x03\x14\0\1\0", ("w.npy", npy())), "archive_invalid",
+    "a compression nobody asked for": (
+        archive(("w.npy", npy()), method=zipfile.ZIP_BZIP2),
+        "archive_invalid",
     ),
-}  # fmt: skip
+    "an encrypted member": (
+        patched(b"PK\x01\x02\x14\x03\x14\0\0\0", b"PK\x01\x02\x14\x03\x14\0\1\0", ("w.npy", npy())),
+        "archive_invalid",
+    ),
+}
 
 
 @pytest.mark.parametrize("name", sorted(ATTACKS))
