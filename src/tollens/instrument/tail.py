@@ -102,7 +102,7 @@ def log_ratio(x: NDArray[np.float64]) -> NDArray[np.float64]:
     """ln(x / x_n) for an ascending positive sample, to full relative accuracy near the largest value x_n."""
     top = x[-1]
     with np.errstate(under="ignore"):
-        near = np.log1p((x - top) / top)
+        near = np.log1p(np.maximum((x - top) / top, -0.5))
         ratio = np.maximum(x / top, 5e-324)
         subnormal = ratio < np.finfo(np.float64).tiny  # the quotient has lost digits, the logarithms have not
         far = np.where(subnormal, np.log(x) - np.log(top), np.log(ratio))
