@@ -121,7 +121,8 @@ def judge_claim(text: str, layers: Sequence[Mapping[str, Any]], units: Mapping[s
 
     A field is a list with one value for each layer: numbers and names as they are, per-shuffle lists as their
     medians, a structure such as `alpha_interval` as `alpha_interval_low` and so on. A value that a layer
-    lacks is undefined with the layer's reason, and ranges over what the quantity can be for its shape. `units` gives the unit of each quantity (1 where it says nothing).
+    lacks is undefined with the layer's reason, and ranges over what the quantity can be for its shape.
+    `units` gives the unit of each quantity, 1 where it says nothing.
 
     Raises TollensError where `text` is no claim or does not fit the quantities.
     """
@@ -130,9 +131,8 @@ def judge_claim(text: str, layers: Sequence[Mapping[str, Any]], units: Mapping[s
     known = dict.fromkeys([*units, *WORD_FIELDS, *(name for row in rows for name in row)])
     known |= dict.fromkeys(name for layer in layers for name in layer.get("undefined", {}))
     mentioned = [name for name in names(rule) if name in known]
-    readings = {
-        name: [_entry(name, layer, row) for layer, row in zip(layers, rows, strict=True)] for name in mentioned
-    }
+    pairs = list(zip(layers, rows, strict=True))
+    readings = {name: [_entry(name, layer, row) for layer, row in pairs] for name in mentioned}
     parsed = {name: parse_unit(units.get(name) or units.get(_parent(name, units), "1")) for name in mentioned}
     # What the claim does not mention is declared all the same: near misses are sought among all names.
     declared = dict.fromkeys(known, Declared(listed=True)) | declarations(readings, parsed, WORDS)
