@@ -31,7 +31,7 @@ LAW = "iid Gaussian"
 MIN_SIDE = 8
 
 # How a quantity answers to W -> a*W, with s = a^2 the element variance of the matrix it is compared with.
-PROPORTIONAL = frozenset({"fro2", "spectral2", "lambda_max", "xmin", "tw_edge", "mp_edge", "mp_sigma2"})
+PROPORTIONAL = frozenset({"fro2", "spectral2", "lambda_max", "xmin", "mp_sigma2"})
 LOGARITHMIC = frozenset({"log10_fro2", "log10_spectral2"})
 PER_ALPHA = frozenset({"alpha_hat", "log10_alpha_norm"})
 
@@ -63,12 +63,22 @@ class ShapeNull:
             return values + self.values["alpha"] * math.log10(sigma2)
         return values
 
-    def band(self, quantity: str, sigma2: float = 1.0) -> NullBand | Undefined:
-        """Median and 5-95 % band; UNDEFINED `no_null` if fewer than half of the draws have the quantity."""
-        if quantity not in self.values or 2 * self.values[quantity].size < self.draws or self.draws == 0:
-            return Undefined("no_null")
+    @property
+    def quantities(self) -> tuple[str, ...]:
+        """The names that `band` knows."""
+        return tuple(dict.fromkeys(q.split("[")[0] for q in self.values))
+
+    def band(self, quantity: str, sigma2: float = 1.0, source_dtype: str = "f32") -> NullBand | None:
+        """Median and 5-95 % band, or None if fewer than half of the draws have the quantity.
+
+        `sigma2`: element variance, weight^2; `source_dtype`: stored type, which sets the tolerance of a rank.
+        """
+        if quantity == "numerical_rank":
+            quantity = f"numerical_rank[{source_dtype.lower()}]"
+        if quantity not in self.values or 2 * self.values[quantity].size < self.draws:
+            return None
         if not sigma2 > 0.0 and quantity in PROPORTIONAL | LOGARITHMIC | PER_ALPHA:
-            return Undefined("no_variance")
+            return None
         sample = self.sample(quantity, sigma2)
         low, median, high = (float(q) for q in np.quantile(sample, [0.05, 0.5, 0.95]))
         return NullBand(median=median, low=low, high=high, draws=int(sample.size), law=LAW)
@@ -82,7 +92,9 @@ def bidiagonal_spectrum(M: int, N: int, rng: np.random.Generator) -> Eigenvalues
     if not 1 <= M <= N:
         raise ValueError(f"1 <= M <= N is needed; found M = {M}, N = {N}")
     diagonal2 = rng.chisquare(np.arange(N, N - M, -1))
-    below2 = rng.chisquare(np.arange(M - 1, 0, -1)) if M > 1 else np.empty(0)
+    if M == 1:
+        return diagonal2
+    below2 = rng.chisquare(np.arange(M - 1, 0, -1))
     d = diagonal2.copy()
     d[1:] += below2
     e = np.sqrt(diagonal2[:-1] * below2)
@@ -137,10 +149,7 @@ def _measure(
         out[f"numerical_rank[{dtype}]"] = norms.numerical_rank(x, tolerance, blind_floor(top, M, "f64"))
     if M < MIN_SIDE:
         return out
-    threshold = edge.tw_edge(M, N, variance)
-    out["tw_edge"] = threshold
-    out["n_outliers"] = int(edge.outliers(x, threshold).size)
-    out["mp_edge"] = edge.mp_edges(M, N, variance)[1]
+    out["n_outliers"] = int(edge.outliers(x, edge.tw_edge(M, N, variance)).size)
     count = erg_count(x)
     out["erg_count"] = count
     found = fit(x[x > blind_floor(top, M, "f64")])

@@ -1,0 +1,216 @@
+"""Localisation: whether the singular vectors of an outlier live on a few rows and columns or on all."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Literal, TypeAlias
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from tollens.core.reading import Cost, Reading, Undefined, reading
+from tollens.instrument.edge import EdgeParams, edge_of, outliers
+from tollens.instrument.part import Moments, Part
+from tollens.instrument.registry import KnownAnswer, instrument
+from tollens.instrument.spectrum import Spectrum
+
+Label: TypeAlias = Literal["localised", "delocalised", "mixed"]
+
+SUPPORT_SHARE = 0.1  # a localised vector lives on less than this share of its sites
+TOLERANCE = 1e-4  # relative residual of an eigenpair; labels and masses need two digits
+MASS_SHARES = (0.01, 0.05, 0.10)
+
+# (n, z): the 99.9 % quantile of sum(v^4) over random unit vectors is mean + z*deviation. Simulated by
+# benchmarks/porter_thomas_quantile.py, standard error about 0.03; beyond it z falls towards 3.09.
+_QUANTILE_999 = (
+    (3, 2.283), (4, 3.078), (6, 4.274), (8, 5.000), (12, 5.672), (16, 5.932),
+    (24, 6.011), (32, 5.997), (64, 5.688), (128, 5.198), (256, 4.721),
+    (512, 4.215), (1024, 3.871), (4096, 3.430), (16384, 3.277), (65536, 3.190),
+)
+
+
+class LocalisationParams(msgspec.Struct, frozen=True):
+    """Which outliers are looked at: those above `edge`, at most `most`, from the top."""
+
+    edge: EdgeParams = EdgeParams()
+    most: int = 5
+
+
+def ipr(v: NDArray[np.floating[Any]]) -> float:
+    """Inverse participation ratio sum(v^4) of a unit vector (n,), in [1/n, 1]."""
+    squares = np.square(v, dtype=np.float64)
+    return float(np.dot(squares, squares))
+
+
+def effective_support(v: NDArray[np.floating[Any]]) -> float:
+    """1/IPR, the number of sites that carry a unit vector (n,), in [1, n]."""
+    return 1.0 / ipr(v)
+
+
+def flatness(v: NDArray[np.floating[Any]]) -> float | Undefined:
+    """q = (n*IPR - 1)/(n - 1) in [0, 1]: 0 for a flat vector, 1 for a single site; UNDEFINED at n = 1."""
+    n = v.size
+    return (n * ipr(v) - 1.0) / (n - 1.0) if n > 1 else Undefined("too_small")
+
+
+def porter_thomas(v: NDArray[np.floating[Any]]) -> float | Undefined:
+    """q_PT = (IPR - 3/(n+2))/(1 - 3/(n+2)), 0 on average over directions; UNDEFINED at n = 1."""
+    n = v.size
+    if n == 1:
+        return Undefined("too_small")
+    expected = 3.0 / (n + 2.0)
+    return (ipr(v) - expected) / (1.0 - expected)
+
+
+def porter_thomas_quantile(n: int) -> float:
+    """The 99.9 % quantile of q_PT over random unit vectors of length n >= 2.
+
+    The squares of the elements are Dirichlet(1/2, ..., 1/2), so E v^4 = 3/(n(n+2)) and
+    E (sum v^4)^2 = (9n + 96)/((n+2)(n+4)(n+6)) are exact; the standardised quantile is simulated. For n = 2,
+    sum v^4 = (3 + cos 4t)/4 with t uniform.
+    """
+    expected = 3.0 / (n + 2.0)
+    if n == 2:
+        return ((3.0 + math.cos(math.pi * 0.001)) / 4.0 - expected) / (1.0 - expected)
+    second = (9.0 * n + 96.0) / ((n + 2.0) * (n + 4.0) * (n + 6.0))
+    lengths, z = zip(*_QUANTILE_999, strict=True)
+    standard = float(np.interp(math.log(n), np.log(lengths), z))
+    return standard * math.sqrt(second - expected * expected) / (1.0 - expected)
+
+
+def mass_of_top(v: NDArray[np.floating[Any]], share: float) -> float:
+    """Share of the squared norm of a unit vector (n,) on its ceil(share*n) largest elements, in [0, 1]."""
+    squares = np.sort(np.square(v, dtype=np.float64))
+    return float(squares[-math.ceil(share * v.size) :].sum())
+
+
+def is_concentrated(v: NDArray[np.floating[Any]]) -> bool:
+    """True if q_PT is beyond its 99.9 % quantile for random unit vectors of this length."""
+    q = porter_thomas(v)
+    return not isinstance(q, Undefined) and q > porter_thomas_quantile(v.size)
+
+
+def label(u: NDArray[np.floating[Any]], v: NDArray[np.floating[Any]]) -> Label:
+    """The label of a pair of singular vectors.
+
+    `localised` if both are concentrated, and on under a tenth of their sites; `delocalised` if neither is
+    concentrated; else `mixed`.
+    """
+    concentrated = [is_concentrated(w) for w in (u, v)]
+    if not any(concentrated):
+        return "delocalised"
+    narrow = all(effective_support(w) < SUPPORT_SHARE * w.size for w in (u, v))
+    return "localised" if all(concentrated) and narrow else "mixed"
+
+
+def top_pairs(
+    matrix: NDArray[np.floating[Any]], count: int, rng: np.random.Generator
+) -> list[tuple[float, NDArray[np.float64], NDArray[np.float64]]]:
+    """The `count` largest singular triples (s, left (rows,), right (cols,)) of a matrix, descending.
+
+    Restarted Lanczos on the smaller Gram operator, which is never formed: memory is the matrix
+    and about 20 vectors. The start vector comes from `rng`; signs make the largest element of the left vector
+    positive. Exact SVD where the smaller side is below 64.
+    """
+    rows, cols = matrix.shape
+    side = min(rows, cols)
+    exponent = math.frexp(float(max(matrix.max(), -matrix.min())))[1]
+    if side < 64 or 4 * count > side:
+        left, s, right = np.linalg.svd(np.ldexp(matrix.astype(np.float64), -exponent), full_matrices=False)
+        pairs = [(float(s[i]), left[:, i], right[i]) for i in range(count)]
+    else:
+        pairs = _lanczos(matrix if rows >= cols else matrix.T, count, exponent, rng)
+        if rows < cols:
+            pairs = [(s, v, u) for s, u, v in pairs]
+    return [_signed(math.ldexp(s, exponent), u, v) for s, u, v in pairs]
+
+
+def _lanczos(
+    tall: NDArray[np.floating[Any]], count: int, exponent: int, rng: np.random.Generator
+) -> list[tuple[float, NDArray[np.float64], NDArray[np.float64]]]:
+    from scipy.sparse.linalg import LinearOperator, eigsh
+
+    scale = math.ldexp(1.0, -exponent)  # W is scaled to max 1 on the fly, so that squares stay in range
+
+    def image(x: NDArray[Any]) -> NDArray[Any]:
+        product: NDArray[Any] = tall @ (np.ravel(x) * scale).astype(tall.dtype)
+        return product
+
+    def gram(x: NDArray[Any]) -> NDArray[Any]:
+        product: NDArray[Any] = ((image(x) * scale).astype(tall.dtype) @ tall).astype(np.float64)
+        return product
+
+    side = tall.shape[1]
+    operator = LinearOperator((side, side), matvec=gram, dtype=np.float64)
+    _, vectors = eigsh(
+        operator, k=count, which="LA", tol=TOLERANCE, ncv=min(side, 2 * count + 12),
+        v0=rng.standard_normal(side),
+    )
+    pairs = []
+    for i in range(count):
+        right = np.asarray(vectors[:, i], dtype=np.float64)
+        left = image(right).astype(np.float64)
+        s = float(np.linalg.norm(left))
+        pairs.append((s, left / s, right))
+    return sorted(pairs, key=lambda p: -p[0])
+
+
+def _signed(
+    s: float, u: NDArray[np.float64], v: NDArray[np.float64]
+) -> tuple[float, NDArray[np.float64], NDArray[np.float64]]:
+    sign = 1.0 if u[int(np.argmax(np.abs(u)))] >= 0.0 else -1.0
+    return s, sign * u, sign * v
+
+
+def _side(v: NDArray[np.float64]) -> dict[str, Any]:
+    q, q_pt = flatness(v), porter_thomas(v)
+    out: dict[str, Any] = {"n": v.size, "ipr": ipr(v), "effective_support": effective_support(v)}
+    if not isinstance(q, Undefined) and not isinstance(q_pt, Undefined):
+        out |= {"q": q, "q_PT": q_pt, "q_PT_999": porter_thomas_quantile(v.size)}
+    return out | {f"mass_top_{round(100 * share)}": mass_of_top(v, share) for share in MASS_SHARES}
+
+
+def _cost(shape: tuple[int, int]) -> Cost:
+    return Cost(bytes=4 * shape[0] * shape[1], flops=4 * shape[0] * shape[1] * 100)
+
+
+def _one_element() -> Part:
+    """A single element 5 in an otherwise empty 40 x 60 matrix: both vectors are a single site."""
+    w = np.zeros((40, 60))
+    w[3, 7] = 5.0
+    values = np.zeros(40)
+    values[-1] = 25.0
+    moments = Moments(2400, 5.0 / 2400, 5.0 * math.sqrt(1 / 2400 - 1 / 2400**2), 5.0, 2400.0, 1)
+    return Part("known", (40, 60), "F64", w.copy, moments, Spectrum(values, 40, 60, 0.0, "f64"))
+
+
+@instrument(
+    name="localisation",
+    version="1",
+    quantities={"localisation": "1", "n_localised": "count"},
+    cost=_cost,
+    needs=("spectrum",),
+    references=("Porter, Thomas 1956", "Kramer, MacKinnon 1993 (inverse participation ratio)"),
+    invariances=("scale", "permutation"),
+    scale_invariant=("n_localised",),
+    known_answers=(
+        KnownAnswer(
+            "one element", _one_element, "n_localised", 1.0, 0.0, "both vectors are one site: IPR 1",
+        ),
+    ),
+    default_params=LocalisationParams(),
+)
+def localisation(part: Part, params: LocalisationParams, rng: np.random.Generator) -> list[Reading]:
+    """Per outlier: singular value `s`, `label`, and the measures of `rows` (left) and `columns` (right)."""
+    assert part.spectrum is not None
+    threshold = edge_of(part, params.edge)
+    if isinstance(threshold, Undefined):
+        return [reading("localisation", threshold), reading("n_localised", threshold)]
+    count = min(params.most, int(outliers(part.spectrum.eigenvalues, threshold).size))
+    rows: list[dict[str, Any]] = []
+    if count:
+        for s, u, v in top_pairs(part.load(), count, rng):
+            rows.append({"s": s, "label": label(u, v), "rows": _side(u), "columns": _side(v)})
+    localised = sum(row["label"] == "localised" for row in rows)
+    return [reading("localisation", rows), reading("n_localised", localised)]
