@@ -41,7 +41,9 @@ def by_name(values: np.ndarray) -> dict[str, Alternative]:
     return {a.name: a for a in compare(*whole(values))}
 
 
-@pytest.mark.parametrize("values", [PARETO, EXPONENTIAL, LOGNORMAL, CUT], ids=["pareto", "exp", "logn", "cut"])
+@pytest.mark.parametrize(
+    "values", [PARETO, EXPONENTIAL, LOGNORMAL, CUT], ids=["pareto", "exponential", "lognormal", "cut"]
+)
 def test_maxima_agree_with_a_general_minimiser(values: np.ndarray) -> None:
     """The lognormal with log-survival functions, the truncated law through E_a(b), both by simplex search."""
     x, fit = whole(values)

@@ -63,7 +63,8 @@ def test_exact_mid_quantiles(alpha: float, expected: float) -> None:
 
 
 def test_three_points_by_hand() -> None:
-    """x = 1, e, e^2. From 1: m = 3, alpha 2, F = 0, 1 - 1/e, 1 - 1/e^2; against j/3 and (j+1)/3 the largest difference is |0 - 1/3|. From e: m = 2, sum 1, alpha 3, F = 0, 1 - e^-2; largest |0 - 1/2|.
+    """x = 1, e, e^2. From 1: m = 3, alpha 2, F = 0, 1 - 1/e, 1 - 1/e^2; against j/3 and (j+1)/3
+    the largest difference is |0 - 1/3|. From e: m = 2, sum 1, alpha 3, F = 0, 1 - e^-2; largest |0 - 1/2|.
     """
     x = np.exp([0.0, 1.0, 2.0])
     fit = fitted(x)
