@@ -211,8 +211,10 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 CONFIG_KEYS = (
-    "hidden_size", "num_attention_heads", "num_key_value_heads", "head_dim", "n_head", "n_embd", "multi_query",
-    "tie_word_embeddings", "text_config", "model_type", "num_conv_pos_embedding_groups", "new_decoder_architecture",
+    "hidden_size", "num_attention_heads", "num_key_value_heads", "head_dim", "n_head", "n_embd",
+    "multi_query",
+    "tie_word_embeddings", "text_config", "model_type", "num_conv_pos_embedding_groups",
+    "new_decoder_architecture",
 )  # fmt: skip
 
 

@@ -54,5 +54,5 @@ def test_a_read_that_the_system_refuses_is_named(tmp_path: Path, monkeypatch: py
     (tmp_path / "f").write_bytes(b"x")
     monkeypatch.setattr(os, "preadv", broken)
     for read in (lambda: file.read(tmp_path / "f", 9), lambda: file.sha256(tmp_path / "f")):
-        with pytest.raises(TollensError, match="path_unreadable.*Input/output error"):
+        with pytest.raises(TollensError, match=r"path_unreadable.*Input/output error"):
             read()

@@ -12,8 +12,12 @@ from safetensors.numpy import save_file
 
 from tollens.core.codes import CODES
 from tollens.core.errors import Exit, TollensError
+from tollens.subject import matrices as module
 from tollens.subject.checkpoint import Checkpoint, open_checkpoint
 from tollens.subject.matrices import Alias, Inventory, Skipped, account, matrices
+from tollens.subject.source import Source
+from tollens.subject.tensor import TensorInfo
+from tollens.subject.ties import Ties
 
 RNG = np.random.default_rng(0)
 
@@ -266,3 +270,42 @@ def test_a_tensor_lost_or_counted_twice_is_noticed(tmp_path: Path) -> None:
             account(c.tensors, inventory)
         assert caught.value.code == "tensors_unaccounted"
         assert caught.value.exit_code is Exit.INTERNAL
+
+
+def golden() -> list[tuple[str, str, tuple[TensorInfo, ...]]]:
+    """(checkpoint, model type, tensors) of the parameter lists that the roles are tested with."""
+    found: list[tuple[str, str, tuple[TensorInfo, ...]]] = []
+    for path in sorted((Path(__file__).parent / "golden").glob("*.txt")):
+        for block in path.read_text().split("\n[")[1:]:
+            head, *lines = block.splitlines()
+            name, rest = head.split("]", 1)
+            tensors = []
+            for line in filter(None, lines):
+                tensor, shape, dtype, *_ = line.split("  ")
+                sides = tuple(int(n) for n in shape.split("x")) if shape[0].isdigit() else ()
+                tensors.append(TensorInfo(tensor, sides, dtype, "model.safetensors", 0, 1))
+            found.append((name, rest.split()[0], tuple(tensors)))
+    return found
+
+
+@pytest.mark.parametrize(("name", "model_type", "tensors"), golden())
+def test_no_tensor_of_a_known_family_is_lost(
+    monkeypatch: pytest.MonkeyPatch, name: str, model_type: str, tensors: tuple[TensorInfo, ...]
+) -> None:
+    monkeypatch.setattr(module, "ties", lambda *_: Ties({}, frozenset()))  # there is no file to compare in
+    config = {"model_type": model_type}
+    source = Source(Path("nowhere"), "safetensors")
+    found = matrices(Checkpoint(Path("nowhere"), "safetensors", tensors, config, source, ()))
+    assert sum(account(tensors, found)) == len(tensors)
+    by_reason: dict[str, list[str]] = {}
+    for s in found.skipped:
+        by_reason.setdefault(s.reason, []).append(s.name)
+    assert set(by_reason) <= {"not_a_matrix", "not_a_weight", "packed_unsupported"}
+    lost = [t.name for t in tensors if t.name in by_reason.get("not_a_matrix", []) and len(t.shape) == 2]
+    assert all("bias" in name for name in lost)
+    numbers = {t.name: 0 for t in tensors}
+    for m in found.matrices:
+        assert min(m.shape) > 0
+        numbers[m.tensor.name] += m.shape[0] * m.shape[1]
+    for t in tensors:
+        assert numbers[t.name] in (0, t.size)  # the parts of a tensor are the whole of it

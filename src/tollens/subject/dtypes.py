@@ -120,7 +120,12 @@ def decode_into(raw: Bytes, dtype: str, out: Floats, swapped: bool = False) -> N
     with np.errstate(over="ignore", invalid="ignore"):  # infinities and NaN are data here
         if stored.itemsize <= 2:
             codes = raw if stored.itemsize == 1 else raw.view(">u2" if swapped else "<u2")
-            out[...] = _table(dtype)[codes]
+            if (
+                out.dtype == np.float32
+            ):  # "clip" lets numpy write straight into `out`; no code is out of range
+                np.take(_table(dtype), codes, out=out, mode="clip")
+            else:
+                out[...] = np.take(_table(dtype), codes)
         else:
             out[...] = raw.view(stored.newbyteorder(">") if swapped else stored)
 
