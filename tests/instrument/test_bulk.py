@@ -144,7 +144,7 @@ def test_distance_of_mid_quantiles_is_half_a_step():
 
 
 def test_distance_sees_a_bulk_of_another_shape_and_not_the_noise():
-    """Uniform eigenvalues are 0.2 away from the law; those of a Gaussian matrix repel and stay within 0.01."""
+    """Uniform eigenvalues are 0.2 away from the law; those of a Gaussian matrix stay within 0.01."""
     noise = spectrum(gaussian(512, 1024)).eigenvalues
     assert mp_distance(noise, 512, 1024, 1.0) < 0.01
     uniform = np.linspace(0.0, mp_edge(1.0, 512, 1024), 512)

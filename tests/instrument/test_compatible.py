@@ -19,7 +19,7 @@ from tollens.instrument.compatible import (
     TAIL,
     columns,
     compatible,
-    erg_count,
+    log_determinant_count,
     one_sided_tail,
 )
 from tollens.instrument.part import Moments, Part
@@ -135,18 +135,19 @@ def test_warning_is_a_label_of_the_exponent(alpha, warning):
     assert module.tail_columns(np.array([1.0, 2.0, 3.0]), tail)["warning"] == warning
 
 
-def test_erg_count_by_logarithms_survives_where_a_product_underflows():
+def test_the_count_by_logarithms_survives_where_a_product_underflows():
     """2,000 eigenvalues of e and as many of 1/e: in units of the mean the lower ones multiply to e^-2868."""
     values = np.exp(np.repeat([-1.0, 1.0], 2000)) + np.linspace(0.0, 1e-9, 4000)
     unit = values / values.mean()
     assert np.prod(unit[:2000]) == 0.0
     logs = np.cumsum(np.log(unit[::-1]))
-    assert erg_count(values, 4000) == int(np.argmax(logs < 0)) + 1
-    assert erg_count(values[::2], 2000) == pytest.approx(erg_count(values, 4000) / 2, abs=1)
+    assert log_determinant_count(values, 4000) == int(np.argmax(logs < 0)) + 1
+    half = log_determinant_count(values[::2], 2000)
+    assert half == pytest.approx(log_determinant_count(values, 4000) / 2, abs=1)
 
 
-def test_erg_count_ends_at_the_first_zero_eigenvalue():
-    assert erg_count(np.array([0.0, 0.0, 1.0, 1.0]), 2) == 3
+def test_the_count_ends_at_the_first_zero_eigenvalue():
+    assert log_determinant_count(np.array([0.0, 0.0, 1.0, 1.0]), 2) == 3
 
 
 def test_zero_matrix():

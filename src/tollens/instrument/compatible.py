@@ -58,7 +58,7 @@ def columns(
         return {name: zero.get(name, Undefined("zero_matrix")) for name in COLUMNS}
     tail = one_sided_tail(spectrum.visible)
     found = {**tail_columns(values, tail), **norm_columns(spectrum), **bulk_columns(values, M, N)}
-    count = erg_count(values, spectrum.visible.size)
+    count = log_determinant_count(values, spectrum.visible.size)
     spikes = found["num_pl_spikes"]
     found["detX_num"] = count
     found["ERG_gap"] = spikes if isinstance(spikes, Undefined) else count - int(spikes)
@@ -146,7 +146,7 @@ def bulk_columns(values: Array, M: int, N: int) -> dict[str, Column]:
     }
 
 
-def erg_count(values: Array, visible: int) -> int:
+def log_determinant_count(values: Array, visible: int) -> int:
     """Unit-mean eigenvalues, from the largest down to the first at which their product falls below 1.
 
     `values` ascending; those before the last `visible` ones count as zero and end the product.
