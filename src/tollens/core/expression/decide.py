@@ -123,16 +123,21 @@ def _quantified(atom: Quantified, columns: Columns) -> Outcome:
     if truth is None:
         open_entries = [entry for entry, _, t in entries if t is None]
         return Outcome(None, atom, missing=_absence(atom.name, open_entries) + _absent(form.terms, columns))
-    witnesses = [
-        _entry_witness(atom, entry, r, right, truth)
-        for entry, r, t in entries
-        if t is truth and not isinstance(entry.value, Undefined)
-    ]
-    # For all, the least margin: the worst violation, or the tightest pass. For any, the clearest example, or
-    # the nearest miss.
+    threshold = _least_favourable(atom.op, right, truth)
+    # Of the defined entries with this truth: for all, the least margin (the worst violation, or the tightest
+    # pass); for any, the largest (the clearest example, or the nearest miss).
     choose = min if atom.quantifier is Quantifier.ALL else max
-    chosen = choose(witnesses, key=lambda w: w.margin or Fraction(0)) if witnesses else None
-    return Outcome(truth, atom, chosen)
+    chosen: tuple[Fraction, Fraction, str] | None = None
+    for entry, r, t in entries:
+        if t is truth and isinstance(r.low, Fraction) and not isinstance(entry.value, Undefined):
+            margin = _margin(r.low, atom.op, threshold)
+            if chosen is None or (margin != chosen[0] and choose(margin, chosen[0]) == margin):
+                chosen = margin, r.low, entry.label
+    if chosen is None:
+        return Outcome(truth, atom)
+    margin, value, label = chosen
+    witness = Witness(label, atom.name, atom.name, value, atom.op, threshold, margin, right.certain)
+    return Outcome(truth, atom, witness)
 
 
 def _pair_holds(entry: Range, op: Op, right: Range) -> bool | None:
@@ -156,16 +161,13 @@ def _corner(a: Bound, op: Op, b: Bound) -> bool:
     return a > b if op is Op.GT else a >= b
 
 
-def _entry_witness(atom: Quantified, entry: Entry, found: Range, right: Range, truth: bool) -> Witness:
-    """A defined entry, against the end of the right side that is least favourable to the answer."""
-    threshold = right.high if (atom.op in (Op.GT, Op.GE)) == truth else right.low
-    if isinstance(threshold, float):
-        threshold = right.low if threshold == right.high else right.high
-    value = found.low
-    assert isinstance(value, Fraction)
+def _least_favourable(op: Op, right: Range, truth: bool) -> Fraction:
+    """The end of the right side least favourable to the answer; the other one where that is infinite."""
+    high_first = (op in (Op.GT, Op.GE)) == truth
+    first, second = (right.high, right.low) if high_first else (right.low, right.high)
+    threshold = second if isinstance(first, float) else first
     assert isinstance(threshold, Fraction)
-    margin = _margin(value, atom.op, threshold)
-    return Witness(entry.label, atom.name, atom.name, value, atom.op, threshold, margin, right.certain)
+    return threshold
 
 
 # Names of values
