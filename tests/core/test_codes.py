@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import ast
 import re
+from pathlib import Path
 
 import pytest
 
+import tollens
 from tollens.core.codes import CODES, Code, _merged, explain
 from tollens.core.errors import Exit, TollensError
 
@@ -49,3 +52,23 @@ def test_one_code_under_two_themes_is_refused() -> None:
     entry = Code("t", "m", "r")
     with pytest.raises(ValueError, match="trap"):
         _merged({"trap": entry}, {"trap": entry})
+
+
+def _codes_in(source: str) -> set[str]:
+    """The codes that stand literally in calls that carry one."""
+    calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call) and node.args]
+    carriers = ("TollensError", "Undefined", "fault")
+    first = [call.args[0] for call in calls if isinstance(call.func, ast.Name) and call.func.id in carriers]
+    return {str(argument.value) for argument in first if isinstance(argument, ast.Constant)}
+
+
+def test_every_code_that_the_sources_use_is_explained() -> None:
+    used = {path.name: _codes_in(path.read_text()) for path in Path(tollens.__file__).parent.rglob("*.py")}
+    assert sum(map(len, used.values())) > 20
+    assert {name: codes - CODES.keys() for name, codes in used.items() if codes - CODES.keys()} == {}
+
+
+def test_a_code_without_an_explanation_would_be_noticed() -> None:
+    assert _codes_in('raise TollensError("no_such_code_anywhere", "x")\ny = Undefined("made_up")') == {
+        "no_such_code_anywhere", "made_up"
+    }

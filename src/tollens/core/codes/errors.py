@@ -20,7 +20,7 @@ ERRORS: dict[str, Code] = {
         "An option was given a value outside its range, or two options contradict each other.",
         "Use a value in the range that the message names.",
     ),
-    "missing_extra": Code(
+    "extra_missing": Code(
         "Optional dependency not installed",
         "This output needs a package that the base installation leaves out.",
         "Run the install command that the message prints.",
@@ -212,7 +212,7 @@ ERRORS: dict[str, Code] = {
         "versions.",
         "Scan again when nothing writes to the checkpoint.",
     ),
-    "no_layer_matches": Code(
+    "no_such_layer": Code(
         "No layer matches",
         "The layer pattern matches none of the matrices in the checkpoint.",
         "Check the pattern against the layer names; `*` matches any text.",

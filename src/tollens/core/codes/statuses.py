@@ -73,6 +73,11 @@ STATUSES: dict[str, Code] = {
         "Among cuts that fit nearly as well as the best one, the exponent varies by more than 0.5.",
         "Give the range of the exponent, not one value.",
     ),
+    "inside_bulk": Code(
+        "Eigenvalue inside the bulk",
+        "The eigenvalue lies where noise alone puts eigenvalues, so no planted strength corresponds to it.",
+        "Read it as noise.",
+    ),
     "floor_in_tail": Code(
         "Tail reaches the blind floor",
         "The tail begins less than ten times above the value below which this precision sees only "
@@ -95,6 +100,38 @@ STATUSES: dict[str, Code] = {
         "Mean, largest element and kurtosis are so close to those of Gaussian noise that no shuffle can "
         "show an outlier beyond the nominal rate. The count is 0.",
         "None needed; --no-screen shuffles the layer all the same.",
+    ),
+    "no_trap": Code(
+        "No trap to ablate",
+        "The permuted matrix has no outlier, so there is nothing to cut out.",
+        "None needed.",
+    ),
+    "too_few_inputs": Code(
+        "Too few inputs for an ablation",
+        "The mean divergence over so few inputs cannot be told from that of a random ablation.",
+        "Give at least 256 inputs.",
+    ),
+    "no_matched_null": Code(
+        "No ablation to compare with",
+        "No set of ordinary modes carries as much of the matrix as the trap does, so its effect has no null.",
+        "Judge the trap by labelled data with and without it.",
+    ),
+    "nonfinite_logits": Code(
+        "Outputs are not finite",
+        "The forward function returned NaN or infinity for the intact or for an ablated layer.",
+        "Run it in a wider number format.",
+    ),
+    "interval_spans_null": Code(
+        "Effect not told from its null",
+        "The interval of the divergence holds the 95 % quantile of random ablations: neither benign nor "
+        "active.",
+        "Repeat with more inputs.",
+    ),
+    "loss_not_decreased": Code(
+        "Active, not shown to be harmful",
+        "The ablation changes the output more than random ones do, and the loss on labelled data does not "
+        "fall by more than theirs.",
+        "Keep the layer as it is, or repeat with more labelled inputs.",
     ),
     "not_requested": Code(
         "Not asked for",
