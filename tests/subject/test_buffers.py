@@ -67,7 +67,7 @@ def test_a_pair_of_factors_is_told_from_a_single_one(a: str, b: str) -> None:
         ("x.weight", "I8", "x.SCB"),
         ("x.weight", "U8", "x.weight.absmax"),
         ("x.weight_packed", "I32", "x.weight_scale"),
-        ("x.weight", "F8_E4M3", "x.weight_scale_inv"),
+        ("x.weight", "F8_E4M3", "x.weight_scale_2"),
         ("experts.gate_up_proj_blocks", "U8", "experts.gate_up_proj_scales"),
     ],
 )

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import Any
 
 from tollens.subject.dtypes import STORED, Kind, kind_of
+from tollens.subject.scaled import scale_of
 from tollens.subject.tensor import TensorInfo
 
 # tables and masks that models compute and some exporters store
@@ -27,7 +29,9 @@ LORA = re.compile(r"(^|[._])lora_?(embedding_)?(A|B|up|down|a|b)(?=[._]|$)")
 PARTNER = {"A": "B", "B": "A", "a": "b", "b": "a", "up": "down", "down": "up"}
 
 
-def reason_to_skip(tensor: TensorInfo, beside: Mapping[str, TensorInfo]) -> str | None:
+def reason_to_skip(
+    tensor: TensorInfo, beside: Mapping[str, TensorInfo], config: Mapping[str, Any] | None = None
+) -> str | None:
     """Why a tensor is no weight matrix of its own, judged from its name, type and shape and from the tensors
     `beside` it (all of the checkpoint, by name); None if it may be one.
 
@@ -35,8 +39,10 @@ def reason_to_skip(tensor: TensorInfo, beside: Mapping[str, TensorInfo]) -> str 
     `lora_unpaired`, `lora_pair_unsupported`.
     """
     kind = kind_of(tensor.dtype)
-    if kind is Kind.PACKED or _is_packed(tensor, beside) or _is_companion(tensor, beside):
+    if kind is Kind.PACKED or _is_packed(tensor, beside, config):
         return "packed_unsupported"
+    if (holder := _holder(tensor, beside)) is not None:
+        return "packed_unsupported" if scale_of(holder, beside, config) is None else "not_a_weight"
     if kind in (Kind.INTEGER, Kind.BOOL) or CACHE.search(tensor.name):
         return "not_a_weight"
     if kind is Kind.OTHER:
@@ -53,11 +59,13 @@ def reason_to_skip(tensor: TensorInfo, beside: Mapping[str, TensorInfo]) -> str 
     return None
 
 
-def _is_packed(tensor: TensorInfo, beside: Mapping[str, TensorInfo]) -> bool:
-    """Whether a tensor holds quantised numbers. An 8-bit float is a number by itself; beside a tensor of
-    scales it is one only after multiplication.
+def _is_packed(
+    tensor: TensorInfo, beside: Mapping[str, TensorInfo], config: Mapping[str, Any] | None
+) -> bool:
+    """Whether a tensor holds quantised numbers that cannot be expanded. An 8-bit float is a number by
+    itself; beside a tensor of scales it is one only after multiplication.
     """
-    if not _may_be_packed(tensor):
+    if not _may_be_packed(tensor) or scale_of(tensor, beside, config) is not None:
         return False
     if tensor.name.endswith(("qweight", "qzeros", "weight_packed")):
         return True
@@ -67,15 +75,16 @@ def _is_packed(tensor: TensorInfo, beside: Mapping[str, TensorInfo]) -> bool:
     return any(f"{match[1]}{mark}{suffix}" in beside for mark in "._" for suffix in SCALES)
 
 
-def _is_companion(tensor: TensorInfo, beside: Mapping[str, TensorInfo]) -> bool:
-    """Whether a tensor holds the scales, zero points or tables of a packed one."""
+def _holder(tensor: TensorInfo, beside: Mapping[str, TensorInfo]) -> TensorInfo | None:
+    """The packed tensor whose scales, zero points or tables this tensor holds, if any."""
     for suffix in SCALES:
         if tensor.name.endswith((f".{suffix}", f"_{suffix}")):
             base = tensor.name[: -len(suffix)]
-            holders = (beside.get(base + name) for name in ("qweight", "weight_packed", "blocks", "weight"))
-            if any(t is not None and _may_be_packed(t) for t in holders):
-                return True
-    return False
+            for name in ("qweight", "weight_packed", "blocks", "weight"):
+                holder = beside.get(base + name)
+                if holder is not None and _may_be_packed(holder):
+                    return holder
+    return None
 
 
 def _may_be_packed(tensor: TensorInfo) -> bool:

@@ -18,6 +18,7 @@ from tollens.subject.convolution import ConvView
 from tollens.subject.cut import Cut, block, load
 from tollens.subject.dtypes import Floats
 from tollens.subject.roles import NOT_A_WEIGHT, UNMATCHED, Role, assign
+from tollens.subject.scaled import Scale, rescale, scale_of
 from tollens.subject.source import Source
 from tollens.subject.tensor import TensorInfo
 from tollens.subject.ties import ties
@@ -32,7 +33,8 @@ class MatrixView:
     `name` is the tensor's, with the part in brackets where it is one of several: `[e]` expert, `[q]`, `[k]`,
     `[v]`, `[gate]`, `[up]`, `[e,gate]`, `[g0]` gate of a recurrent layer or group of a convolution, `[s0]`
     kernel position. `view` says how it lies in the tensor: `stored`, `part`, `expert`, `gate`, `flat`,
-    `slices`. `dtype` is the stored type. `flags` are codes: `fused_unsplit`, `tie_differs`.
+    `slices`. `dtype` is the stored type. `flags` are codes: `fused_unsplit`, `tie_differs`, and
+    `dequantised:fp8` where the stored numbers are multiplied by the factors of `scale`.
     """
 
     name: str
@@ -44,13 +46,17 @@ class MatrixView:
     source: Source
     cut: Cut
     flags: tuple[str, ...] = ()
+    scale: Scale | None = None
 
     def load(self, dtype: npt.DTypeLike = np.float32) -> Floats:
         """A fresh C-contiguous array (rows, cols) in f32 or f64.
 
         Raises: `changed_while_reading`, `tensor_too_large`, `archive_invalid`, those of `file.opened`.
         """
-        return load(self.source, self.tensor, self.cut, np.dtype(dtype))
+        out = load(self.source, self.tensor, self.cut, np.dtype(dtype))
+        if self.scale is not None:
+            rescale(self.source, self.scale, out)
+        return out
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +104,9 @@ def matrices(checkpoint: Checkpoint, *, conv_view: ConvView = "flat") -> Invento
     roles = assign(checkpoint.tensors, checkpoint.config)
     beside = {t.name: t for t in checkpoint.tensors}
     reasons = _reasons(checkpoint, roles, beside)
-    tied = ties(checkpoint, [t for t in checkpoint.tensors if reasons[t.name] is None], roles)
+    scales = {t.name: scale_of(t, beside, checkpoint.config) for t in checkpoint.tensors}
+    plain = [t for t in checkpoint.tensors if reasons[t.name] is None and scales[t.name] is None]
+    tied = ties(checkpoint, plain, roles)
     found = Inventory([], [], [])
     for tensor in checkpoint.tensors:
         if tensor.name in tied.aliased:
@@ -106,18 +114,22 @@ def matrices(checkpoint: Checkpoint, *, conv_view: ConvView = "flat") -> Invento
             continue
         role = roles.get(tensor.name, UNMATCHED)
         pieces = reasons[tensor.name] or _pieces(tensor, role, beside, checkpoint.config, conv_view)
+        scale = scales[tensor.name]
+        if scale is not None and scale.tensor.size > 1 and not _is_whole(pieces):
+            pieces = "packed_unsupported"  # blocks need not end where the parts of a matrix do
         if isinstance(pieces, str):
             found.skipped.append(Skipped(tensor.name, tensor.shape, tensor.dtype, pieces))
             continue
-        unsplit = len(pieces) == 1 and pieces[0].view == "stored" and _is_fused(tensor, role)
+        unsplit = _is_whole(pieces) and _is_fused(tensor, role)
         flags: tuple[str, ...] = ("fused_unsplit",) if unsplit else ()
+        flags = flags if scale is None else (*flags, "dequantised:fp8")
         if tensor.name in tied.differing:
             flags = (*flags, "tie_differs")
         for label, view, cut, own in pieces:
             name = f"{tensor.name}[{label}]" if label else tensor.name
             source = checkpoint.source
             found.matrices.append(
-                MatrixView(name, tensor, own, view, cut.shape, tensor.dtype, source, cut, flags)
+                MatrixView(name, tensor, own, view, cut.shape, tensor.dtype, source, cut, flags, scale)
             )
     account(checkpoint.tensors, found)
     return found
@@ -131,7 +143,9 @@ def _reasons(
     reasons: dict[str, str | None] = {}
     for tensor in checkpoint.tensors:
         kind = roles.get(tensor.name, UNMATCHED).kind
-        reason = "not_in_index" if tensor.name in unindexed else reason_to_skip(tensor, beside)
+        reason = (
+            "not_in_index" if tensor.name in unindexed else reason_to_skip(tensor, beside, checkpoint.config)
+        )
         if reason is None and kind in NOT_A_WEIGHT:
             reason = "not_a_weight"
         if reason is None and kind in ("norm", "bias"):
@@ -230,6 +244,10 @@ def _gates(
     if parts is not None and len(parts) == 1:
         return [_Piece("", "gate", parts[0][1], role)]
     return [_Piece(label, "gate", cut, role) for label, cut in parts or []]
+
+
+def _is_whole(pieces: list[_Piece] | str) -> bool:
+    return len(pieces) == 1 and not isinstance(pieces, str) and pieces[0].view == "stored"
 
 
 def _is_fused(tensor: TensorInfo, role: Role) -> bool:
