@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from tollens.core.reading import Undefined
 from tollens.instrument.edge import implied_theta, squared_overlaps, tw_edge
 from tollens.instrument.outliers import count_above
-from tollens.instrument.permutation import PermutationKey, shuffle, unshuffle
+from tollens.instrument.permutation import PermutationKey, draw_key, shuffle, unshuffle
 from tollens.instrument.spectrum import gram
 
 Array: TypeAlias = NDArray[np.float64]
@@ -156,6 +156,23 @@ def remove(
     trap = extract_sum(modes)
     edited = np.asarray(matrix, dtype=np.float64) - trap
     return edited if replacement == "none" else edited + gaussian_like(trap, rng)
+
+
+def remove_trap(
+    matrix: NDArray[np.floating[Any]],
+    rng: np.random.Generator,
+    *,
+    replacement: Replacement = "gaussian",
+    level: float = 0.002,
+) -> Array:
+    """The edit that takes all outlier modes of one permutation out of `matrix` (rows, cols).
+
+    A float64 copy of the input where that permutation has no outlier, or where the matrix has no variance.
+    `level`: chance of a false outlier.
+    """
+    wide = np.array(matrix, dtype=np.float64)
+    modes = outlier_modes(wide, draw_key(rng), 0, level) if wide.var() > 0.0 else []
+    return remove(wide, modes, replacement, rng) if modes else wide
 
 
 def extract_sum(modes: Sequence[Mode]) -> Array:
