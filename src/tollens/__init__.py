@@ -1,1 +1,61 @@
-"""Tollens tries to kill a claim about a neural network as cheaply as it can."""
+"""Tollens tries to kill a claim about a neural network as cheaply as it can.
+
+`tollens.scan(path)` judges a checkpoint from its weights alone and returns what `tollens scan --json` prints.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from tollens.core.codes import explain
+    from tollens.core.errors import TollensError
+    from tollens.core.reading import Reading
+    from tollens.instrument.ablation import ablate
+    from tollens.instrument.registry import instrument
+    from tollens.instrument.surgery import remove_trap
+    from tollens.run.result import ScanReport
+    from tollens.run.scan import scan
+    from tollens.run.settings import ScanSettings
+    from tollens.subject.checkpoint import open_checkpoint
+
+_WHERE = {
+    "Reading": "tollens.core.reading",
+    "ScanReport": "tollens.run.result",
+    "ScanSettings": "tollens.run.settings",
+    "TollensError": "tollens.core.errors",
+    "ablate": "tollens.instrument.ablation",
+    "explain": "tollens.core.codes",
+    "instrument": "tollens.instrument.registry",
+    "open_checkpoint": "tollens.subject.checkpoint",
+    "remove_trap": "tollens.instrument.surgery",
+    "scan": "tollens.run.scan",
+}
+
+__all__ = [
+    "Reading",
+    "ScanReport",
+    "ScanSettings",
+    "TollensError",
+    "ablate",
+    "explain",
+    "instrument",
+    "open_checkpoint",
+    "remove_trap",
+    "scan",
+]
+
+
+def __getattr__(name: str) -> object:
+    """Names are loaded on first use, which keeps `import tollens` under a tenth of a second."""
+    if name not in _WHERE:
+        raise AttributeError(f"module 'tollens' has no attribute {name!r}")
+    import importlib
+
+    return getattr(importlib.import_module(_WHERE[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -1,0 +1,148 @@
+"""A scan on a terminal: the verdict, the witness, the findings, the layers, the next command."""
+
+from __future__ import annotations
+
+import shlex
+import statistics
+from typing import TYPE_CHECKING, Any
+
+from msgspec import UnsetType
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from tollens.protocol.claim import ClaimAnswer
+    from tollens.run.result import LayerReport, ScanReport
+
+ROWS = 20
+TOLD = 8
+STYLE = {
+    "CLEAN": "bold green", "SURVIVED": "bold green", "FINDINGS": "bold yellow", "KILLED": "bold red",
+    "UNDETERMINED": "bold cyan",
+}  # fmt: skip
+
+
+def show_scan(report: ScanReport, *, html: str | None, show_all: bool) -> None:
+    """Print a scan for a person, fitted to the width of the terminal."""
+    console = Console(highlight=False, soft_wrap=False)
+    console.print(Text.assemble((report.verdict, STYLE[report.verdict]), "  ", report.headline))
+    subject = report.subject
+    console.print(
+        f"{subject.path}  {subject.format}, {subject.tensors} tensors, {subject.parameters:,} parameters, "
+        f"{subject.digest[:19]}", style="dim", markup=False,
+    )
+    if not isinstance(report.claim, UnsetType):
+        _claim(console, report.claim)
+    for finding in report.findings:
+        cause = f" ({finding.cause})" if finding.cause else ""
+        console.print()
+        console.print(Text.assemble((f"{finding.code}{cause}", "bold"), "  ", finding.layer))
+        console.print(Padding(Text(finding.sentence), (0, 0, 0, 2)))
+    layers = report.layers if show_all else report.layers[:ROWS]
+    if layers:
+        console.print()
+        console.print(_table(layers, console.width))
+        if len(layers) < len(report.layers):
+            console.print(f"{len(report.layers) - len(layers)} more layers; --all prints them.", style="dim")
+        console.print()
+        for layer in layers[: len(layers) if show_all else TOLD]:
+            console.print(Text.assemble((layer.name, "bold"), "  ", layer.sentence))
+    _remarks(console, report)
+    console.print()
+    console.print(Text.assemble(("next  ", "bold"), _next(report, html)))
+
+
+def _claim(console: Console, claim: ClaimAnswer) -> None:
+    console.print()
+    console.print(Text.assemble(("claim     ", "bold"), claim.text))
+    if claim.witness is not None:
+        witness = claim.witness
+        console.print(Text.assemble(("witness   ", "bold"), str(witness.layer)))
+    console.print(Text.assemble(("expected  ", "bold"), claim.expected))
+    console.print(Text.assemble(("found     ", "bold"), claim.found))
+    for gap in claim.undetermined[:5]:
+        console.print(Text.assemble(("unknown   ", "bold"), f"{gap.quantity} of {gap.layer}: {gap.reason}"))
+    if len(claim.undetermined) > 5:
+        console.print(f"          and {len(claim.undetermined) - 5} more", style="dim")
+
+
+def _table(layers: list[LayerReport], width: int) -> Table:
+    wide = width >= 110
+    table = Table(box=None, padding=(0, 1, 0, 0), header_style="bold", pad_edge=False)
+    table.add_column("layer", no_wrap=True, overflow="ellipsis")
+    for title in ("shape", "alpha [90 %]", "null 5-95 %"):
+        table.add_column(title, justify="right", no_wrap=True)
+    if wide:
+        for title in ("stable rank", "null 5-95 %", "tail"):
+            table.add_column(title, justify="right", no_wrap=True)
+    table.add_column("traps", justify="right", no_wrap=True)
+    table.add_column("band*", no_wrap=True)
+    fixed = 91 if wide else 56
+    for layer in layers:
+        null, rank = layer.alpha_null, layer.null.get("stable_rank")
+        cells = [
+            _elided(layer.name, max(14, width - fixed)),
+            f"{layer.M}x{layer.N}",
+            _alpha(layer),
+            "-" if null is None else f"{null.low:.1f}-{null.high:.1f}",
+        ]
+        if wide:
+            cells += [
+                _plain(layer.stable_rank), "-" if rank is None else f"{rank.low:.1f}-{rank.high:.1f}",
+                _plain(layer.n_tail),
+            ]
+        table.add_row(*cells, _traps(layer), layer.band or "-")
+    table.caption = "* bands below 2, 2 to 6, above 6 are a convention, shown where the whole interval allows"
+    table.caption_justify = "left"
+    table.caption_style = "dim"
+    return table
+
+
+def _alpha(layer: LayerReport) -> str:
+    if layer.alpha is None:
+        return layer.undefined.get("alpha", "-")
+    if layer.alpha_interval is None:
+        return f"{layer.alpha:.2f}"
+    return f"{layer.alpha:.2f} [{layer.alpha_interval.low:.1f},{layer.alpha_interval.high:.1f}]"
+
+
+def _traps(layer: LayerReport) -> str:
+    if not layer.traps_all:
+        return "-"
+    return f"{statistics.median(layer.traps_all):g}"
+
+
+def _plain(value: Any) -> str:
+    return "-" if value is None else (str(value) if isinstance(value, int) else f"{value:.1f}")
+
+
+def _elided(name: str, width: int) -> str:
+    """The end of a name tells layers apart, so the beginning goes."""
+    short = name.removesuffix(".weight")
+    return short if len(short) <= width else "…" + short[-(width - 1) :]
+
+
+def _remarks(console: Console, report: ScanReport) -> None:
+    skipped = report.summary["skipped"]
+    tensors = report.summary["tensors"]
+    console.print()
+    for note in report.notes:
+        console.print(f"note  {note.sentence}", style="dim", markup=False)
+    why = ", ".join(f"{n} {code}" for code, n in skipped.items())
+    console.print(
+        f"{tensors['in_file']} tensors = {tensors['analysed']} analysed + {tensors['skipped']} skipped"
+        f"{f' ({why})' if why else ''} + {tensors['aliased']} aliased", style="dim", markup=False,
+    )
+
+
+def _next(report: ScanReport, html: str | None) -> str:
+    path = shlex.quote(report.subject.path)
+    if report.verdict == "UNDETERMINED" and not isinstance(report.claim, UnsetType) and report.claim.undetermined:
+        return f"tollens explain {report.claim.undetermined[0].reason}"
+    if report.findings:
+        return f"tollens explain {report.findings[0].code}"
+    if html is None:
+        return f"tollens scan {path} --html report.html"
+    return f"tollens scan {path} --claim 'all(stable_rank >= 8)'"

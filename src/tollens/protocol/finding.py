@@ -1,0 +1,135 @@
+"""Findings: what is wrong with one weight matrix, from its measured fields alone."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+CAUSES = ("mean", "entry", "residual")
+SEVERITY = {"nonfinite": 5, "dead": 4, "rank_collapsed": 3, "trap": 2, "no_power_law": 1}
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """One defect of one layer. `value` is the number that shows it, `null` what chance alone would give."""
+
+    code: str
+    layer: str
+    cause: str | None
+    value: float
+    null: float | None
+    sentence: str
+
+
+class Note(msgspec.Struct, frozen=True):
+    """Something a reader should know that is not a defect."""
+
+    code: str
+    layers: list[str]
+    sentence: str
+
+
+def findings_of(layer: Mapping[str, Any], *, needs_power_law: bool = False) -> list[Finding]:
+    """The findings of one layer, most severe first.
+
+    `layer` holds the fields of `tollens.scan/1`. `needs_power_law` is set when a claim speaks about the tail; only
+    then is the absence of a power law a finding.
+    """
+    name, undefined = str(layer["name"]), layer.get("undefined", {})
+    if layer.get("status") == "FAILED":
+        return [_nonfinite(name, layer["nonfinite"])] if layer.get("nonfinite") else []
+    dead = [code for code in ("zero_matrix", "no_variance") if code in undefined.values()]
+    if dead and layer["M"] * layer["N"] > 1:
+        return [_dead(name, dead[0], layer)]
+    found = [_rank_collapsed(name, layer), _trap(name, layer)]
+    if needs_power_law and "no_power_law" in layer.get("flags", ()):
+        found.append(_no_power_law(name, layer))
+    return sorted((f for f in found if f is not None), key=lambda f: -SEVERITY[f.code])
+
+
+def trap_cause(layer: Mapping[str, Any]) -> tuple[str, float] | None:
+    """The dominant cause of a layer's traps and their median count over shuffles; None if the median is 0.
+
+    Causes are tried from the most to the least ordinary (mean, entry, residual) and the largest median wins.
+    """
+    medians = {c: statistics.median(layer[f"traps_{c}"]) for c in CAUSES if layer.get(f"traps_{c}")}
+    total = statistics.median(layer["traps_all"]) if layer.get("traps_all") else 0.0
+    cause = max(medians, key=lambda c: medians[c], default=None)
+    if cause is None or max(total, medians[cause]) < 1:
+        return None
+    return cause, float(max(total, medians[cause]))
+
+
+def _nonfinite(name: str, where: Mapping[str, Any]) -> Finding:
+    count, index = int(where["count"]), list(where["first_index"])
+    return Finding(
+        "nonfinite", name, None, count, 0.0,
+        f"{count} element{'s are' if count > 1 else ' is'} NaN or infinite, the first at {index}; a usable matrix has 0.",
+    )
+
+
+def _dead(name: str, code: str, layer: Mapping[str, Any]) -> Finding:
+    if code == "zero_matrix":
+        return Finding("dead", name, None, 0.0, None, "all elements are 0: the layer maps every input to its bias.")
+    value = (float(layer.get("fro2") or 0.0) / (layer["M"] * layer["N"])) ** 0.5
+    return Finding(
+        "dead", name, None, value, None,
+        f"every element has the same value, {value:.3g} in size (variance 0): only one direction passes.",
+    )
+
+
+def _rank_collapsed(name: str, layer: Mapping[str, Any]) -> Finding | None:
+    rank = layer.get("numerical_rank")
+    if rank is None or rank >= layer["M"] / 2:
+        return None
+    return Finding(
+        "rank_collapsed", name, None, float(rank), float(layer["M"]),
+        f"only {rank} of {layer['M']} eigenvalues rise above rounding; a Gaussian matrix of this shape has {layer['M']}.",
+    )
+
+
+def _trap(name: str, layer: Mapping[str, Any]) -> Finding | None:
+    found = trap_cause(layer)
+    if found is None:
+        return None
+    cause, count = found
+    why = {
+        "mean": "the elements share a mean offset: subtracting it removes them",
+        "entry": "a few large elements carry them: clipping these removes them",
+        "residual": "neither the mean nor large elements explain them",
+    }[cause]
+    number = f"{count:g} eigenvalue{'s' if count != 1 else ''}"
+    return Finding(
+        "trap", name, cause, count, 0.0,
+        f"{number} (median over {layer['shuffles']} shuffles) outside the random-matrix edge after shuffling, "
+        f"where chance gives 0; cause {cause}: {why}.",
+    )
+
+
+def _no_power_law(name: str, layer: Mapping[str, Any]) -> Finding:
+    null = layer.get("alpha_null")
+    alpha = layer.get("alpha")
+    median = float(null["median"]) if isinstance(null, Mapping) else None
+    if alpha is None:
+        return Finding(
+            "no_power_law", name, None, float(layer.get("n_tail") or 0), median,
+            "the claim needs a power law and this spectrum has no tail to fit.",
+        )
+    return Finding(
+        "no_power_law", name, None, float(alpha), median,
+        f"the claim needs a power law; alpha {alpha:.2f} is not distinguishable from a tail that a law of another kind"
+        f"{'' if median is None else f' or an iid Gaussian matrix (median {median:.2f})'} makes.",
+    )
+
+
+def by_severity(findings: Iterable[Finding]) -> list[Finding]:
+    return sorted(findings, key=lambda f: (-SEVERITY[f.code], f.layer))
+
+
+def verdict_of(findings: Sequence[Finding], judged: int) -> str:
+    """FINDINGS, CLEAN, or UNDETERMINED where no layer could be judged. Silence is never a pass."""
+    if findings:
+        return "FINDINGS"
+    return "CLEAN" if judged else "UNDETERMINED"

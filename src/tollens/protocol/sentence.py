@@ -1,0 +1,81 @@
+"""One sentence a layer: a number, the null it is compared with, and what the comparison says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One value beside its null band. `distance` is the gap to the band in band widths; 0 inside the band."""
+
+    quantity: str
+    value: float
+    median: float
+    low: float
+    high: float
+    distance: float
+    below: bool
+
+
+_SAYS = {
+    "alpha": ("a heavier tail than chance gives", "a lighter tail than chance gives"),
+    "stable_rank": ("energy gathers in few directions", "energy is spread more evenly than chance spreads it"),
+    "entropy_rank": ("energy gathers in few directions", "energy is spread more evenly than chance spreads it"),
+    "mp_distance": ("the bulk is closer to Marchenko-Pastur than chance", "the bulk is not Marchenko-Pastur"),
+}
+_ORDER = tuple(_SAYS)
+
+
+def compare(layer: Mapping[str, Any]) -> list[Comparison]:
+    """Every quantity of `layer` that has a null band and a sentence to say, in the order of telling."""
+    nulls: Mapping[str, Any] = layer.get("null") or {}
+    found = []
+    for quantity in _ORDER:
+        value, band = layer.get(quantity), nulls.get(quantity)
+        if value is None or band is None:
+            continue
+        low, high = float(band["low"]), float(band["high"])
+        width = max(high - low, 1e-12 * abs(float(band["median"])), 1e-300)
+        interval = layer.get(f"{quantity}_interval") or {"low": value, "high": value}
+        gap = max(low - interval["high"], interval["low"] - high, 0.0)  # an interval that touches the band is inside
+        found.append(Comparison(quantity, value, float(band["median"]), low, high, gap / width, value < low))
+    return found
+
+
+def null_distance(layer: Mapping[str, Any]) -> float | None:
+    """How far the layer stands outside its null band, in band widths: the largest over the compared quantities."""
+    return max((c.distance for c in compare(layer)), default=None)
+
+
+def sentence(layer: Mapping[str, Any]) -> str:
+    """One sentence with a number and its null; says so where there is none."""
+    if layer.get("status") == "FAILED":
+        return "not measured: it holds NaN or infinite elements."
+    compared = compare(layer)
+    if not compared:
+        return _without_null(layer)
+    told = next((c for c in compared if c.distance > 0), compared[0])
+    value, band = _number(told.value), f"{_number(told.low)} to {_number(told.high)}"
+    name = told.quantity.replace("_", " ").replace("mp distance", "distance of the bulk to Marchenko-Pastur")
+    interval = layer.get("alpha_interval") if told.quantity == "alpha" else None
+    around = f" [{_number(interval['low'])}, {_number(interval['high'])}]" if isinstance(interval, Mapping) else ""
+    where = "below" if told.below else "above"
+    if told.distance > 0:
+        says = _SAYS[told.quantity][0 if told.below else 1]
+        return f"{name} {value}{around} lies {where} the {band} of iid Gaussian matrices of its shape: {says}."
+    verb = "overlaps" if around else "lies within"
+    return f"{name} {value}{around} {verb} the {band} of iid Gaussian matrices of its shape: chance explains it."
+
+
+def _without_null(layer: Mapping[str, Any]) -> str:
+    reasons = sorted(set((layer.get("undefined") or {}).values()))
+    if layer.get("alpha") is not None:
+        return f"alpha {_number(layer['alpha'])} over {layer['n_tail']} eigenvalues; its null was not asked for."
+    return f"no reading has a null here ({', '.join(reasons) or 'nothing was measured'})."
+
+
+def _number(x: float) -> str:
+    return f"{x:.3g}" if abs(x) < 1000 else f"{x:,.0f}"

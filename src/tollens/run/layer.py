@@ -1,0 +1,228 @@
+"""One weight matrix through all instruments: the unit of work that a pool maps over."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from tollens.core.errors import TollensError
+from tollens.core.reading import NullBand, Reading, Status, Undefined
+from tollens.core.seeding import generator
+from tollens.instrument.alternatives import alternatives
+from tollens.instrument.bands import band, no_power_law
+from tollens.instrument.bulk import bulk
+from tollens.instrument.edge import EdgeParams, edge
+from tollens.instrument.erg import erg
+from tollens.instrument.goodness import GoodnessParams, goodness
+from tollens.instrument.localisation import localisation
+from tollens.instrument.norms import alpha_norms, norms
+from tollens.instrument.null import ShapeNull, shape_null
+from tollens.instrument.part import Part
+from tollens.instrument.screen import moments_of
+from tollens.instrument.spectrum import Spectrum, needs_f64, spectrum_of
+from tollens.instrument.tail import TailFit, TailParams, fit_tail, tail
+from tollens.instrument.traps import TrapParams, traps
+from tollens.protocol.sentence import null_distance, sentence
+from tollens.run.result import Histogram, LayerReport
+from tollens.run.settings import ScanSettings
+from tollens.subject.matrices import MatrixView
+
+Array = NDArray[np.floating[Any]]
+FIELDS = frozenset(LayerReport.__struct_fields__)
+BINS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class ShapeTask:
+    """Which Gaussian spectra to draw: `draws` of shape M x N."""
+
+    M: int
+    N: int
+    settings: ScanSettings
+
+
+@dataclass(frozen=True, slots=True)
+class LayerTask:
+    """What a worker needs for one matrix; it pickles in kilobytes, the weights are read by the worker."""
+
+    view: MatrixView
+    order: int
+    settings: ScanSettings
+    matrices: int
+    null: ShapeNull | None
+
+
+def measure_shape(task: ShapeTask) -> ShapeNull:
+    """The null spectra of one shape, the same for (seed, M, N) whoever draws them."""
+    with threadpool_limits(1):
+        rng = generator(task.settings.seed, "null", f"{task.M}x{task.N}")
+        return shape_null(task.M, task.N, task.settings.null_draws, rng)
+
+
+def measure_layer(task: LayerTask) -> LayerReport:
+    """All readings of one matrix. What cannot be measured comes back as FAILED or UNDEFINED with its reason."""
+    view, settings = task.view, task.settings
+    with threadpool_limits(settings.threads):
+        matrix = load(view)
+        broken = nonfinite(matrix)
+        if broken is not None:
+            return _report(task, [], status="FAILED", nonfinite=broken)
+        moments = moments_of(matrix)
+        part = Part(view.name, view.shape, view.dtype, lambda: load(view), moments)
+        held = [matrix]
+        del matrix
+        try:
+            spectrum, fit = _spectrum_and_fit(held, part, settings)
+        except TollensError as error:
+            return _report(task, [], status="FAILED", failed=error.code)
+        part = replace(part, spectrum=spectrum, tail=fit if isinstance(fit, TailFit) else None)
+        readings = list(_readings(part, task))
+        return _report(task, readings, spectrum=spectrum, variance=moments.std**2)
+
+
+def load(view: MatrixView) -> Array:
+    """The matrix in float64 if it is stored so, else in float32, which holds every narrower type exactly."""
+    return view.load(np.float64 if view.dtype == "F64" else np.float32)
+
+
+def nonfinite(matrix: Array) -> dict[str, Any] | None:
+    """Count and first index of NaN and infinite elements; None if there is none."""
+    if matrix.size == 0 or bool(np.isfinite(matrix.max()) and np.isfinite(matrix.min())):
+        return None
+    bad = ~np.isfinite(matrix)
+    first = np.unravel_index(int(np.argmax(bad)), matrix.shape)
+    return {"count": int(bad.sum()), "first_index": [int(i) for i in first]}
+
+
+def _spectrum_and_fit(held: list[Array], part: Part, settings: ScanSettings) -> tuple[Spectrum, TailFit | Undefined]:
+    """The spectrum, measured again in f64 where f32 is blind to what it says."""
+    precision = "f64" if part.source_dtype == "F64" else settings.precision
+    spectrum = spectrum_of(held.pop, precision)
+    fit = fit_tail(spectrum.visible)
+    if needs_f64(spectrum, fit.xmin if isinstance(fit, TailFit) else None):
+        spectrum = spectrum_of(part.load, "f64", flags=(*spectrum.flags, "precision_escalated"))
+        fit = fit_tail(spectrum.visible)
+    return spectrum, fit
+
+
+def _readings(part: Part, task: LayerTask) -> Iterable[Reading]:
+    settings = task.settings
+    small = part.M < settings.min_side
+    measured = tail.measure(part, TailParams(draws=0 if settings.only else settings.bootstrap), seed=settings.seed)
+    yield from measured
+    if settings.only:
+        return
+    yield from norms.measure(part, seed=settings.seed)
+    yield from alpha_norms.measure(part, seed=settings.seed)
+    yield from erg.measure(part, seed=settings.seed)
+    bulked = bulk.measure(part, seed=settings.seed)
+    yield from bulked
+    sigma2 = next((r.value for r in bulked if r.quantity == "mp_sigma2"), None)
+    if small or not isinstance(sigma2, float):
+        reason = "too_small" if small else "no_variance"
+        yield from edge.skipped(part.name, reason, Status.UNDEFINED)
+    else:
+        yield from edge.measure(part, EdgeParams(sigma2=sigma2, matrices=task.matrices), seed=settings.seed)
+    yield from traps.measure(
+        part, TrapParams(shuffles=settings.shuffles, matrices=task.matrices), seed=settings.seed
+    )
+    yield from localisation.measure(part, seed=settings.seed)
+    for optional, params in ((goodness, GoodnessParams(draws=settings.gof)), (alternatives, None)):
+        if settings.gof:
+            yield from optional.measure(part, params, seed=settings.seed)
+        else:
+            yield from optional.skipped(part.name, "not_requested")
+
+
+def _report(
+    task: LayerTask,
+    readings: list[Reading],
+    *,
+    spectrum: Spectrum | None = None,
+    variance: float | None = None,
+    status: str = "OK",
+    nonfinite: dict[str, Any] | None = None,
+    failed: str | None = None,
+) -> LayerReport:
+    view, settings = task.view, task.settings
+    M, N = min(view.shape), max(view.shape)
+    fields: dict[str, Any] = {}
+    undefined: dict[str, str] = {}
+    flags = list(view.flags)
+    if failed is not None or nonfinite is not None:
+        undefined["spectrum"] = failed or "nonfinite"
+    if spectrum is not None:
+        fields |= _spectrum_fields(spectrum)
+        flags += spectrum.flags
+    for r in readings:
+        flags += [f for f in r.flags if f not in flags]
+        if r.status is not Status.OK:
+            undefined[r.quantity] = str(r.reason)
+        elif r.quantity in FIELDS:
+            fields[r.quantity] = r.value
+        if r.quantity == "alpha" and r.interval is not None:
+            fields["alpha_interval"] = r.interval
+        if r.quantity == "traps_all":
+            fields["shuffles"] = settings.shuffles
+    nulls = _nulls(task.null, readings, variance)
+    layer = LayerReport(
+        name=view.name,
+        tensor=view.tensor.name,
+        order=task.order,
+        role=view.role.kind,
+        view=view.view,
+        M=M,
+        N=N,
+        Q=N / M,
+        source_dtype=view.dtype,
+        precision=spectrum.precision if spectrum is not None else settings.precision,
+        status=status,
+        seed=settings.seed,
+        nonfinite=nonfinite,
+        null=nulls,
+        alpha_null=nulls.get("alpha"),
+        **fields,
+    )
+    lawless = no_power_law(
+        layer.alpha_interval, layer.alpha_null, layer.p_gof, layer.alternatives, layer.n_tail
+    )
+    if lawless and not settings.only:
+        flags.append("no_power_law")
+    layer = msgspec.structs.replace(
+        layer,
+        flags=flags,
+        undefined=undefined,
+        band=band(layer.alpha_interval, lawless),
+    )
+    plain = msgspec.to_builtins(layer)
+    return msgspec.structs.replace(layer, sentence=sentence(plain), null_distance=null_distance(plain))
+
+
+def _nulls(null: ShapeNull | None, readings: Iterable[Reading], variance: float | None) -> dict[str, NullBand]:
+    """The band of every measured quantity that the null of this shape knows, at the layer's element variance."""
+    if null is None or variance is None or variance <= 0.0:
+        return {}
+    measured = {r.quantity for r in readings if r.status is Status.OK}
+    bands = {q: null.band(q, variance) for q in null.quantities if q in measured}
+    return {q: b for q, b in bands.items() if b is not None}
+
+
+def _spectrum_fields(spectrum: Spectrum) -> dict[str, Any]:
+    visible = spectrum.visible
+    if visible.size == 0:
+        return {"lambda_max": 0.0, "blind_floor": 0.0}
+    logs = np.log10(visible)
+    low, high = float(logs[0]), float(logs[-1])
+    counts, _ = np.histogram(logs, bins=BINS, range=(low, high) if high > low else (low - 0.5, low + 0.5))
+    return {
+        "lambda_max": float(visible[-1]),
+        "lambda_min_visible": float(visible[0]),
+        "blind_floor": spectrum.blind_floor,
+        "histogram": Histogram(low, high, counts.tolist()),
+    }

@@ -1,0 +1,212 @@
+"""`scan`: a checkpoint in, a verdict and one report out."""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import platform
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+import scipy
+from msgspec import UNSET
+from threadpoolctl import threadpool_info
+
+from tollens import __version__
+from tollens.core.errors import TollensError
+from tollens.core.work import MapFn, serial
+from tollens.instrument.null import ShapeNull
+from tollens.instrument.registry import INSTRUMENTS
+from tollens.protocol.claim import ClaimAnswer, claim_names, judge_claim
+from tollens.protocol.finding import SEVERITY, Finding, Note, by_severity, findings_of, verdict_of
+from tollens.run.layer import LayerTask, ShapeTask, measure_layer, measure_shape
+from tollens.run.result import AliasedTensor, Environment, LayerReport, ScanReport, SkippedTensor, Subject
+from tollens.run.settings import ScanSettings
+from tollens.subject.checkpoint import Checkpoint, open_checkpoint
+from tollens.subject.matrices import Inventory, MatrixView, matrices
+
+Progress = Callable[[int, int, str], None]
+NEEDS_POWER_LAW = frozenset({"alpha", "sigma", "xmin", "n_tail", "D", "alpha_hat", "log10_alpha_norm", "p_gof"})
+LAYER_UNITS: dict[str, str] = {
+    "M": "count", "N": "count", "Q": "1", "lambda_max": "weight^2", "lambda_min_visible": "weight^2",
+    "blind_floor": "weight^2", "role": "1", "band": "1", "status": "1", "source_dtype": "1",
+    **{quantity: unit for made in INSTRUMENTS.values() for quantity, unit in made.quantities.items()},
+}  # fmt: skip
+
+
+def scan(
+    path: str | os.PathLike[str],
+    settings: ScanSettings | None = None,
+    *,
+    claim: str | None = None,
+    map_fn: MapFn = serial,
+    progress: Progress | None = None,
+) -> ScanReport:
+    """Judge a checkpoint from its weights alone; the object that `tollens scan --json` prints.
+
+    `path` is a .safetensors file, a folder with shards or a Hugging Face checkpoint, or a .npz file. `claim` is a
+    rule over layer fields such as "all(stable_rank >= 8)". `map_fn` runs the work, `progress(done, total, name)`
+    is told of each finished task. Raises: TollensError with a code for anything wrong with the input.
+    """
+    settings = settings if settings is not None else ScanSettings()
+    needed = claim_names(claim, LAYER_UNITS) if claim is not None else frozenset()
+    checkpoint = open_checkpoint(path)
+    found = matrices(checkpoint)
+    views = _selected(found.matrices, settings.layers)
+    layers = list(_measured(views, settings, map_fn, progress))
+    plain = [msgspec.to_builtins(layer) for layer in layers]
+    law = bool(needed & NEEDS_POWER_LAW)
+    findings = by_severity(f for fields in plain for f in findings_of(fields, needs_power_law=law))
+    judged = [layer for layer in layers if _judged(layer, findings)]
+    answer = judge_claim(claim, plain, LAYER_UNITS) if claim is not None else UNSET
+    verdict = verdict_of(findings, len(judged)) if isinstance(answer, msgspec.UnsetType) else answer.verdict
+    summary = _summary(layers, judged, findings, found, checkpoint)
+    return ScanReport(
+        verdict=str(verdict),
+        headline=_headline(summary),
+        subject=Subject(
+            str(path), "sha256:" + checkpoint.digest(), checkpoint.format,
+            sum(t.size for t in checkpoint.tensors), len(checkpoint.tensors),
+        ),
+        settings=msgspec.to_builtins(settings),
+        claim=answer,
+        findings=findings,
+        notes=_notes(layers),
+        layers=_ranked(layers, findings),
+        skipped=[SkippedTensor(s.name, list(s.shape), s.dtype, s.reason) for s in found.skipped],
+        aliased=[AliasedTensor(a.name, a.of) for a in found.aliases],
+        summary=summary,
+        environment=environment(),
+    )
+
+
+def _selected(views: Sequence[MatrixView], pattern: str | None) -> list[MatrixView]:
+    if pattern is None:
+        return list(views)
+    chosen = [v for v in views if fnmatch.fnmatchcase(v.name, pattern) or fnmatch.fnmatchcase(v.tensor.name, pattern)]
+    if views and not chosen:
+        raise TollensError(
+            "no_such_layer", pattern, expected="a shell pattern that matches at least one weight matrix",
+            found=f"none of {len(views)} matrices, such as {views[0].name!r}", fix="List the names with --csv.",
+        )
+    return chosen
+
+
+def _measured(
+    views: Sequence[MatrixView], settings: ScanSettings, map_fn: MapFn, progress: Progress | None
+) -> Iterator[LayerReport]:
+    """The nulls of all shapes first, then every matrix against the null of its own."""
+    shapes: list[tuple[int, int]] = []
+    if settings.null_draws and not settings.only:
+        shapes = sorted({(min(v.shape), max(v.shape)) for v in views if min(v.shape) > 0})
+    total, done = len(shapes) + len(views), 0
+    nulls: dict[tuple[int, int], ShapeNull] = {}
+    for shape, null in zip(shapes, map_fn(measure_shape, [ShapeTask(*s, settings) for s in shapes]), strict=True):
+        nulls[shape] = null
+        done += 1
+        if progress is not None:
+            progress(done, total, f"null {shape[0]}x{shape[1]}")
+    matrices_judged = sum(min(v.shape) >= settings.min_side for v in views)
+    tasks = [
+        LayerTask(v, order, settings, max(1, matrices_judged), nulls.get((min(v.shape), max(v.shape))))
+        for order, v in enumerate(views)
+    ]
+    for layer in map_fn(measure_layer, tasks):
+        done += 1
+        if progress is not None:
+            progress(done, total, layer.name)
+        yield layer
+
+
+def _judged(layer: LayerReport, findings: Sequence[Finding]) -> bool:
+    """A layer is judged if it has a finding, or if it was large enough and finite."""
+    return any(f.layer == layer.name for f in findings) or _unjudgeable(layer) is None
+
+
+def _unjudgeable(layer: LayerReport) -> str | None:
+    """Why nothing can be said of a layer without a finding; None if something can."""
+    if layer.status != "OK":
+        return layer.undefined.get("spectrum", "failed")
+    reasons = set(layer.undefined.values())
+    return "too_small" if "too_small" in reasons else None
+
+
+def _summary(
+    layers: Sequence[LayerReport],
+    judged: Sequence[LayerReport],
+    findings: Sequence[Finding],
+    found: Inventory,
+    checkpoint: Checkpoint,
+) -> dict[str, Any]:
+    names = {layer.name for layer in judged}
+    reasons = Counter(str(_unjudgeable(layer)) for layer in layers if layer.name not in names)
+    analysed = {v.tensor.name for v in found.matrices}
+    return {
+        "layers": len(layers),
+        "judged": len(judged),
+        "not_judgeable": dict(sorted(reasons.items())),
+        "findings": dict(sorted(Counter(f.code for f in findings).items())),
+        "causes": dict(sorted(Counter(f.cause for f in findings if f.cause).items())),
+        "skipped": dict(sorted(Counter(s.reason for s in found.skipped).items())),
+        "unmatched": [v.name for v in found.matrices if v.role.kind == "unmatched"],
+        "tensors": {
+            "in_file": len(checkpoint.tensors),
+            "analysed": len(analysed),
+            "skipped": len(found.skipped),
+            "aliased": len(found.aliases),
+        },
+    }
+
+
+def _headline(summary: dict[str, Any]) -> str:
+    """N layers judged, K findings, U not judgeable and why."""
+    count = sum(summary["findings"].values())
+    not_judged = sum(summary["not_judgeable"].values())
+    why = ", ".join(f"{n} {code}" for code, n in summary["not_judgeable"].items())
+    return (
+        f"{summary['judged']} layer{_s(summary['judged'])} judged, {count} finding{_s(count)}, "
+        f"{not_judged} not judgeable{f' ({why})' if why else ''}"
+    )
+
+
+def _s(n: int) -> str:
+    return "" if n == 1 else "s"
+
+
+def _notes(layers: Sequence[LayerReport]) -> list[Note]:
+    """What is worth knowing of several layers at once; never a finding."""
+    sentences = {
+        "xmin_unstable": "alpha depends on where the tail is cut: read it with its interval only",
+        "short_tail": "the tail has 20 to 49 eigenvalues",
+        "precision_escalated": "float32 was blind here; measured again in float64",
+        "fused_unsplit": "a fused tensor of unknown layout was analysed whole",
+    }
+    notes = []
+    for code, sentence in sentences.items():
+        names = [layer.name for layer in layers if code in layer.flags]
+        if names:
+            notes.append(Note(code, names, f"{len(names)} of {len(layers)} layers: {sentence}."))
+    unmatched = [layer.name for layer in layers if layer.role == "unmatched"]
+    if unmatched:
+        notes.append(Note("unmatched", unmatched, f"{len(unmatched)} of {len(layers)} layers: the role is not known."))
+    return notes
+
+
+def _ranked(layers: Sequence[LayerReport], findings: Sequence[Finding]) -> list[LayerReport]:
+    """By severity of the worst finding, then by distance outside the null band, then in file order."""
+    worst: dict[str, int] = {}
+    for f in findings:
+        worst[f.layer] = max(worst.get(f.layer, 0), SEVERITY[f.code])
+    return sorted(layers, key=lambda layer: (-worst.get(layer.name, 0), -(layer.null_distance or 0.0)))
+
+
+def environment() -> Environment:
+    """Versions and BLAS libraries: what the last bits depend on besides the input and the settings."""
+    blas = sorted(
+        {f"{i['internal_api']} {i['version']} {i.get('architecture', '')}".strip()
+         for i in threadpool_info() if i["user_api"] == "blas"}
+    )
+    return Environment(__version__, platform.python_version(), np.__version__, scipy.__version__, blas)
