@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import math
 import tracemalloc
 
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 
 from tollens.core.errors import TollensError
-from tollens.core.reading import Undefined
+from tollens.core.reading import Status, Undefined
 from tollens.instrument import eigensolver
 from tollens.instrument import spectrum as module
 from tollens.instrument.spectrum import (
@@ -16,6 +17,7 @@ from tollens.instrument.spectrum import (
     gram,
     needs_f64,
     singular_values,
+    spectrum,
     spectrum_of,
 )
 
@@ -164,3 +166,19 @@ def test_escalation_where_f32_is_blind() -> None:
     assert not needs_f64(Spectrum(x, 50, 60, float(x[24]), "f32"))  # 25 of 50
     assert not needs_f64(Spectrum(x, 50, 60, float(x[26]), "f64"))
     assert not needs_f64(Spectrum(np.zeros(5), 5, 6, 0.0, "f32"))
+
+
+def test_the_instrument() -> None:
+    for known in spectrum.known_answers:
+        found = next(r for r in spectrum.measure(known.part()) if r.quantity == known.quantity)
+        assert found.value == pytest.approx(known.value, abs=known.tolerance)
+    part = spectrum.known_answers[0].part()
+    w = part.load()
+    deviation = w - w.mean()
+    assert part.moments.std == pytest.approx(w.std(), rel=1e-14)
+    assert part.moments.kurtosis == pytest.approx(float(np.mean(deviation**4)) / w.std() ** 4, rel=1e-13)
+    assert part.moments.max_abs_deviation == pytest.approx(abs(deviation).max(), rel=1e-14)
+    empty = dataclasses.replace(part, spectrum=Spectrum(np.zeros(10), 10, 10, 0.0, "f64"))
+    top, least, floor = spectrum.measure(empty)
+    assert (top.value, floor.value) == (0.0, 0.0)
+    assert (least.status, least.reason) == (Status.UNDEFINED, "zero_matrix")

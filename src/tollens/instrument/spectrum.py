@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 from scipy.linalg import blas
 
 from tollens.core.errors import TollensError
-from tollens.core.reading import Undefined
+from tollens.core.reading import Cost, Reading, Undefined, reading
 from tollens.instrument.eigensolver import symmetric_eigenvalues
+from tollens.instrument.part import Moments, Part
+from tollens.instrument.registry import KnownAnswer, instrument
 
 Precision: TypeAlias = Literal["f32", "f64"]
 
@@ -181,3 +183,50 @@ def _unit_scale(matrix: NDArray[Any]) -> int | None:
 
 def _as_array(lower: Any) -> NDArray[Any]:
     return np.asarray(lower)
+
+
+def _cost(shape: tuple[int, int]) -> Cost:
+    M, N = min(shape), max(shape)
+    return Cost(bytes=4 * M * N, flops=N * M * M + 4 * M**3 // 3)
+
+
+def diagonal_part(name: str, eigenvalues: NDArray[np.float64]) -> Part:
+    """The diagonal float64 matrix with the given ascending, positive eigenvalues (M,)."""
+    d, n = np.sqrt(eigenvalues), eigenvalues.size
+    mean = float(d.sum()) / n**2
+    second = float(((d - mean) ** 2).sum()) + (n**2 - n) * mean**2
+    fourth = float(((d - mean) ** 4).sum()) + (n**2 - n) * mean**4
+    moments = Moments(
+        n**2, mean, math.sqrt(second) / n, max(float(d[-1]) - mean, mean), n**2 * fourth / second**2, n
+    )
+    floor = blind_floor(float(eigenvalues[-1]), n, "f64")
+    return Part(name, (n, n), "F64", lambda: np.diag(d), moments, Spectrum(eigenvalues, n, n, floor, "f64"))
+
+
+def _known(quantity: str, value: float) -> KnownAnswer:
+    return KnownAnswer(
+        "1, 4, 9, ..., 100", lambda: diagonal_part("squares", np.arange(1.0, 11.0) ** 2), quantity, value, 1e-12,
+        "the diagonal matrix of 1 to 10",
+    )
+
+
+@instrument(
+    name="spectrum",
+    version="1",
+    quantities={"lambda_max": "weight^2", "lambda_min_visible": "weight^2", "blind_floor": "weight^2"},
+    cost=_cost,
+    needs=("spectrum",),
+    references=("Marchenko, Pastur (1967), Matematicheskii Sbornik 72, 507",),
+    invariances=("transpose", "permutation", "rotation"),
+    known_answers=(_known("lambda_max", 100.0), _known("lambda_min_visible", 1.0)),
+)
+def spectrum(part: Part, params: None, rng: np.random.Generator) -> list[Reading]:
+    """The ends of the visible spectrum and the floor below which nothing was seen."""
+    if part.spectrum is None:
+        raise ValueError(f"the spectrum of {part.name!r} has to be measured first")
+    seen, flags = part.spectrum.visible, part.spectrum.flags
+    return [
+        reading("lambda_max", part.spectrum.lambda_max, flags=flags),
+        reading("lambda_min_visible", float(seen[0]) if seen.size else Undefined("zero_matrix"), flags=flags),
+        reading("blind_floor", part.spectrum.blind_floor, flags=flags),
+    ]

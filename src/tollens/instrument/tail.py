@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from tollens.core.native import _native
 from tollens.core.reading import Cost, Interval, Reading, Undefined, reading
-from tollens.instrument.part import Moments, Part
+from tollens.instrument.part import Part
 from tollens.instrument.registry import KnownAnswer, instrument
-from tollens.instrument.spectrum import Spectrum, rank_tolerance
+from tollens.instrument.spectrum import Spectrum, diagonal_part, rank_tolerance
 
 CHUNK = 1 << 20  # sample points held at once by a bootstrap, 8 MB
 
@@ -201,11 +201,7 @@ def _cost(shape: tuple[int, int]) -> Cost:
 def pareto_part(alpha: float, n: int = 512) -> Part:
     """A diagonal matrix whose eigenvalues are the n mid-quantiles of the Pareto law with exponent alpha."""
     u = (np.arange(n) + 0.5) / n
-    x = (1.0 - u) ** (-1.0 / (alpha - 1.0))
-    return Part(
-        name="pareto", shape=(n, n), source_dtype="F64", load=lambda: np.diag(np.sqrt(x)),
-        moments=Moments(n * n, 0.0, 1.0, 1.0, 3.0, n), spectrum=Spectrum(x, n, n, 1e-15 * x[-1], "f64"),
-    )
+    return diagonal_part("pareto", (1.0 - u) ** (-1.0 / (alpha - 1.0)))
 
 
 # For mid-quantiles the sum of ln x_j is (n - ln(2)/2)/(alpha-1) up to O(1/n), because the product of (k +
