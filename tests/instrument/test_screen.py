@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import math
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from scipy.stats import kurtosis
 
 from tollens.instrument.part import Moments
-from tollens.instrument.screen import clear, moments_of
+from tollens.instrument.screen import ScreenConstants, clear, moments_of
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
+BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -73,7 +73,7 @@ NOISE = Moments(count=1024**2, mean=0.0, std=1.0, max_abs_deviation=5.0, kurtosi
 def test_each_condition_refuses_on_its_own() -> None:
     """At 1024 x 1024: mean 1/32 and one element of 32 are where outliers begin; the rule stays inside."""
     assert clear(NOISE, 1024, 1024)
-    for field, value in [("mean", 1 / 32), ("mean", -1 / 32), ("max_abs_deviation", 16.0), ("kurtosis", 8.0)]:
+    for field, value in [("mean", 1 / 32), ("mean", -1 / 32), ("max_abs_deviation", 14.0), ("kurtosis", 5.6)]:
         assert not clear(dataclasses.replace(NOISE, **{field: value}), 1024, 1024)
     assert not clear(NOISE, 1, 1024)
 
@@ -82,3 +82,52 @@ def test_the_rule_does_not_depend_on_scale() -> None:
     scaled = dataclasses.replace(NOISE, mean=1e-9, std=1e-6, max_abs_deviation=5e-6)
     assert clear(scaled, 1024, 1024)
     assert not clear(dataclasses.replace(scaled, mean=1e-7), 1024, 1024)
+
+
+def test_gaussian_matrices_of_1024_are_cleared() -> None:
+    cleared = sum(
+        clear(
+            moments_of(np.random.default_rng(s).standard_normal((1024, 1024), dtype=np.float32)), 1024, 1024
+        )
+        for s in range(20)
+    )
+    assert cleared >= 19
+
+
+def test_the_binomial_check_fires_on_a_screen_that_clears_everything(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Constants that let every thin sign matrix through are rejected by the same statistic."""
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    calibrate = importlib.import_module("calibrate_screen")
+    found = list(calibrate.trials(["signs"], [(256, 256)], 30, 0))
+    everything = ScreenConstants(mean=1e9, element=1e9, kurtosis=1e9)
+    assert calibrate.tally(found, everything).p < 0.01
+    assert calibrate.tally(found, ScreenConstants()).p > 0.01
+
+
+@pytest.mark.slow
+def test_cleared_matrices_show_no_more_outliers_than_nominal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Share of cleared matrices with an outlier in any of 5 shuffles: one-sided binomial against 0.01."""
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    calibrate = importlib.import_module("calibrate_screen")
+    found = list(
+        calibrate.trials(
+            calibrate.FAMILIES, [(256, 256), (512, 512), (256, 1024)], 150, 77, only_cleared=True
+        )
+    )
+    with capsys.disabled():
+        for family in (*calibrate.FAMILIES, "all"):
+            t = calibrate.tally([x for x in found if family in (x.family, "all")], ScreenConstants())
+            print(
+                f"\n{family}: {t.cleared} of {t.drawn} cleared, {t.missed} with an outlier (p {t.p:.3f})",
+                end="",
+            )
+            assert t.p >= 0.01
+    draws = (
+        np.random.default_rng([9, s]).standard_normal((1024, 1024), dtype=np.float32) for s in range(100)
+    )
+    cleared = sum(clear(moments_of(m), 1024, 1024) for m in draws)
+    with capsys.disabled():
+        print(f"\nGaussian 1024 x 1024: {cleared} of 100 cleared", end="")
+    assert cleared >= 95

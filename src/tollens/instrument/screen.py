@@ -25,7 +25,7 @@ class ScreenConstants:
     """Dimensionless constants of `clear`, calibrated by benchmarks/calibrate_screen.py."""
 
     mean: float = 0.5
-    element: float = 1.0
+    element: float = 1.5
     kurtosis: float = 0.25
 
 
