@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import brentq
 from scipy.special import erfcx
 
 from tollens.core.reading import Cost, Reading, Undefined, reading
@@ -127,7 +127,7 @@ def _lognormal(t: NDArray[np.float64], plain: NDArray[np.float64], level: float)
         narrow *= 2.0
         if narrow < -1e7:  # all points nearly equal: the ratio is 1 within rounding
             return Alternative("lognormal", 0.0, 1.0, "undecided", {})
-    z = brentq(excess, narrow, _WIDEST, xtol=1e-12, rtol=1e-12)
+    z = _root(excess, narrow, _WIDEST)
     root = half_normal_moments(z)[0] / first  # sqrt(b)
     deviation = 1.0 / (math.sqrt(2.0) * root)
     log_norm = _log_half_normal(z) - math.log(root)
@@ -168,7 +168,7 @@ def _truncated(
         high += 2.0
     if not score(low) >= 0.0 >= score(high):
         return Alternative("truncated_power_law", 0.0, 1.0, "undecided", {})
-    b = math.exp(brentq(score, low, high, xtol=1e-10))
+    b = math.exp(_root(score, low, high))
     a = _order(b, mean_t, alpha)
     law = -a * t - b * y - tilted(a, b).log_norm
     gain = max(0.0, float(np.sum(law - plain)))
@@ -203,6 +203,12 @@ def _order(b: float, mean_log: float, start: float) -> float:
         if not low < a < high:
             a = 0.5 * (low + high) if math.isfinite(low) and math.isfinite(high) else a
     return a
+
+
+def _root(f: Callable[[float], float], low: float, high: float) -> float:
+    from scipy.optimize import brentq  # costs 0.1 s to import and few callers come here
+
+    return float(brentq(f, low, high, xtol=1e-12, rtol=1e-12))
 
 
 def _non_nested(

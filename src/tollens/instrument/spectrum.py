@@ -204,9 +204,10 @@ def diagonal_part(name: str, eigenvalues: NDArray[np.float64]) -> Part:
 
 
 def _known(quantity: str, value: float) -> KnownAnswer:
+    squares = np.arange(1.0, 11.0) ** 2
     return KnownAnswer(
-        "1, 4, 9, ..., 100", lambda: diagonal_part("squares", np.arange(1.0, 11.0) ** 2), quantity, value, 1e-12,
-        "the diagonal matrix of 1 to 10",
+        "squares of 1 to 10", lambda: diagonal_part("squares", squares), quantity, value, 1e-12,
+        "the eigenvalues are the squares of the diagonal entries 1 to 10",
     )
 
 
