@@ -4,10 +4,14 @@
 namespace nb = nanobind;
 
 void bind_tail(nb::module_ &m);
+void bind_tridiagonal(nb::module_ &m);
 void bind_shuffle(nb::module_ &m);
+void bind_twostage(nb::module_ &m);
 
 NB_MODULE(_native, m) {
     m.doc() = "Compiled kernels of Tollens.";
     bind_tail(m);
+    bind_tridiagonal(m);
     bind_shuffle(m);
+    bind_twostage(m);
 }

@@ -40,7 +40,9 @@ FORBIDDEN = {
 
 
 def offences(path: Path, text: str) -> list[str]:
-    allowed = {"a print outside cli"} if "cli" in path.parts or path.name == "__main__.py" else set()
+    allowed = {"a print outside cli"} if "cli" in path.parts else set()
+    if path.parts[-2:] == ("cli", "main.py"):
+        allowed.add("a bare except")  # the last line of defence turns a bug of ours into exit code 70
     return [f"{path.name}: {what}" for what, rule in FORBIDDEN.items() if what not in allowed and rule.search(text)]
 
 
@@ -71,19 +73,20 @@ def run_linter(package: Path, config: Path) -> int:
 
 
 def test_the_layer_contract_fires(tmp_path: Path) -> None:
-    """A package that imports upward must be refused by the same contract that guards ours."""
-    for layer in ("core", "cli"):
-        folder = tmp_path / "tollens" / layer
-        folder.mkdir(parents=True)
-        (folder / "__init__.py").write_text("")
-    (tmp_path / "tollens" / "__init__.py").write_text("")
+    """A house with our layers, under another name, is refused as soon as one room imports upward."""
+    rules = (ROOT / "pyproject.toml").read_text()
+    layers = re.findall(r'"tollens\.(\w+)"', rules[rules.index("layers = [") : rules.index("]", rules.index("layers = ["))])
+    for layer in ("", *layers):
+        (tmp_path / "house" / layer).mkdir(parents=True, exist_ok=True)
+        (tmp_path / "house" / layer / "__init__.py").write_text("")
     config = tmp_path / "pyproject.toml"
+    named = ", ".join(f'"house.{layer}"' for layer in layers)
     config.write_text(
-        '[tool.importlinter]\nroot_packages = ["tollens"]\n[[tool.importlinter.contracts]]\nname = "layers"\n'
-        'type = "layers"\nlayers = ["tollens.cli", "tollens.core"]\n'
+        '[tool.importlinter]\nroot_packages = ["house"]\n[[tool.importlinter.contracts]]\nname = "layers"\n'
+        f'type = "layers"\nlayers = [{named}]\n'
     )
     assert run_linter(tmp_path, config) == 0
-    (tmp_path / "tollens" / "core" / "bad.py").write_text("import tollens.cli\n")
+    (tmp_path / "house" / "core" / "bad.py").write_text("import house.cli\n")
     assert run_linter(tmp_path, config) != 0
 
 
