@@ -15,7 +15,7 @@ from tollens.subject.tensor import TensorInfo
 
 
 class Price(msgspec.Struct, frozen=True):
-    """What an answer cost: wall time in seconds, and bytes of the checkpoint that were read."""
+    """What an answer cost: wall time in seconds, and distinct bytes of the checkpoint that were read."""
 
     seconds: float
     bytes_read: int
@@ -86,5 +86,6 @@ def score_compression(path: Path, claimed: float, code: BlockCode, test_images: 
         f"{bound:.2f} {'<' if killed else '>='} {claimed:g}",
         price=Price(time.perf_counter() - start, header),
         unspent=f"{'not spent because it died here' if killed else 'still to spend'}: "
-        f"reading {stored:,} bytes, coding {elements:,} weights, a test of {forward_flops(test_images) / 1e6:.0f} Mflop",
+        f"reading {stored:,} bytes, coding {elements:,} weights, "
+        f"a test of {forward_flops(test_images) / 1e6:.0f} Mflop",
     )
