@@ -132,7 +132,7 @@ def test_gaussian_stable_rank() -> None:
 
 
 def test_rank_tolerance_is_the_noise_of_the_stored_type() -> None:
-    """Storing a matrix of rank 8 in bf16 adds noise of full rank; the tolerance lies just above that noise."""
+    """Storing a rank-8 matrix in bf16 adds noise of full rank; the tolerance lies just above that noise."""
     import ml_dtypes
 
     rng = np.random.default_rng(5)

@@ -1,16 +1,25 @@
 from __future__ import annotations
 
+import math
 import pickle
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.linalg import lapack
 from scipy.stats import ks_2samp
 
+from tollens.core.native import _native
 from tollens.core.reading import Undefined
 from tollens.core.seeding import generator
-from tollens.instrument.null import ShapeNull, bidiagonal_spectrum, shape_null
+from tollens.instrument.null import (
+    ShapeNull,
+    bidiagonal_spectra,
+    bidiagonal_spectrum,
+    chi_tridiagonal,
+    shape_null,
+)
 from tollens.instrument.tail import TailFit, fit_tail
 
 STATISTICS = {
@@ -59,6 +68,61 @@ def test_spectra_are_ascending_and_not_negative(M: int, excess: int, seed: int) 
     assert x.shape == (M,)
     assert np.all(np.diff(x) >= 0)
     assert x[0] >= 0.0
+
+
+@pytest.mark.parametrize(("M", "N"), [(2, 2), (3, 30), (40, 40), (300, 700)])
+def test_the_kernel_agrees_with_lapack_at_every_width(M: int, N: int) -> None:
+    rng = np.random.default_rng(3)
+    pairs = [chi_tridiagonal(M, N, rng) for _ in range(11)]  # not a multiple of any vector width
+    diagonals, squares = (np.array([p[i] for p in pairs]) for i in (0, 1))
+    solved = {}
+    for lanes in (2, 4, 8):
+        solved[lanes] = diagonals.copy()
+        assert _native.tridiagonal_eigenvalues(solved[lanes], squares, lanes)
+    assert np.array_equal(solved[2], solved[8])
+    assert np.array_equal(solved[4], solved[8])
+    for k in range(11):
+        expected, info = lapack.dsterf(diagonals[k], np.sqrt(squares[k]))
+        assert info == 0
+        assert solved[8][k] == pytest.approx(expected, abs=M * 2.3e-16 * expected[-1])
+
+
+def test_the_kernel_on_matrices_that_are_not_chi() -> None:
+    """Diagonal; split in the middle; negative; 2 - 2cos(k pi/(n+1)) of the second difference."""
+    n = 12
+    difference = 2 - 2 * np.cos(np.arange(1, n + 1) * math.pi / (n + 1))
+    ones = np.ones(n - 1)
+    split = ones.copy()
+    split[5] = 0.0
+    half = 2 - 2 * np.cos(np.arange(1, 7) * math.pi / 7)
+    cases = [
+        (np.full(n, 2.0), ones, difference),
+        (np.full(n, 2.0), split, np.sort(np.concatenate([half, half]))),
+        (np.full(n, -2.0), ones, np.sort(-difference)),
+        (np.arange(n, 0.0, -1.0), np.zeros(n - 1), np.arange(1.0, n + 1)),
+        (np.zeros(n), np.zeros(n - 1), np.zeros(n)),
+    ]
+    values = np.array([c[0] for c in cases])
+    assert _native.tridiagonal_eigenvalues(values, np.array([c[1] for c in cases]))
+    for found, case in zip(values, cases, strict=True):
+        assert found == pytest.approx(case[2], abs=1e-14)
+
+
+def test_the_kernel_refuses_shapes_that_do_not_fit() -> None:
+    with pytest.raises(ValueError, match="needed"):
+        _native.tridiagonal_eigenvalues(np.ones((2, 4)), np.ones((2, 4)))
+    with pytest.raises(ValueError, match="needed"):
+        _native.tridiagonal_eigenvalues(np.ones((2, 4)), np.ones((1, 3)))
+
+
+def test_the_kernel_says_when_it_does_not_converge() -> None:
+    assert not _native.tridiagonal_eigenvalues(np.full((1, 5), np.nan), np.ones((1, 4)))
+
+
+def test_draws_do_not_depend_on_how_many_are_solved_together() -> None:
+    together = bidiagonal_spectra(20, 33, 5, np.random.default_rng(1))
+    rng = np.random.default_rng(1)
+    assert np.array_equal(together, [bidiagonal_spectrum(20, 33, rng) for _ in range(5)])
 
 
 def test_impossible_shapes_are_refused() -> None:

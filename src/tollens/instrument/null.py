@@ -14,9 +14,9 @@ from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import lapack
 
 from tollens.core.errors import TollensError
+from tollens.core.native import _native
 from tollens.core.reading import NullBand, Undefined
 from tollens.instrument import edge, norms
 from tollens.instrument.erg import erg_count
@@ -84,27 +84,37 @@ class ShapeNull:
         return NullBand(median=median, low=low, high=high, draws=int(sample.size), law=LAW)
 
 
-def bidiagonal_spectrum(M: int, N: int, rng: np.random.Generator) -> Eigenvalues:
-    """Eigenvalues, ascending, of W'W for W of N x M independent standard Gaussians; float64 (M,).
+def chi_tridiagonal(M: int, N: int, rng: np.random.Generator) -> tuple[Eigenvalues, Eigenvalues]:
+    """Diagonal (M,) and squared off-diagonal (M-1,) of BB', B the chi matrix of an N x M Gaussian."""
+    diagonal = rng.chisquare(np.arange(N, N - M, -1))
+    below = rng.chisquare(np.arange(M - 1, 0, -1))
+    squares = diagonal[:-1] * below
+    diagonal[1:] += below
+    return diagonal, squares
 
-    Absolute error about M*eps*lambda_max, as on the dense path.
+
+def bidiagonal_spectra(M: int, N: int, draws: int, rng: np.random.Generator) -> Eigenvalues:
+    """Eigenvalues, ascending, of W'W for `draws` matrices W of N x M standard Gaussians, 1 <= M <= N.
+
+    float64 (draws, M). Absolute error below M*eps*lambda_max, as on the dense path.
     """
     if not 1 <= M <= N:
         raise ValueError(f"1 <= M <= N is needed; found M = {M}, N = {N}")
-    diagonal2 = rng.chisquare(np.arange(N, N - M, -1))
-    if M == 1:
-        return diagonal2
-    below2 = rng.chisquare(np.arange(M - 1, 0, -1))
-    d = diagonal2.copy()
-    d[1:] += below2
-    e = np.sqrt(diagonal2[:-1] * below2)
-    values, info = lapack.dsterf(d, e)
-    if info != 0:
+    values, squares = np.empty((draws, M)), np.empty((draws, M - 1))
+    for k in range(draws):
+        values[k], squares[k] = chi_tridiagonal(M, N, rng)
+    if not _native.tridiagonal_eigenvalues(values, squares):
         raise TollensError(
             "eigensolver_failed", f"null spectrum {M}x{N}", expected="a converged eigensolver",
-            found=f"LAPACK info {info}", fix="Report this with the seed of the run.",
+            found="no convergence", fix="Report this with the seed of the run.",
         )
-    return np.maximum(np.asarray(values, dtype=np.float64), 0.0)
+    return np.maximum(values, 0.0, out=values)
+
+
+def bidiagonal_spectrum(M: int, N: int, rng: np.random.Generator) -> Eigenvalues:
+    """One draw of `bidiagonal_spectra`; float64 (M,)."""
+    one: Eigenvalues = bidiagonal_spectra(M, N, 1, rng)[0]
+    return one
 
 
 def shape_null(
@@ -121,8 +131,7 @@ def shape_null(
     variance. Below M = 8 only norms and ranks are drawn, since nothing else is measured there.
     """
     collected: dict[str, list[float]] = {}
-    for _ in range(draws):
-        eigenvalues = bidiagonal_spectrum(M, N, rng)
+    for eigenvalues in bidiagonal_spectra(M, N, draws, rng):
         for quantity, value in _measure(eigenvalues, M, N, fit, extra or {}).items():
             if not isinstance(value, Undefined):
                 collected.setdefault(quantity, []).append(float(value))
