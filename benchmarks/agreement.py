@@ -83,7 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             Line(
                 f"ww.{column}",
                 target,
-                f"{errors[worst]:.1e}",
+                "absent" if pairs[worst][0] is None else f"{errors[worst]:.1e}",
                 met if column in REQUIRED or not met else None,
                 "" if met else f"{worst}: {pairs[worst]}",
             )

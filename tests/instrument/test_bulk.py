@@ -18,6 +18,7 @@ from tollens.instrument.bulk import (
     mp_distance,
     mp_edge,
     mp_median,
+    mp_quantile,
     mp_support,
     sigma2_kde,
     sigma2_median,
@@ -75,6 +76,12 @@ def test_cdf_runs_from_zero_to_one_and_stays_there(c):
     assert at == pytest.approx([0.0, 0.0, 1.0, 1.0], abs=1e-13)
     inside = mp_cdf(np.linspace(low, high, 1001), c)
     assert np.all(np.diff(inside) >= 0.0)
+
+
+@pytest.mark.parametrize("c", ASPECTS)
+def test_quantile_inverts_the_cdf(c):
+    share = np.linspace(0.001, 0.999, 101)
+    assert mp_cdf(mp_quantile(share, c), c) == pytest.approx(share, abs=1e-13 / c)
 
 
 @pytest.mark.parametrize("c", ASPECTS)

@@ -6,9 +6,15 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.optimize import fmin
 
 from tollens.core.reading import Undefined
-from tollens.instrument.density import kde_sigma, triangular_kde, triangular_kde_reference
+from tollens.instrument.density import (
+    kde_sigma,
+    simplex_minimum,
+    triangular_kde,
+    triangular_kde_reference,
+)
 
 # the mid-quantiles of the exponential law: a spectrum that needs no random number
 EXPONENTIAL = -np.log1p(-(np.arange(100) + 0.5) / 100)
@@ -86,3 +92,12 @@ def test_a_spike_so_large_that_the_grid_steps_over_the_bulk_leaves_no_fit():
     """One of 4,000 eigenvalues holds 3/4 of the sum: the grid's step is 3, the bulk sits between 0 and 3."""
     values = np.append(np.linspace(0.24, 0.26, 3999), 3000.0)
     assert kde_sigma(values, 2.0, free_radius=True) == Undefined("mp_fit_failed")
+
+
+@given(st.floats(-3.0, 3.0), st.floats(-3.0, 3.0), st.integers(1, 4))
+def test_the_simplex_search_takes_the_steps_of_the_usual_one(start, target, power):
+    def f(x: float) -> float:
+        return abs(x - target) ** power + 0.1 * np.sin(5.0 * x)
+
+    usual = float(fmin(lambda p: f(float(p[0])), start, disp=False)[0])
+    assert simplex_minimum(f, start) == pytest.approx(usual, abs=1e-12)

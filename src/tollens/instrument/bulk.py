@@ -9,7 +9,6 @@ from functools import lru_cache
 import msgspec
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import brentq
 
 from tollens.core.reading import Cost, Reading, Status, Undefined, reading
 from tollens.instrument.density import kde_sigma
@@ -74,8 +73,19 @@ def mp_cdf(x: ArrayLike, c: float) -> Array:
 @lru_cache(maxsize=256)
 def mp_median(c: float) -> float:
     """Median of the unit law; 0.652776 at c = 1, 0.830466 at 1/2, 0.916004 at 1/4."""
-    low, high = mp_support(c)
-    return float(brentq(lambda x: float(mp_cdf(x, c)) - 0.5, low, high, xtol=1e-15))
+    return float(mp_quantile(0.5, c))
+
+
+def mp_quantile(share: ArrayLike, c: float) -> Array:
+    """Inverse of `mp_cdf` by bisection, shape kept: `share` in [0, 1] to x on the support."""
+    wanted = np.asarray(share, dtype=np.float64)
+    low, high = (np.full(wanted.shape, edge) for edge in mp_support(c))
+    for _ in range(60):
+        middle = 0.5 * (low + high)
+        below = mp_cdf(middle, c) < wanted
+        low, high = np.where(below, middle, low), np.where(below, high, middle)
+    value: Array = 0.5 * (low + high)
+    return value
 
 
 def mp_edge(sigma2: float, M: int, N: int) -> float:
@@ -225,13 +235,15 @@ def _cost(shape: tuple[int, int]) -> Cost:
 
 def _uniform_bulk(M: int, N: int) -> Part:
     """Eigenvalues at the mid-quantiles of the law with sigma = 1: every estimate must return 1."""
-    c = M / N
-    low, high = mp_support(c)
-    share = (np.arange(M) + 0.5) / M
-    values = np.array([brentq(lambda x, p=p: float(mp_cdf(x, c)) - p, low, high) for p in share])
-    spectrum = Spectrum(N * values, M, N, 0.0, "f64")
-    moments = Moments(M * N, 0.0, 1.0, 4.0, 3.0, M * N)
-    return Part("ideal_bulk", (M, N), "f64", lambda: np.zeros((M, N)), moments, spectrum)
+    values = N * mp_quantile((np.arange(M) + 0.5) / M, M / N)
+    matrix = np.zeros((M, N))
+    np.fill_diagonal(matrix, np.sqrt(values))
+    scaled = (matrix - matrix.mean()) / matrix.std()
+    moments = Moments(
+        matrix.size, float(matrix.mean()), float(matrix.std()), float(np.abs(matrix - matrix.mean()).max()),
+        float(np.mean(scaled**4)), M,
+    )
+    return Part("ideal_bulk", (M, N), "F64", matrix.copy, moments, Spectrum(values, M, N, 0.0, "f64"))
 
 
 @instrument(

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import fmin
 
 from tollens.core.reading import Undefined
 
@@ -75,8 +74,37 @@ def kde_sigma(eigenvalues: Array, Q: float, free_radius: bool) -> KdeFit | Undef
     objective = _objective(grid[dense], density[dense], Q, free_radius)
     candidates = np.arange(0.05 * start, 2.0 * start, 0.01 * start)
     best = candidates[int(np.argmin([objective(s) for s in candidates]))]
-    sigma = fmin(lambda p: objective(float(p[0])), best, disp=False)
-    return KdeFit(abs(float(sigma[0])), scale)
+    return KdeFit(abs(simplex_minimum(objective, float(best))), scale)
+
+
+def simplex_minimum(f: Callable[[float], float], start: float) -> float:
+    """Nelder and Mead's search in one dimension (Computer Journal 7, 308, 1965) from `start`.
+
+    Stops once both points and their values lie within 1e-4, or after 200 steps. Any better search would end
+    elsewhere in the last digits: the steps, not the minimum alone, define the compatible value.
+    """
+    best, worst = start, 1.05 * start if start else 0.00025
+    f_best, f_worst = f(best), f(worst)
+    for _ in range(200):
+        if f_worst < f_best:
+            best, worst, f_best, f_worst = worst, best, f_worst, f_best
+        if abs(worst - best) <= 1e-4 and abs(f_worst - f_best) <= 1e-4:
+            break
+        step = best - worst
+        trial, f_trial = best + step, f(best + step)
+        if f_trial < f_best:
+            further, f_further = best + 2.0 * step, f(best + 2.0 * step)
+            worst, f_worst = (further, f_further) if f_further < f_trial else (trial, f_trial)
+            continue
+        outside = f_trial < f_worst
+        middle = best + 0.5 * step if outside else best - 0.5 * step
+        f_middle = f(middle)
+        if f_middle <= f_trial if outside else f_middle < f_worst:
+            worst, f_worst = middle, f_middle
+        else:
+            worst = best - 0.5 * step
+            f_worst = f(worst)
+    return best
 
 
 def _objective(x: Array, y: Array, Q: float, free_radius: bool) -> Callable[[float], float]:
