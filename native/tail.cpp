@@ -277,7 +277,7 @@ inline double log_ratio(double x, double top) {
 
 using Vector = nb::ndarray<const double, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using Matrix = nb::ndarray<const double, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
-using Counts = nb::ndarray<const std::int64_t, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
+using Picks = nb::ndarray<const std::uint32_t, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 using Made = nb::ndarray<nb::numpy, double, nb::ndim<2>>;
 
 // Values must be positive, finite and ascending; checked without the GIL, reported with it.
@@ -373,36 +373,38 @@ Made scan_many(Matrix samples, bool two_sided) {
     return table(std::move(rows), 4);
 }
 
-Made scan_resamples(Vector x, Counts counts, bool two_sided) {
-    const std::size_t n = x.shape(0);
-    if (counts.shape(1) != n) throw nb::value_error("counts must have one column for each sample point");
+Made scan_resamples(Vector x, Picks picks, bool two_sided) {
+    const std::size_t n = x.shape(0), size = picks.shape(1);
     std::vector<double> rows;
     bool accepted;
     {
         nb::gil_scoped_release release;
         accepted = sound(x.data(), n);
         std::vector<double> logs(n);
-        for (std::size_t i = 0; accepted && i < n; ++i) logs[i] = log_ratio(x.data()[i], x.data()[n - 1]);
+        std::vector<std::uint32_t> first(n);  // of the run of equal values that a point belongs to
+        for (std::uint32_t i = 0; accepted && i < n; ++i) {
+            logs[i] = log_ratio(x.data()[i], x.data()[n - 1]);
+            first[i] = i && x.data()[i] == x.data()[i - 1] ? first[i - 1] : i;
+        }
+        std::vector<std::uint32_t> count(n);
         Sample sample;
-        for (std::size_t b = 0; accepted && b < counts.shape(0); ++b) {
-            const std::int64_t *count = counts.data() + b * n;
-            sample.clear();
-            for (std::size_t i = 0; i < n;) {
-                std::size_t next = i;
-                double copies = 0.0;
-                for (; next < n && x.data()[next] == x.data()[i]; ++next) {
-                    accepted = accepted && count[next] >= 0;
-                    copies += static_cast<double>(count[next]);
-                }
-                if (copies > 0.0) sample.add(logs[i], copies, static_cast<std::uint32_t>(i));
-                i = next;
+        for (std::size_t b = 0; accepted && b < picks.shape(0); ++b) {
+            const std::uint32_t *pick = picks.data() + b * size;
+            std::fill(count.begin(), count.end(), 0);
+            for (std::size_t i = 0; i < size; ++i) {
+                accepted = accepted && pick[i] < n;
+                if (!accepted) break;
+                ++count[first[pick[i]]];
             }
+            sample.clear();
+            for (std::uint32_t i = 0; i < n; ++i)
+                if (count[i]) sample.add(logs[i], count[i], i);
             sample.finish(two_sided);
             Search search(sample, two_sided);
             append(rows, search, sample, x.data());
         }
     }
-    if (!accepted) throw nb::value_error("the sample must be ascending, positive and finite, counts must be >= 0");
+    if (!accepted) throw nb::value_error("the sample must be ascending, positive and finite, picks its indices");
     return table(std::move(rows), 4);
 }
 
@@ -416,6 +418,6 @@ void bind_tail(nb::module_ &m) {
           "Rows (index, alpha, D) of all tails with D <= factor * the smallest D.");
     m.def("tail_scan_many", &tollens_tail::scan_many, "samples"_a, "two_sided"_a,
           "Rows (alpha, xmin, D, n_tail), one for each row of ascending samples.");
-    m.def("tail_scan_resamples", &tollens_tail::scan_resamples, "x"_a, "counts"_a, "two_sided"_a,
-          "Rows (alpha, xmin, D, n_tail), one for each row of multiplicities of the points of x.");
+    m.def("tail_scan_resamples", &tollens_tail::scan_resamples, "x"_a, "picks"_a, "two_sided"_a,
+          "Rows (alpha, xmin, D, n_tail), one for each row of indices into x, in any order.");
 }

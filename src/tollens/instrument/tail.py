@@ -122,10 +122,8 @@ def bootstrap_fits(
     step = max(1, CHUNK // n)
     rows = []
     for start in range(0, draws, step):
-        counts = np.zeros((min(step, draws - start), n), dtype=np.int64)
-        for row in counts:
-            row[:] = np.bincount(rng.integers(0, n, n), minlength=n)
-        rows.append(_native.tail_scan_resamples(x, counts, two_sided))
+        picks = rng.integers(0, n, (min(step, draws - start), n), dtype=np.uint32)
+        rows.append(_native.tail_scan_resamples(x, picks, two_sided))
     fits = np.concatenate(rows) if rows else np.zeros((0, 4))
     return fits[fits[:, 3] > 0.0]
 
