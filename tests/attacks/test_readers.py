@@ -174,14 +174,14 @@ def objects(folder: Path) -> Path:
     return folder / "m.npz"
 
 
-def declared_size(size: int, honest: int) -> Make:
-    """A member whose size in the central directory is `size`."""
+def declared_size(size: int, member: bytes) -> Make:
+    """A deflated member whose size in the central directory is `size`."""
 
     def make(folder: Path) -> Path:
-        path = archive(("w.npy", npy()))(folder)
+        path = archive(("w.npy", member), method=zipfile.ZIP_DEFLATED)(folder)
         content = bytearray(path.read_bytes())
         at = content.index(b"PK\x01\x02") + 24
-        assert struct.unpack_from("<I", content, at)[0] == honest
+        assert struct.unpack_from("<I", content, at)[0] == len(member)
         struct.pack_into("<I", content, at, size)
         path.write_bytes(bytes(content))
         return path
@@ -206,7 +206,7 @@ def bomb_of_overlapping_members(folder: Path) -> Path:
 
 
 DEEP = b'{"a":' * 100_000
-SIZE = len(npy())
+LARGE = npy(shape="(8192, 8192)")
 PICKLE = pickle.dumps({"w": [1.0]}, protocol=4)
 
 ATTACKS: dict[str, tuple[Make, str]] = {
@@ -408,7 +408,11 @@ ATTACKS: dict[str, tuple[Make, str]] = {
         archive(("w.npy", npy(shape="(32768, 32768)"))),
         "archive_size_mismatch",
     ),
-    "a declared size that deflate cannot reach": (declared_size(2**31, SIZE), "archive_size_mismatch"),
+    "a size that deflate cannot reach, in both headers": (
+        declared_size(len(LARGE) - len(DATA) + 4 * 8_192**2, LARGE),
+        "archive_size_mismatch",
+    ),
+    "another magic": (archive(("w.npy", b"\x93NUMPX" + npy()[6:])), "archive_invalid"),
     "members that overlap": (bomb_of_overlapping_members, "archive_size_mismatch"),
     "a compression nobody asked for": (
         archive(("w.npy", npy()), method=zipfile.ZIP_BZIP2),
@@ -525,6 +529,13 @@ def test_damaged_data_of_an_archive_are_not_returned(tmp_path: Path, method: int
     with pytest.raises(TollensError) as caught:
         open_checkpoint(path).read("w")
     assert caught.value.code == "archive_invalid"
+
+
+def test_a_member_that_ends_before_both_of_its_sizes(tmp_path: Path) -> None:
+    member = npy(shape="(4, 2)")
+    checkpoint = open_checkpoint(declared_size(len(member) + 16, member)(tmp_path))
+    with pytest.raises(TollensError, match="archive_size_mismatch"):
+        checkpoint.read("w")
 
 
 def test_more_memory_than_any_machine_has() -> None:

@@ -8,6 +8,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from tollens.core.errors import TollensError
+from tollens.subject import sharded
 from tollens.subject.checkpoint import open_checkpoint
 from tollens.subject.sharded import check_inside
 
@@ -67,6 +68,16 @@ def test_shards_in_a_folder_below(tmp_path: Path) -> None:
     save_file({"a": np.ones((2, 2))}, tmp_path / "parts" / "p.safetensors")
     index(tmp_path, {"a": "parts/p.safetensors"})
     assert open_checkpoint(tmp_path).read("a").sum() == 4.0
+
+
+def test_an_index_over_the_limit(shards: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    index(shards, {"b": "m-2.safetensors"})
+    size = (shards / "model.safetensors.index.json").stat().st_size
+    monkeypatch.setattr(sharded, "MAX_INDEX", size)
+    open_checkpoint(shards)
+    monkeypatch.setattr(sharded, "MAX_INDEX", size - 1)
+    with pytest.raises(TollensError, match=r"index_invalid.*at most"):
+        open_checkpoint(shards)
 
 
 @pytest.mark.parametrize("name", ["../x", "/x", "a/../../x", "a//x", "", "a\\x", "a\0x"])

@@ -134,8 +134,6 @@ def _check_members(members: list[zipfile.ZipInfo], path: Path) -> None:
             raise pickle_refused(path, "an archive that holds a pickle")
         if m.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise _error("archive_invalid", where, "a stored or deflated member", f"method {m.compress_type}")
-        if m.flag_bits & 0x1:
-            raise _error("archive_invalid", where, "a plain member", "an encrypted one")
         if m.file_size > DEFLATE_LIMIT * m.compress_size + DEFLATE_LIMIT:
             found = f"{m.file_size} bytes out of {m.compress_size}"
             raise _error("archive_size_mismatch", where, "an expansion that deflate can reach", found)
@@ -240,6 +238,10 @@ def pickle_refused(subject: Path | str, found: str) -> TollensError:
         "pickle_refused", str(subject), expected="safetensors or plain arrays", found=found,
         fix="Opening a pickle runs code from it. Convert the checkpoint to safetensors where you trust it.",
     )  # fmt: skip
+
+
+def short(subject: str, wanted: int, got: int) -> TollensError:
+    return _error("archive_size_mismatch", subject, f"{wanted} bytes of data", f"{got} in the archive")
 
 
 def broken(subject: Path | str, error: BaseException) -> TollensError:

@@ -44,19 +44,14 @@ def read_header(folder: Path, name: str) -> tuple[TensorInfo, ...]:
 
 def _header_bytes(fd: int, path: Path, total: int) -> tuple[bytes, int]:
     prefix = bytearray(8)
-    if file.read_into(fd, 0, memoryview(prefix)) < 8:
-        raise _error("header_truncated", str(path), "8 bytes of header length", f"a file of {total} bytes")
+    file.read_into(fd, 0, memoryview(prefix))
     length = int.from_bytes(prefix, "little")
     if length > MAX_HEADER:
-        raise _error(
-            "header_too_long", str(path), f"a header of at most {MAX_HEADER} bytes", f"{length} declared"
-        )
-    if 8 + length > total:
-        raise _error("header_truncated", str(path), f"a header of {length} bytes", f"a file of {total} bytes")
-    data = bytearray(length)
-    got = file.read_into(fd, 8, memoryview(data))
-    if got < length:
-        raise _error("header_truncated", str(path), f"a header of {length} bytes", f"{got} bytes")
+        limit = f"a header of at most {MAX_HEADER} bytes"
+        raise _error("header_too_long", str(path), limit, f"{length} declared")
+    data = bytearray(min(length, max(total - 8, 0)))
+    if total < 8 or file.read_into(fd, 8, memoryview(data)) < length:
+        raise _error("header_truncated", str(path), f"{8 + length} bytes", f"a file of {total} bytes")
     return bytes(data), length
 
 

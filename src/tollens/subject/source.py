@@ -132,6 +132,6 @@ def _from_member(
         except npz.BROKEN as error:
             raise npz.broken(f"{path}: {tensor.name}", error) from None
         if done < len(view):
-            raise file.changed(path, tensor.name, len(view), done)
+            raise npz.short(f"{path}: {tensor.name}", len(view), done)
 
     return fill
