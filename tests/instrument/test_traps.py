@@ -184,6 +184,11 @@ def test_what_cannot_be_judged_says_why(matrix: np.ndarray, reason: str) -> None
     assert {(r.status, r.reason) for r in readings} == {(Status.UNDEFINED, reason)}
 
 
+def test_without_shuffles_nothing_is_counted() -> None:
+    readings = traps.measure(part(noise(0, (50, 50))), TrapParams(shuffles=0))
+    assert {r.reason for r in readings} == {"not_requested"}
+
+
 def test_readings_of_a_cleared_a_sparse_and_a_shuffled_layer() -> None:
     cleared = {r.quantity: r for r in traps.measure(part(noise(9, (1024, 1024))), TrapParams(shuffles=3))}
     assert cleared["traps_all"].value == [0, 0, 0]

@@ -167,6 +167,8 @@ def count_traps(
     Replicate r is the permutation (key, r). One matrix and one Gram matrix live at a time. Undefined for a
     constant matrix and for one whose smaller side is below `min_side`.
     """
+    if params.shuffles < 1:
+        return Undefined("not_requested")
     matrix = load()
     M, N = min(matrix.shape), max(matrix.shape)
     if params.min_side > M:
