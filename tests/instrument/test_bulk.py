@@ -13,6 +13,7 @@ from tollens.instrument.bulk import (
     bulk,
     bulk_of,
     fit_cdf,
+    fitted_distance,
     mp_cdf,
     mp_density,
     mp_distance,
@@ -156,6 +157,16 @@ def test_distance_sees_a_bulk_of_another_shape_and_not_the_noise():
     assert mp_distance(noise, 512, 1024, 1.0) < 0.01
     uniform = np.linspace(0.0, mp_edge(1.0, 512, 1024), 512)
     assert mp_distance(uniform, 512, 1024, 1.0) > 0.1
+
+
+def test_a_null_draw_is_fitted_like_the_matrix_it_is_compared_with():
+    """Over 40 draws the distance to the true law is larger in the median than to the fitted one."""
+    rng = np.random.default_rng(7)
+    draws = [np.sort(np.linalg.svd(rng.standard_normal((64, 64)), compute_uv=False) ** 2) for _ in range(40)]
+    known = np.median([mp_distance(values, 64, 64, 1.0) for values in draws])
+    fitted = np.median([fitted_distance(values, 64, 64) for values in draws])
+    assert 0.7 * known < fitted < known
+    assert fitted_distance(draws[0], 64, 64) == bulk_of(Spectrum(draws[0], 64, 64, 0.0, "f64")).distance
 
 
 def test_distance_is_cheap_enough_for_forty_null_draws():

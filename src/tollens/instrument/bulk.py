@@ -186,6 +186,16 @@ def mp_distance(eigenvalues: Array, M: int, N: int, sigma2: float) -> float:
     return float(max(np.max(steps[1:] - model), np.max(model - steps[:-1])))
 
 
+def fitted_distance(eigenvalues: Array, M: int, N: int) -> float | Undefined:
+    """`mp_distance` at the variance of `fit_cdf`: what a null draw must go through to match the reading.
+
+    With the true variance in place of the fitted one the distances of Gaussian draws come out larger, since a
+    fit takes up part of every deviation.
+    """
+    fit = fit_cdf(eigenvalues, M, N)
+    return fit if isinstance(fit, Undefined) else mp_distance(eigenvalues, M, N, fit.sigma2)
+
+
 @dataclass(frozen=True, slots=True)
 class Bulk:
     """`sigma2` is the CDF fit; `estimates` holds all three methods, those that exist, in weight^2."""
