@@ -13,6 +13,7 @@ from tollens.instrument.surgery import (
     extract_sum,
     outlier_modes,
     remove,
+    remove_trap,
     stability,
 )
 
@@ -115,6 +116,18 @@ def test_removal_with_and_without_replacement() -> None:
     assert abs(bare[2, 3]) < 0.1 * abs(W[2, 3])  # overlaps at theta 8: 1 - 1/64 each
     again = remove(W, modes, "gaussian", np.random.default_rng(0))
     np.testing.assert_array_equal(filled, again)
+
+
+def test_remove_trap_leaves_no_outlier_and_noise_untouched() -> None:
+    W = planted((256, 256), 8.0).astype(np.float32)
+    edited = remove_trap(W, np.random.default_rng(1))
+    assert edited.dtype == np.float64
+    assert outlier_modes(edited, KEY, 0, LEVEL) == []
+    assert np.sum((edited - W) ** 2) > 1000.0
+    bare = remove_trap(W, np.random.default_rng(1), replacement="none")
+    assert np.sum(bare**2) < np.sum(edited**2)
+    for same in (np.random.default_rng(2).standard_normal((100, 120)), np.ones((20, 20))):
+        np.testing.assert_array_equal(remove_trap(same, np.random.default_rng(3)), same)
 
 
 def test_removal_refuses_what_does_not_belong_together() -> None:

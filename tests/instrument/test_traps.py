@@ -15,6 +15,7 @@ from tollens.core.reading import Status, Undefined
 from tollens.instrument.edge import tw_edge
 from tollens.instrument.part import Part
 from tollens.instrument.permutation import draw_key, key_of, shuffle
+from tollens.instrument.registry import KnownAnswer
 from tollens.instrument.screen import moments_of
 from tollens.instrument.traps import (
     Cause,
@@ -182,6 +183,12 @@ def test_subnormal_weights_are_counted() -> None:
 def test_what_cannot_be_judged_says_why(matrix: np.ndarray, reason: str) -> None:
     readings = traps.measure(part(matrix))
     assert {(r.status, r.reason) for r in readings} == {(Status.UNDEFINED, reason)}
+
+
+@pytest.mark.parametrize("answer", traps.known_answers, ids=lambda a: a.title)
+def test_known_answers_of_the_instrument(answer: KnownAnswer) -> None:
+    readings = {r.quantity: r.value for r in traps.measure(answer.part())}
+    assert readings[answer.quantity] == [answer.value] * 5
 
 
 def test_without_shuffles_nothing_is_counted() -> None:

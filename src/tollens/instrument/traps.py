@@ -262,7 +262,7 @@ _KNOWN = tuple(
         "Benaych-Georges and Nadakuditi 2012, J. Multivariate Analysis 111, theorem 2.8",
         "Ma 2012, Bernoulli 18, equation 5",
     ),
-    invariances=("scale", "transpose", "permutation"),
+    invariances=("scale",),  # transposition and order of rows hold in law only: they change what is permuted
     scale_invariant=(
         "traps_all",
         "traps_mean",
