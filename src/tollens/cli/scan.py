@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tollens.cli.extras import missing_extra
 from tollens.core.errors import Exit, TollensError
 
 if TYPE_CHECKING:
@@ -105,12 +106,10 @@ def command(
 
 def _require_report(html: str) -> None:
     """Refuse before the work rather than after it."""
-    import importlib.util
-
-    missing = [m for m in ("altair", "vl_convert") if importlib.util.find_spec(m) is None]
-    if missing:
+    missing = missing_extra()
+    if missing is not None:
         raise TollensError(
-            "extra_missing", f"--html {html}", expected="the report extra", found=f"no module {missing[0]}",
+            "extra_missing", f"--html {html}", expected="the report extra", found=f"no module {missing}",
             fix="Install it: pip install 'tollens[report]'",
         )
     folder = os.path.dirname(os.path.abspath(html))

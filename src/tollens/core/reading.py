@@ -77,7 +77,7 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         if (self.status is Status.OK) != (self.value is not None):
-            raise ValueError(f"{self.quantity}: a value and the status OK go together; found {self.value!r}, {self.status}")
+            raise ValueError(f"{self.quantity}: a value goes with status OK; found {self.value!r}, {self.status}")
         if self.status is not Status.OK and not self.reason:
             raise ValueError(f"{self.quantity}: status {self.status} needs a reason")
         if not _finite(self.value):
@@ -85,12 +85,13 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _finite(value: Any) -> bool:
-    if isinstance(value, float):
+    kind = type(value)
+    if kind is float:
         return math.isfinite(value)
-    if isinstance(value, list):
-        return all(_finite(v) for v in value)
-    if isinstance(value, dict):
-        return all(_finite(v) for v in value.values())
+    if kind is list:
+        return all(map(_finite, value))
+    if kind is dict:
+        return all(map(_finite, value.values()))
     return True
 
 

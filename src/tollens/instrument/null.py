@@ -79,8 +79,9 @@ class ShapeNull:
             return None
         if not sigma2 > 0.0 and quantity in PROPORTIONAL | LOGARITHMIC | PER_ALPHA:
             return None
-        sample = self.sample(quantity, sigma2)
-        low, median, high = (float(q) for q in np.quantile(sample, [0.05, 0.5, 0.95]))
+        sample = np.sort(self.sample(quantity, sigma2))
+        places = np.array([0.05, 0.5, 0.95]) * (sample.size - 1)
+        low, median, high = np.interp(places, np.arange(sample.size), sample).tolist()
         return NullBand(median=median, low=low, high=high, draws=int(sample.size), law=LAW)
 
 

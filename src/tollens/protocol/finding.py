@@ -52,14 +52,14 @@ def findings_of(layer: Mapping[str, Any], *, needs_power_law: bool = False) -> l
 def trap_cause(layer: Mapping[str, Any]) -> tuple[str, float] | None:
     """The dominant cause of a layer's traps and their median count over shuffles; None if the median is 0.
 
-    Causes are tried from the most to the least ordinary (mean, entry, residual) and the largest median wins.
+    The cause with the largest median wins, then the one seen in more shuffles, then the more ordinary one.
     """
-    medians = {c: statistics.median(layer[f"traps_{c}"]) for c in CAUSES if layer.get(f"traps_{c}")}
+    counts = {c: layer[f"traps_{c}"] for c in CAUSES if layer.get(f"traps_{c}")}
     total = statistics.median(layer["traps_all"]) if layer.get("traps_all") else 0.0
-    cause = max(medians, key=lambda c: medians[c], default=None)
-    if cause is None or max(total, medians[cause]) < 1:
+    cause = max(counts, key=lambda c: (statistics.median(counts[c]), sum(counts[c])), default=None)
+    if cause is None or sum(counts[cause]) == 0 or max(total, statistics.median(counts[cause])) < 1:
         return None
-    return cause, float(max(total, medians[cause]))
+    return cause, float(max(total, statistics.median(counts[cause])))
 
 
 def _nonfinite(name: str, where: Mapping[str, Any]) -> Finding:

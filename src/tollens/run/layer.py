@@ -17,13 +17,15 @@ from tollens.core.seeding import generator
 from tollens.instrument.alternatives import alternatives
 from tollens.instrument.bands import band, no_power_law
 from tollens.instrument.bulk import bulk
+from tollens.instrument.compatible import columns
 from tollens.instrument.edge import EdgeParams, edge
 from tollens.instrument.erg import erg
 from tollens.instrument.goodness import GoodnessParams, goodness
-from tollens.instrument.localisation import localisation
+from tollens.instrument.localisation import LocalisationParams, localisation
 from tollens.instrument.norms import alpha_norms, norms
 from tollens.instrument.null import ShapeNull, shape_null
 from tollens.instrument.part import Part
+from tollens.instrument.permutation import draw_key, shuffle
 from tollens.instrument.screen import moments_of
 from tollens.instrument.spectrum import Spectrum, needs_f64, spectrum_of
 from tollens.instrument.tail import TailFit, TailParams, fit_tail, tail
@@ -83,12 +85,23 @@ def measure_layer(task: LayerTask) -> LayerReport:
             return _report(task, [], status="FAILED", failed=error.code)
         part = replace(part, spectrum=spectrum, tail=fit if isinstance(fit, TailFit) else None)
         readings = list(_readings(part, task))
-        return _report(task, readings, spectrum=spectrum, variance=moments.std**2)
+        peer = peer_columns(part, settings) if settings.columns == "weightwatcher" else None
+        return _report(task, readings, spectrum=spectrum, variance=moments.std**2, peer=peer)
 
 
 def load(view: MatrixView) -> Array:
     """The matrix in float64 if it is stored so, else in float32, which holds every narrower type exactly."""
     return view.load(np.float64 if view.dtype == "F64" else np.float32)
+
+
+def peer_columns(part: Part, settings: ScanSettings) -> dict[str, Any]:
+    """The compatible columns; those that need a shuffle take one recorded permutation of their own, in full."""
+    assert part.spectrum is not None
+    if settings.only or part.spectrum.lambda_max == 0.0:
+        return dict(columns(part.spectrum))
+    matrix = part.load()
+    shuffle(matrix, draw_key(generator(settings.seed, "compatible", part.name)), 0)
+    return dict(columns(part.spectrum, spectrum_of([matrix].pop, part.spectrum.precision).eigenvalues))
 
 
 def nonfinite(matrix: Array) -> dict[str, Any] | None:
@@ -127,12 +140,14 @@ def _readings(part: Part, task: LayerTask) -> Iterable[Reading]:
     if small or not isinstance(sigma2, float):
         reason = "too_small" if small else "no_variance"
         yield from edge.skipped(part.name, reason, Status.UNDEFINED)
+        yield from localisation.skipped(part.name, reason, Status.UNDEFINED)
     else:
-        yield from edge.measure(part, EdgeParams(sigma2=sigma2, matrices=task.matrices), seed=settings.seed)
+        beyond = EdgeParams(sigma2=sigma2, matrices=task.matrices)
+        yield from edge.measure(part, beyond, seed=settings.seed)
+        yield from localisation.measure(part, LocalisationParams(beyond), seed=settings.seed)
     yield from traps.measure(
         part, TrapParams(shuffles=settings.shuffles, matrices=task.matrices), seed=settings.seed
     )
-    yield from localisation.measure(part, seed=settings.seed)
     for optional, params in ((goodness, GoodnessParams(draws=settings.gof)), (alternatives, None)):
         if settings.gof:
             yield from optional.measure(part, params, seed=settings.seed)
@@ -149,6 +164,7 @@ def _report(
     status: str = "OK",
     nonfinite: dict[str, Any] | None = None,
     failed: str | None = None,
+    peer: dict[str, Any] | None = None,
 ) -> LayerReport:
     view, settings = task.view, task.settings
     M, N = min(view.shape), max(view.shape)
@@ -170,7 +186,10 @@ def _report(
             fields["alpha_interval"] = r.interval
         if r.quantity == "traps_all":
             fields["shuffles"] = settings.shuffles
-    nulls = _nulls(task.null, readings, variance)
+    if peer is not None:
+        fields["ww"] = {name: value for name, value in peer.items() if not isinstance(value, Undefined)}
+        undefined |= {f"ww.{name}": value.reason for name, value in peer.items() if isinstance(value, Undefined)}
+    nulls = _nulls(task.null, readings, variance, view.dtype)
     layer = LayerReport(
         name=view.name,
         tensor=view.tensor.name,
@@ -204,12 +223,14 @@ def _report(
     return msgspec.structs.replace(layer, sentence=sentence(plain), null_distance=null_distance(plain))
 
 
-def _nulls(null: ShapeNull | None, readings: Iterable[Reading], variance: float | None) -> dict[str, NullBand]:
+def _nulls(
+    null: ShapeNull | None, readings: Iterable[Reading], variance: float | None, dtype: str
+) -> dict[str, NullBand]:
     """The band of every measured quantity that the null of this shape knows, at the layer's element variance."""
     if null is None or variance is None or variance <= 0.0:
         return {}
     measured = {r.quantity for r in readings if r.status is Status.OK}
-    bands = {q: null.band(q, variance) for q in null.quantities if q in measured}
+    bands = {q: null.band(q, variance, dtype) for q in null.quantities if q in measured}
     return {q: b for q, b in bands.items() if b is not None}
 
 

@@ -1,0 +1,98 @@
+"""`tollens demo`: find a trap without data, show that it harms, remove it; then three claims and their fate."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from tollens.cli.extras import missing_extra
+from tollens.core.errors import Exit
+
+if TYPE_CHECKING:
+    from tollens.standard.demonstration import Demonstration
+    from tollens.standard.scoreboard import Score
+
+COMMAND = "pip install 'tollens[report]'"
+
+
+@click.command(name="demo")
+@click.option("--seed", type=click.IntRange(0), help="Plant another trap, of another size in another layer, and find that one.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object (schema tollens.demo/1).")
+@click.option("--html", metavar="FILE", default="tollens-demo.html", show_default=True, help="Where the report goes (needs the report extra).")
+@click.option("--quiet", is_flag=True, help="Only the verdicts.")
+def command(seed: int | None, as_json: bool, html: str, quiet: bool) -> int:
+    """Kill two claims about a small bundled network and let one live.
+
+    The network was trained on scikit-learn's handwritten digits; one copy of it carries a planted trap.
+    """
+    import msgspec
+
+    from tollens.standard.demonstration import demonstrate
+
+    with tempfile.TemporaryDirectory() as folder:
+        shown = demonstrate(seed, Path(folder))
+        if as_json:
+            sys.stdout.buffer.write(msgspec.json.encode(shown) + b"\n")
+        elif quiet:
+            for score in shown.scoreboard:
+                click.echo(f"{score.verdict}  {score.claim}")
+        else:
+            _show(shown)
+            _report(shown, html)
+    return int(Exit.CLEAN if shown.passed else Exit.VOID)
+
+
+def _show(shown: Demonstration) -> None:
+    from rich.console import Console
+    from rich.padding import Padding
+    from rich.text import Text
+
+    console = Console(highlight=False)
+    planted = shown.planted
+    where = f" at row {planted.where[0]}, column {planted.where[1]}" if planted.where else ""
+    console.print(Text("A network that reads digits, and a copy with one planted trap", style="bold"))
+    console.print(
+        f"planted: {planted.layer}, cause {planted.cause}{where}, {planted.size:.1f} times what noise can hide",
+        markup=False, style="dim",
+    )
+    console.print()
+    for number, step in enumerate(shown.steps, 1):
+        mark = ("ok  ", "green") if step.passed else ("FAIL", "bold red")
+        console.print(Text.assemble(mark, f" {number}. {step.title}", (f"  {step.seconds:.2f} s", "dim")))
+        console.print(Padding(Text(step.seen), (0, 0, 0, 8)))
+    console.print()
+    console.print(Text("Scoreboard: three claims, each attacked by the cheapest means first", style="bold"))
+    for score in shown.scoreboard:
+        _score(console, score)
+
+
+def _score(console: object, score: Score) -> None:
+    from rich.console import Console
+    from rich.padding import Padding
+    from rich.text import Text
+
+    assert isinstance(console, Console)
+    style = "bold red" if score.verdict == "KILLED" else "bold green"
+    console.print()
+    console.print(Text.assemble((f"{score.verdict:<8}", style), f" {score.claim}", (f"  ({score.subject})", "dim")))
+    price = f"{score.price.seconds:.3f} s, {score.price.bytes_read:,} bytes read"
+    label, _, unspent = score.unspent.partition(": ")
+    lines = [("rung", score.rung), ("witness", score.witness), ("price", price), (label, unspent)]
+    for name, text in lines:
+        console.print(Padding(Text.assemble((f"{name}: ", "dim"), text), (0, 0, 0, 9)))
+
+
+def _report(shown: Demonstration, html: str) -> None:
+    click.echo()
+    if missing_extra() is not None:
+        click.echo(f"For the same as a page with pictures: {COMMAND}, then tollens demo again.")
+    else:
+        from tollens.publish.report import write_report
+
+        write_report(shown.scans["trapped"], html)
+        click.echo(f"report  {html}")
+    click.echo("next    tollens scan YOUR_MODEL.safetensors")

@@ -1,0 +1,36 @@
+"""The JSON schemas of what the verbs print, generated from the structs: `python -m tollens.publish.schema FOLDER`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from tollens.run.result import ScanReport
+from tollens.standard.demonstration import Demonstration
+
+CONTRACTS: dict[str, type] = {"tollens.demo-1": Demonstration, "tollens.scan-1": ScanReport}
+
+
+def schema_text(contract: str) -> str:
+    """The schema of one contract, as it is stored in docs/reference/schema."""
+    schema: dict[str, Any] = msgspec.json.schema(CONTRACTS[contract])
+    return json.dumps(schema, indent=1, sort_keys=True, allow_nan=False) + "\n"
+
+
+def write_schemas(folder: Path) -> list[Path]:
+    """Write every schema to `folder`; returns the paths."""
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for contract in CONTRACTS:
+        path = folder / f"{contract}.json"
+        path.write_text(schema_text(contract))
+        written.append(path)
+    return written
+
+
+if __name__ == "__main__":
+    write_schemas(Path(sys.argv[1]))

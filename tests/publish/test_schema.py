@@ -1,0 +1,30 @@
+"""The published schema is the one the code has, and real output obeys it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import jsonschema
+import msgspec
+import pytest
+
+from tollens import demo
+from tollens.publish.schema import CONTRACTS, schema_text
+from tollens.run.scan import scan
+
+FOLDER = Path(__file__).resolve().parents[2] / "docs" / "reference" / "schema"
+
+
+@pytest.mark.parametrize("contract", CONTRACTS)
+def test_the_stored_schema_has_not_drifted(contract: str) -> None:
+    assert (FOLDER / f"{contract}.json").read_text() == schema_text(contract), "run `make docs`"
+
+
+def test_a_real_scan_obeys_the_schema() -> None:
+    schema = json.loads(schema_text("tollens.scan-1"))
+    report = json.loads(msgspec.json.encode(scan(demo.path("trapped.safetensors"), claim="all(traps_all == 0)")))
+    jsonschema.validate(report, schema)
+    report["layers"][0]["alpha"] = "three"
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(report, schema)
