@@ -134,7 +134,7 @@ def main() -> None:
     variants = [("default", base)]
     variants += [(f"mean {c}", replace(base, mean=c)) for c in (0.25, 0.75, 0.9, 1.0)]
     variants += [(f"element {c}", replace(base, element=c)) for c in (0.75, 1.5, 2.0, 3.0)]
-    variants += [(f"shift {c}", replace(base, shift=c)) for c in (0.1, 0.2, 0.4, 0.8, 1.6, 3.2)]
+    variants += [(f"shift {c}", replace(base, shift=c)) for c in (0.1, 0.3, 0.4, 0.8, 1.6, 3.2)]
     for name, constants in variants:
         for family in (*FAMILIES, "all"):
             t = tally([x for x in found if family in (x.family, "all")], constants)

@@ -27,7 +27,7 @@ class ScreenConstants:
 
     mean: float = 0.5
     element: float = 1.5
-    shift: float = 0.3
+    shift: float = 0.2
 
 
 def clear(moments: Moments, M: int, N: int, constants: ScreenConstants = ScreenConstants()) -> bool:
@@ -42,7 +42,9 @@ def clear(moments: Moments, M: int, N: int, constants: ScreenConstants = ScreenC
         max|w - mean| < element * sigma * sqrt(M / (2 ln N))
         (kurtosis - 3) / sqrt(NM) < shift * scale / centre
 
-    It is calibrated, not proved. False for a matrix without variance.
+    It is calibrated, not proved. At the limit of the shift false outliers are about 1.5 times as frequent as
+    nominal by the slope of the Tracy-Widom tail (at 0.3 measured as 1.9 times, sign matrices at 256 x 256,
+    level 0.002 a shuffle). False for a matrix without variance.
     """
     if moments.std <= 0.0 or M < 2:
         return False
