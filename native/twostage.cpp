@@ -206,7 +206,7 @@ template <class T> void band_to_tridiagonal(T *band, int n, int b, int threads) 
         run(0);
         return;
     }
-    std::vector<std::thread> workers;
+    std::vector<std::thread> workers;  // joined below, before the band goes out of scope
     for (int t = 1; t < threads; ++t) workers.emplace_back(run, t);
     run(0);
     for (auto &worker : workers) worker.join();
@@ -233,7 +233,7 @@ void tridiagonalise(Square<T> a, Line<T> diagonal, Line<T> below, int b, int thr
     nb::gil_scoped_release release;
     dense_to_band(dense, n, b, blas);
     const size_t ld = 2 * static_cast<size_t>(b);
-    std::vector<T> band(ld * n + 2 * ld, T(0));
+    std::vector<T> band((ld + 1) * n, T(0));  // (n - 1) + (n - 1)*ld is the last element used
     for (int j = 0; j < n; ++j) {
         int count = std::min(b, n - 1 - j) + 1;
         std::memcpy(band.data() + j + j * ld, dense + j + static_cast<size_t>(j) * n, count * sizeof(T));
@@ -246,8 +246,8 @@ void tridiagonalise(Square<T> a, Line<T> diagonal, Line<T> below, int b, int thr
 }  // namespace
 
 void bind_twostage(nb::module_ &m) {
-    m.def("tridiagonalise_f32", &tridiagonalise<float>, nb::arg("a"), nb::arg("diagonal"), nb::arg("below"),
-          nb::arg("b"), nb::arg("threads"), nb::arg("api"));
-    m.def("tridiagonalise_f64", &tridiagonalise<double>, nb::arg("a"), nb::arg("diagonal"), nb::arg("below"),
-          nb::arg("b"), nb::arg("threads"), nb::arg("api"));
+    m.def("tridiagonalise_f32", &tridiagonalise<float>, nb::arg("a").noconvert(), nb::arg("diagonal").noconvert(),
+          nb::arg("below").noconvert(), nb::arg("b"), nb::arg("threads"), nb::arg("api"));
+    m.def("tridiagonalise_f64", &tridiagonalise<double>, nb::arg("a").noconvert(), nb::arg("diagonal").noconvert(),
+          nb::arg("below").noconvert(), nb::arg("b"), nb::arg("threads"), nb::arg("api"));
 }

@@ -24,3 +24,21 @@ def philox4x64(counter: list[int], key: list[int]) -> list[int]: ...
 def tridiagonal_eigenvalues(
     diagonal: NDArray[np.float64], squares: NDArray[np.float64], lanes: int = 8
 ) -> bool: ...
+
+# native/twostage.cpp; `api` holds the capsules of ?symm, ?syr2k, ?gemm, ?geqrf and ?larft
+def tridiagonalise_f32(
+    a: NDArray[np.float32],
+    diagonal: NDArray[np.float32],
+    below: NDArray[np.float32],
+    b: int,
+    threads: int,
+    api: list[object],
+) -> None: ...
+def tridiagonalise_f64(
+    a: NDArray[np.float64],
+    diagonal: NDArray[np.float64],
+    below: NDArray[np.float64],
+    b: int,
+    threads: int,
+    api: list[object],
+) -> None: ...

@@ -94,7 +94,10 @@ def gram(matrix: NDArray[Any], precision: Precision = "f32") -> NDArray[Any]:
 
 
 def spectrum_of(
-    load: Callable[[], NDArray[np.floating[Any]]], precision: Precision = "f32", flags: tuple[str, ...] = ()
+    load: Callable[[], NDArray[np.floating[Any]]],
+    precision: Precision = "f32",
+    flags: tuple[str, ...] = (),
+    threads: int = 1,
 ) -> Spectrum:
     """The spectrum of the finite matrix that `load()` returns; the array is owned and scaled in place.
 
@@ -114,7 +117,7 @@ def spectrum_of(
         matrix = matrix.astype(np.float32)
     lower = gram(matrix, precision)
     del matrix  # the Gram matrix and the loaded matrix need not live together while the solver runs
-    scaled = np.maximum(symmetric_eigenvalues(lower), 0.0)
+    scaled = np.maximum(symmetric_eigenvalues(lower, threads), 0.0)
     with np.errstate(over="ignore", under="ignore"):
         eigenvalues = np.ldexp(scaled, 2 * exponent)
     top = float(eigenvalues[-1])

@@ -101,7 +101,7 @@ def peer_columns(part: Part, settings: ScanSettings) -> dict[str, Any]:
         return dict(columns(part.spectrum))
     matrix = part.load()
     shuffle(matrix, draw_key(generator(settings.seed, "compatible", part.name)), 0)
-    return dict(columns(part.spectrum, spectrum_of([matrix].pop, part.spectrum.precision).eigenvalues))
+    return dict(columns(part.spectrum, spectrum_of([matrix].pop, part.spectrum.precision, threads=settings.threads).eigenvalues))
 
 
 def nonfinite(matrix: Array) -> dict[str, Any] | None:
@@ -116,10 +116,11 @@ def nonfinite(matrix: Array) -> dict[str, Any] | None:
 def _spectrum_and_fit(held: list[Array], part: Part, settings: ScanSettings) -> tuple[Spectrum, TailFit | Undefined]:
     """The spectrum, measured again in f64 where f32 is blind to what it says."""
     precision = "f64" if part.source_dtype == "F64" else settings.precision
-    spectrum = spectrum_of(held.pop, precision)
+    spectrum = spectrum_of(held.pop, precision, threads=settings.threads)
     fit = fit_tail(spectrum.visible)
     if needs_f64(spectrum, fit.xmin if isinstance(fit, TailFit) else None):
-        spectrum = spectrum_of(part.load, "f64", flags=(*spectrum.flags, "precision_escalated"))
+        escalated = (*spectrum.flags, "precision_escalated")
+        spectrum = spectrum_of(part.load, "f64", escalated, settings.threads)
         fit = fit_tail(spectrum.visible)
     return spectrum, fit
 
