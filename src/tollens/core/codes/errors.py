@@ -217,6 +217,12 @@ ERRORS: dict[str, Code] = {
         "The layer pattern matches none of the matrices in the checkpoint.",
         "Check the pattern against the layer names; `*` matches any text.",
     ),
+    "worker_died": Code(
+        "A worker process died",
+        "One of the processes that measure matrices was ended from outside, most often by the system for lack of "
+        "memory. What the others found was given up, so that no layer goes missing in silence.",
+        "Run with fewer --jobs or on a machine with more memory.",
+    ),
     "output_unwritable": Code(
         "Output cannot be written",
         "The system refused to write the output file.",
