@@ -24,17 +24,20 @@ COMPARED = (
     ("mp_distance", "distance of bulk to Marchenko–Pastur"),
     ("alpha_hat", "alpha × log₁₀ λ max"),
 )
-CAUSES = {"traps_mean": "by a shared mean", "traps_entry": "by large elements", "traps_residual": "by neither"}
+CAUSES = {
+    "traps_mean": "by a shared mean",
+    "traps_entry": "by large elements",
+    "traps_residual": "by neither",
+}
 
 
 @dataclass(frozen=True)
 class Card:
-    """`place` counts layers in file order from 1; `drawn` and `opened` say how much of the layer is shown at once."""
+    """`place` counts layers in file order from 1; `opened` shows its body at once."""
 
     layer: LayerReport
     place: int
     findings: Sequence[Finding]
-    drawn: bool
     opened: bool
 
 
@@ -44,7 +47,8 @@ def card_html(card: Card) -> str:
     said = "".join(f"<p>{tag(f)} {foreign(f.sentence)}</p>" for f in card.findings)
     return (
         f'<details class="card" id="layer-{card.place}"{" open" if card.opened else ""}>'
-        f'<summary><span class="number">#{card.place}</span><span class="name">{breakable(layer.name)}</span>{tags}'
+        f'<summary><span class="number">#{card.place}</span><span '
+        f'class="name">{breakable(layer.name)}</span>{tags}'
         f'</summary><div class="body"><p>{foreign(layer.sentence)}</p>{said}'
         f'<div class="two">{_figure(card)}<div>{_numbers(layer)}{_facts(layer)}</div></div></div></details>'
     )
@@ -58,7 +62,9 @@ def tag(finding: Finding) -> str:
 def reason(code: str) -> str:
     """A reason code and what it means in a few words."""
     known = CODES.get(code)
-    return f"{known.title.lower()} (<code>{foreign(code)}</code>)" if known else f"<code>{foreign(code)}</code>"
+    title = known.title if known else ""
+    title = title if title[1:] != title[1:].lower() else title.lower()  # NaN stays NaN
+    return f"{title} (<code>{foreign(code)}</code>)" if known else f"<code>{foreign(code)}</code>"
 
 
 def _figure(card: Card) -> str:
@@ -67,8 +73,6 @@ def _figure(card: Card) -> str:
     if picture is None:
         why = layer.undefined.get("spectrum") or next(iter(layer.undefined.values()), "not_requested")
         return f"<figure><figcaption>No spectrum to draw: {reason(why)}.</figcaption></figure>"
-    if not card.drawn:
-        return "<figure><figcaption>Not drawn, to keep this file small; its numbers are here.</figcaption></figure>"
     keys = "".join(
         f'<li><svg viewBox="0 0 22 16" aria-hidden="true" fill="none">{SWATCHES[k][1]}</svg>{SWATCHES[k][0]}</li>'
         for k in legend(picture)
@@ -76,7 +80,8 @@ def _figure(card: Card) -> str:
     floor = f" Blind below {number(layer.blind_floor)}." if layer.blind_floor else ""
     return (
         f'<figure class="spectrum">{spectrum_svg(picture, f"s{card.place}")}<ul class="key">{keys}</ul>'
-        f"<figcaption>{sum(picture.histogram.counts):,} of {layer.M:,} eigenvalues are in sight.{floor}</figcaption>"
+        f"<figcaption>{sum(picture.histogram.counts):,} of {layer.M:,} eigenvalues are in "
+        f"sight.{floor}</figcaption>"
         "</figure>"
     )
 
@@ -161,7 +166,9 @@ def _facts(layer: LayerReport) -> str:
         f"<br>Undefined, {reason(code)}: {', '.join(foreign(f) for f in fields)}." for code, fields in others.items()
     )
     return (
-        f'<p class="soft" style="font-size:14px">{fit}{band}{layer.M:,} × {layer.N:,}, role {foreign(layer.role)}, '
-        f"view {foreign(layer.view)}, stored as {foreign(layer.source_dtype)}, measured in {foreign(layer.precision)}."
+        f'<p class="soft" style="font-size:14px">{fit}{band}{layer.M:,} × {layer.N:,}, role '
+        f"{foreign(layer.role)}, "
+        f"view {foreign(layer.view)}, stored as {foreign(layer.source_dtype)}, measured in "
+        f"{foreign(layer.precision)}."
         f"{flags}{missing}</p>"
     )

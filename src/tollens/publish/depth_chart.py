@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tollens.publish.svg import BLUE, GREEN, INK, MUTED, ORANGE, PURPLE, VERMILLION, inline_svg
+from tollens.publish.svg import BLUE, GREEN, INK, MUTED, PURPLE, VERMILLION, inline_svg
 from tollens.run.result import LayerReport, ScanReport
 
 CEILING = 30.0
@@ -18,7 +18,7 @@ GROUPS: Mapping[str, tuple[str, str]] = {
     "attention": ("circle", BLUE),
     "mlp": ("square", VERMILLION),
     "embedding or head": ("triangle-up", GREEN),
-    "convolution": ("triangle-right", ORANGE),
+    "convolution": ("triangle-right", INK),
     "other": ("diamond", PURPLE),
 }
 
@@ -45,14 +45,20 @@ def rows_of(report: ScanReport) -> list[dict[str, Any]]:
         numbers.setdefault(finding.layer, number)
     rows = []
     for place, layer in enumerate(in_file_order(report.layers), 1):
-        row: dict[str, Any] = {"place": place, "from": place - 0.5, "to": place + 0.5, "group": group_of(layer.role)}
+        row: dict[str, Any] = {
+            "place": place,
+            "from": place - 0.5,
+            "to": place + 0.5,
+            "group": group_of(layer.role),
+        }
         if layer.alpha is not None:
             row["alpha"] = _kept(layer.alpha)
         if layer.alpha is not None and layer.alpha_interval is not None:
             row |= {"low": _kept(layer.alpha_interval.low), "high": _kept(layer.alpha_interval.high)}
         if layer.alpha_null is not None:
             row |= {
-                "null_low": _kept(layer.alpha_null.low), "null_high": _kept(layer.alpha_null.high),
+                "null_low": _kept(layer.alpha_null.low),
+                "null_high": _kept(layer.alpha_null.high),
                 "null": _kept(layer.alpha_null.median),
             }
         if layer.name in numbers:
@@ -63,21 +69,17 @@ def rows_of(report: ScanReport) -> list[dict[str, Any]]:
 
 def cut(report: ScanReport) -> int:
     """How many layers reach beyond the frame."""
-    tops = [
-        [layer.alpha, layer.alpha_interval and layer.alpha_interval.high, layer.alpha_null and layer.alpha_null.high]
-        for layer in report.layers
-    ]
-    return sum(any(top is not None and top > CEILING for top in three) for three in tops)
+    return sum(any(row.get(key) == CEILING for key in ("alpha", "high", "null_high")) for row in rows_of(report))
 
 
 def depth_svg(report: ScanReport, *, tall: bool, key: str) -> str:
-    """The picture as inline SVG: layers left to right, or from top to bottom where `tall`, for a narrow screen."""
+    """The picture as inline SVG: layers left to right, or top to bottom where `tall`, for a narrow screen."""
     import altair as alt
 
     rows = rows_of(report)
     count = len(rows)
     present = [group for group in GROUPS if any(row["group"] == group for row in rows)]
-    along, across = ((min(max(count * 9, 260), 1500), 270) if tall else (760, 330))
+    along, across = (min(max(count * 9, 260), 1500), 270) if tall else (760, 330)
     place_name, value_name = ("y", "x") if tall else ("x", "y")
     tops = [row[k] for row in rows for k in ("alpha", "high", "null_high") if k in row]
     lows = [row[k] for row in rows for k in ("alpha", "low", "null_low") if k in row]
@@ -97,43 +99,49 @@ def depth_svg(report: ScanReport, *, tall: bool, key: str) -> str:
 
     def value(field: str) -> Any:
         return value_class(
-            f"{field}:Q", scale=alt.Scale(type="log", domain=domain, nice=False), axis=value_axis, title="alpha"
+            f"{field}:Q",
+            scale=alt.Scale(type="log", domain=domain, nice=False),
+            axis=value_axis,
+            title="alpha",
         )
 
     def having(*fields: str) -> Any:
-        return alt.Chart(alt.Data(values=[row for row in rows if all(field in row for field in fields)]))
+        return alt.Chart(alt.InlineData(values=[row for row in rows if all(field in row for field in fields)]))
 
     def at(**names: Any) -> dict[str, Any]:
         """Channels by meaning; `from_`/`to` run along the layers, `value2` across them."""
-        channel = {"place": place_name, "place2": place_name + "2", "value": value_name, "value2": value_name + "2"}
+        channel = {
+            "place": place_name,
+            "place2": place_name + "2",
+            "value": value_name,
+            "value2": value_name + "2",
+        }
         return {channel[name]: encoding for name, encoding in names.items()}
 
     thickness = max(1.0, min(2.4, along / max(count, 1) / 3))
-    size = max(14.0, min(64.0, 18.0 * along / max(count, 1) / 3))
+    size = max(14.0, min(90.0, 18.0 * along / max(count, 1) / 3))
     layers = [
-        having("null").mark_rect(color="#dcdcdc").encode(
-            **at(place=place("from"), place2="to:Q", value=value("null_low"), value2="null_high:Q")
-        ),
-        having("null").mark_rule(color="#8a8a8a", strokeWidth=1.2).encode(
-            **at(place=place("from"), place2="to:Q", value=value("null"))
-        ),
+        having("null")
+        .mark_rect(color="#dcdcdc")
+        .encode(**at(place=place("from"), place2="to:Q", value=value("null_low"), value2="null_high:Q")),
+        having("null")
+        .mark_rule(color="#8a8a8a", strokeWidth=1.2)
+        .encode(**at(place=place("from"), place2="to:Q", value=value("null"))),
     ]
     for convention in (2.0, 6.0):
         layers += _convention(alt, convention, value, tall, along)
-    shape = alt.Shape(
-        "group:N", scale=alt.Scale(domain=present, range=[GROUPS[g][0] for g in present]), legend=None
-    )
+    shape = alt.Shape("group:N", scale=alt.Scale(domain=present, range=[GROUPS[g][0] for g in present]), legend=None)
     colour = alt.Color("group:N", scale=alt.Scale(domain=present, range=[GROUPS[g][1] for g in present]), legend=None)
     layers += [
-        having("low").mark_rule(strokeWidth=thickness, opacity=0.8).encode(
-            **at(place=place("place"), value=value("low"), value2="high:Q"), color=colour
-        ),
-        having("alpha").mark_point(filled=True, opacity=1, size=size, stroke="white", strokeWidth=0.5).encode(
-            **at(place=place("place"), value=value("alpha")), shape=shape, color=colour
-        ),
-        having("finding", "alpha").mark_point(
-            filled=False, shape="circle", color=INK, strokeWidth=1.8, opacity=1, size=size * 3.5
-        ).encode(**at(place=place("place"), value=value("alpha"))),
+        having("low")
+        .mark_rule(strokeWidth=thickness, opacity=1)
+        .encode(**at(place=place("place"), value=value("low"), value2="high:Q"), color=colour),
+        having("alpha")
+        .mark_point(filled=True, opacity=1, size=size, stroke="white", strokeWidth=0.5)
+        .encode(**at(place=place("place"), value=value("alpha")), shape=shape, color=colour),
+        having("finding", "alpha")
+        .mark_point(filled=False, shape="circle", color=INK, strokeWidth=1.8, opacity=1, size=size * 3.5)
+        .encode(**at(place=place("place"), value=value("alpha"))),
         *_findings(alt, rows, place, tall, along),
         *_undefined(alt, rows, place, (tall, across)),
     ]
@@ -143,14 +151,18 @@ def depth_svg(report: ScanReport, *, tall: bool, key: str) -> str:
 
 
 def _convention(alt: Any, at: float, value: Any, tall: bool, along: int) -> list[Any]:
-    data = alt.Chart(alt.Data(values=[{"at": at}]))
+    data = alt.Chart(alt.InlineData(values=[{"at": at}]))
     channel = "x" if tall else "y"
     text = {"y" if tall else "x": alt.value(along - 2)}
     return [
         data.mark_rule(color=MUTED, strokeDash=[3, 3], strokeWidth=1.2).encode(**{channel: value("at")}),
         data.mark_text(
-            text=f"{at:g} convention", color=INK, fontSize=12, align="left" if tall else "right",
-            angle=270 if tall else 0, dy=-7,
+            text=f"{at:g} convention",
+            color=INK,
+            fontSize=12,
+            align="left" if tall else "right",
+            angle=270 if tall else 0,
+            dy=-7,
         ).encode(**{channel: value("at")}, **text),
     ]
 
@@ -164,7 +176,7 @@ def _findings(alt: Any, rows: Sequence[Mapping[str, Any]], place: Any, tall: boo
     for row in found:
         row["number"] = str(row["finding"]) if row["place"] - last >= gap else ""
         last = row["place"] if row["number"] else last
-    base = alt.Chart(alt.Data(values=found)).encode(**{"y" if tall else "x": place("place")})
+    base = alt.Chart(alt.InlineData(values=found)).encode(**{"y" if tall else "x": place("place")})
     other = "x" if tall else "y"
     far = 270 if tall else 0
     inner = {f"{other}": alt.value(far - 16 if tall else 20), f"{other}2": alt.value(0 if tall else 330)}
@@ -180,12 +192,12 @@ def _findings(alt: Any, rows: Sequence[Mapping[str, Any]], place: Any, tall: boo
 
 
 def _undefined(alt: Any, rows: Sequence[Mapping[str, Any]], place: Any, frame: tuple[bool, int]) -> list[Any]:
-    """A rug of crosses at the lower rim for the layers without an exponent: no position on the axis is theirs."""
+    """Crosses at the rim for the layers without an exponent: no position on the axis is theirs."""
     tall, across = frame
     missing = [dict(row) for row in rows if "alpha" not in row]
     if not missing:
         return []
-    base = alt.Chart(alt.Data(values=missing)).encode(**{"y" if tall else "x": place("place")})
+    base = alt.Chart(alt.InlineData(values=missing)).encode(**{"y" if tall else "x": place("place")})
     return [
         base.mark_point(shape="cross", angle=45, size=48, color=INK, filled=True, opacity=1).encode(
             **{"x" if tall else "y": alt.value(7 if tall else across - 7)}
@@ -206,6 +218,7 @@ def _description(report: ScanReport) -> str:
     measured = [layer.alpha for layer in report.layers if layer.alpha is not None]
     span = f", from {min(measured):.2f} to {max(measured):.2f}" if measured else ""
     return (
-        f"Alpha of {len(measured)} of {len(report.layers)} layers in file order{span}, over the band that iid Gaussian "
+        f"Alpha of {len(measured)} of {len(report.layers)} layers in file order{span}, over the band that "
+        f"iid Gaussian "
         "matrices of the same shapes give. The table of all layers holds the same numbers."
     )

@@ -16,7 +16,7 @@ from tollens.publish.words import WORDS
 from tollens.run.result import LayerReport, ScanReport
 
 OPEN, DRAWN = 12, 60
-"""So many cards are open from the start, and so many have their spectrum drawn; all layers are in the table."""
+"""So many cards are open from the start, and so many are drawn; all layers are in the table."""
 
 VERDICTS = {
     "KILLED": "The claim is false of this checkpoint.",
@@ -42,7 +42,8 @@ def top(report: ScanReport) -> str:
         f'<div class="verdict {foreign(verdict.lower())}">{foreign(verdict)}</div>'
         f'<h1>{foreign(report.headline)}</h1><p class="headline">{VERDICTS.get(verdict, "")}</p>{claim}'
         f"<dl><dt>file</dt><dd class=mono>{foreign(subject.path)}</dd><dt>digest</dt>"
-        f"<dd class=mono>{foreign(subject.digest)}</dd><dt>holds</dt><dd>{subject.parameters:,} parameters in "
+        f"<dd class=mono>{foreign(subject.digest)}</dd><dt>holds</dt><dd>{subject.parameters:,} parameters "
+        f"in "
         f"{plural(subject.tensors, 'tensor')}, {foreign(subject.format)}</dd></dl>"
         '<nav aria-label="sections"><a href="#findings">Findings</a><a href="#depth">Alpha by depth</a>'
         '<a href="#layers">Layers</a><a href="#table">Table</a><a href="#skipped">Skipped</a>'
@@ -103,9 +104,11 @@ def depth(report: ScanReport) -> str:
     beyond = cut(report)
     frame = f" In {plural(beyond, 'layer')} a mark reaches beyond {CEILING:g} and is cut there." if beyond else ""
     return (
-        f"{head}<p>A layer whose interval lies clear of its grey band differs from chance; one that touches it does not. "
+        f"{head}<p>An interval clear of its grey band tells a layer from chance; one that touches the band "
+        f"does not. "
         "The numbers of the flags are those of the findings.</p>"
-        f'<figure>{_depth_key(report)}{drawn}<figcaption>Lines: 90 % interval of alpha. Logarithmic axis.{frame} '
+        f"<figure>{_depth_key(report)}{drawn}<figcaption>Lines: 90 % interval of alpha. Logarithmic "
+        f"axis.{frame} "
         "The dashed lines at 2 and 6 are a convention, not a verdict.</figcaption></figure>"
     )
 
@@ -113,14 +116,21 @@ def depth(report: ScanReport) -> str:
 def _depth_key(report: ScanReport) -> str:
     groups = {group_of(layer.role) for layer in report.layers if layer.alpha is not None}
     keys = [(POINTS[shape].format(colour), name) for name, (shape, colour) in GROUPS.items() if name in groups]
-    keys.append((
-        '<rect x="2" y="1" width="18" height="14" fill="#dcdcdc"/><path d="M2 8H20" stroke="#8a8a8a"/>',
-        "Gaussian matrices of the same shape, 5–95 % and median",
-    ))
+    keys.append(
+        (
+            '<rect x="2" y="1" width="18" height="14" fill="#dcdcdc"/><path d="M2 8H20" stroke="#8a8a8a"/>',
+            "Gaussian matrices of the same shape, 5–95 % and median",
+        )
+    )
     if report.findings:
         keys.append((f'<path d="M5 3H17L11 14Z" fill="{INK}"/>', "finding"))
     if any(layer.alpha is None for layer in report.layers):
-        keys.append((f'<path d="M6 3L16 13M16 3L6 13" stroke="{INK}" stroke-width="3"/>', "alpha undefined, at the rim"))
+        keys.append(
+            (
+                f'<path d="M6 3L16 13M16 3L6 13" stroke="{INK}" stroke-width="3"/>',
+                "alpha undefined, at the rim",
+            )
+        )
     items = "".join(
         f'<li><svg viewBox="0 0 22 16" aria-hidden="true" fill="none">{mark}</svg>{name}</li>' for mark, name in keys
     )
@@ -134,13 +144,17 @@ def layers(report: ScanReport) -> str:
         found[finding.layer].append(finding)
     shown = report.layers[:DRAWN]
     cards = [
-        card_html(Card(layer, place[layer.name], found[layer.name], True, rank < OPEN))
-        for rank, layer in enumerate(shown)
+        card_html(Card(layer, place[layer.name], found[layer.name], rank < OPEN)) for rank, layer in enumerate(shown)
     ]
     rest = len(report.layers) - len(shown)
-    more = f"<p>{plural(rest, 'more layer')} without a picture, to keep this file small: see the table.</p>" if rest else ""
+    more = (
+        f"<p>{plural(rest, 'more layer')} without a picture, to keep this file small: see the table.</p>"
+        if rest
+        else ""
+    )
     return (
-        '<h2 id="layers">Layers, worst first</h2><p>By severity of the worst finding, then by distance outside the null '
+        '<h2 id="layers">Layers, worst first</h2><p>By severity of the worst finding, then by distance '
+        "outside the null "
         f"band. # counts layers in file order.</p>{''.join(cards) or '<p>None.</p>'}{more}"
     )
 
@@ -148,15 +162,30 @@ def layers(report: ScanReport) -> str:
 def table(report: ScanReport) -> str:
     place = places(report)
     pictured = {layer.name for layer in report.layers[:DRAWN]}
-    names = ("#", "layer", "role", "M × N", "alpha [90 %]", "null 5–95 %", "stable rank", "null 5–95 %", "outliers",
-             "traps", "band*", "findings", "in a sentence")
+    names = (
+        "#",
+        "layer",
+        "role",
+        "M × N",
+        "alpha [90 %]",
+        "null 5–95 %",
+        "stable rank",
+        "null 5–95 %",
+        "outliers",
+        "traps",
+        "band*",
+        "findings",
+        "in a sentence",
+    )
     numeric = {0, 3, 4, 5, 6, 7, 8, 9}
     head = "".join(f'<th scope="col"{" class=n" if i in numeric else ""}>{n}</th>' for i, n in enumerate(names))
     found = defaultdict(list)
     for f in report.findings:
         found[f.layer].append(f.code)
-    rows = "".join(_table_row(layer, place[layer.name], found[layer.name], layer.name in pictured)
-                   for layer in in_file_order(report.layers))
+    rows = "".join(
+        _table_row(layer, place[layer.name], found[layer.name], layer.name in pictured)
+        for layer in in_file_order(report.layers)
+    )
     return (
         '<h2 id="table">All layers, in file order</h2>'
         '<div class="scroll" tabindex="0" role="region" aria-label="table of all layers">'
@@ -172,18 +201,23 @@ def _table_row(layer: LayerReport, place: int, codes: Sequence[str], pictured: b
     if layer.alpha is not None and layer.alpha_interval is not None:
         alpha += f" [{number(layer.alpha_interval.low)}, {number(layer.alpha_interval.high)}]"
     cells = [
-        (f"{place}", True), (f"{layer.M:,} × {layer.N:,}", True),
+        (f"{place}", True),
+        (f"{layer.M:,} × {layer.N:,}", True),
         (alpha if layer.alpha is not None else f"<code>{foreign(alpha)}</code>", True),
         ("–" if null is None else f"{number(null.low)} – {number(null.high)}", True),
         (_or_reason(layer, "stable_rank"), True),
         ("–" if rank is None else f"{number(rank.low)} – {number(rank.high)}", True),
         (_or_reason(layer, "n_outliers"), True),
-        (f"{statistics.median(layer.traps_all):g}" if layer.traps_all else _or_reason(layer, "traps_all"), True),
+        (
+            f"{statistics.median(layer.traps_all):g}" if layer.traps_all else _or_reason(layer, "traps_all"),
+            True,
+        ),
         (foreign(layer.band or "–"), False),
-        (", ".join(foreign(c) for c in codes) or "–", False), (foreign(layer.sentence), False),
+        (", ".join(foreign(c) for c in codes) or "–", False),
+        (foreign(layer.sentence), False),
     ]
     linked = f'<a href="#layer-{place}">{name}</a>' if pictured else name
-    rest = "".join(f'<td{" class=n" if right else ""}>{text}</td>' for text, right in cells[1:])
+    rest = "".join(f"<td{' class=n' if right else ''}>{text}</td>" for text, right in cells[1:])
     anchor = "" if pictured else f' id="layer-{place}"'
     return (
         f'<tr{anchor}><td class="n">{place}</td><th scope="row" class="name">{linked}</th>'
@@ -205,13 +239,16 @@ def skipped(report: ScanReport) -> str:
     parts = []
     for code, tensors in sorted(by_reason.items()):
         items = "".join(
-            f"<li><code>{breakable(t.name)}</code> <span class=soft>{' × '.join(map(str, t.shape)) or 'scalar'}, "
+            f"<li><code>{breakable(t.name)}</code> <span "
+            f"class=soft>{' × '.join(map(str, t.shape)) or 'scalar'}, "
             f"{foreign(t.dtype)}</span></li>"
             for t in tensors
         )
         parts.append(
-            f'<details class="card"{" open" if len(tensors) <= 8 else ""}><summary>{plural(len(tensors), "tensor")}: '
-            f'{reason(code)}</summary><div class="body"><ul class="plain columns">{items}</ul></div></details>'
+            f"<details "
+            f'class="card"{" open" if len(tensors) <= 8 else ""}><summary>{plural(len(tensors), "tensor")}: '
+            f'{reason(code)}</summary><div class="body"><ul class="plain '
+            f'columns">{items}</ul></div></details>'
         )
     aliased = "".join(
         f"<li><code>{breakable(a.name)}</code> is the same tensor as <code>{breakable(a.analysed_as)}</code></li>"
@@ -219,7 +256,13 @@ def skipped(report: ScanReport) -> str:
     )
     if aliased:
         parts.append(f"<p>Analysed once, under another name:</p><ul class=plain>{aliased}</ul>")
-    return f'<h2 id="skipped">Skipped, and why</h2>{"".join(parts) or "<p>Nothing was skipped.</p>"}'
+    counts = report.summary["tensors"]
+    account = (
+        f"{counts['in_file']:,} tensors in the file = {counts['analysed']:,} analysed + "
+        f"{counts['skipped']:,} skipped + "
+        f"{counts['aliased']:,} aliased."
+    )
+    return f'<h2 id="skipped">Skipped, and why</h2><p>{account}</p>{"".join(parts)}'
 
 
 def words() -> str:
@@ -231,8 +274,11 @@ def settings(report: ScanReport) -> str:
     made = report.environment
     pairs = [(k, "–" if v is None else str(v)) for k, v in report.settings.items()]
     pairs += [
-        ("tollens", made.tollens), ("python", made.python), ("numpy", made.numpy), ("scipy", made.scipy),
+        ("tollens", made.tollens),
+        ("python", made.python),
+        ("numpy", made.numpy),
+        ("scipy", made.scipy),
         ("BLAS", ", ".join(made.blas)),
     ]
     items = "".join(f"<dt>{foreign(k)}</dt><dd>{foreign(v)}</dd>" for k, v in pairs)
-    return f'<h2 id="settings">Settings and environment</h2><dl>{items}</dl>'
+    return f'<h2 id="settings">Settings and environment</h2><dl class="pairs">{items}</dl>'

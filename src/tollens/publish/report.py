@@ -8,6 +8,7 @@ from pathlib import Path
 from tollens.core.errors import TollensError
 from tollens.publish.page import depth, findings, layers, settings, skipped, table, top, words
 from tollens.publish.style import STYLE
+from tollens.publish.svg import unchecked
 from tollens.publish.text import foreign
 from tollens.run.result import ScanReport
 
@@ -17,10 +18,17 @@ POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-a
 
 def report_html(report: ScanReport) -> str:
     """The page of a scan. Raises TollensError `extra_missing` without altair and vl-convert."""
-    sections = (
-        top(report), findings(report), depth(report), layers(report), table(report), skipped(report), words(),
+    with unchecked():
+        pictures = [depth(report), layers(report)]
+    sections = [
+        top(report),
+        findings(report),
+        *pictures,
+        table(report),
+        skipped(report),
+        words(),
         settings(report),
-    )
+    ]
     title = f"{report.verdict} – {Path(report.subject.path).name} – Tollens"
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
@@ -35,7 +43,7 @@ def report_html(report: ScanReport) -> str:
 def write_report(report: ScanReport, path: str | os.PathLike[str]) -> None:
     """Write the page to `path`: the whole file appears at once or not at all.
 
-    Raises TollensError `output_unwritable` where the system refuses, `extra_missing` without the report extra.
+    Raises TollensError `output_unwritable` where the system refuses, `extra_missing` without the extra.
     """
     page = report_html(report).encode("utf-8")
     target = Path(path)
@@ -49,6 +57,9 @@ def write_report(report: ScanReport, path: str | os.PathLike[str]) -> None:
         if not direct:
             part.unlink(missing_ok=True)
         raise TollensError(
-            "output_unwritable", str(target), expected="a file that can be written",
-            found=error.strerror or type(error).__name__, fix="Name a file in a folder you may write to.",
+            "output_unwritable",
+            str(target),
+            expected="a file that can be written",
+            found=error.strerror or type(error).__name__,
+            fix="Name a file in a folder you may write to.",
         ) from error

@@ -53,8 +53,8 @@ class SpectrumPicture:
     def tail(self) -> list[Row]:
         """Expected counts of the fitted power law from xmin on: a straight line here, of slope 1 - alpha.
 
-        n_tail points of density (alpha-1)/xmin (x/xmin)^-alpha put n_tail (alpha-1) (x/xmin)^(1-alpha) ln(10) step
-        of them into a bin of `step` decades.
+        n_tail points of density (alpha-1)/xmin (x/xmin)^-alpha put n_tail (alpha-1) (x/xmin)^(1-alpha)
+        ln(10) step of them into a bin of `step` decades.
         """
         alpha, xmin, n_tail, top = self.layer.alpha, self.layer.xmin, self.layer.n_tail, self.layer.lambda_max
         if alpha is None or xmin is None or not n_tail or not top or xmin <= 0.0 or alpha <= 1.0:
@@ -142,7 +142,11 @@ def spectrum_svg(picture: SpectrumPicture, key: str) -> str:
     bars, rules = picture.bars(), picture.rules()
     tail, bulk = picture.tail(), picture.bulk()
     spread, localised = picture.outliers()
-    ends = [picture.start, picture.start + picture.step * len(picture.histogram.counts), *(r[1] for r in rules)]
+    ends = [
+        picture.start,
+        picture.start + picture.step * len(picture.histogram.counts),
+        *(r[1] for r in rules),
+    ]
     margin = 0.02 * (max(ends) - min(ends))
     domain = [min(ends) - margin, max(ends) + margin]
     peak = max(row["y"] for row in [*bars, *tail, *bulk, *spread, *localised])
@@ -150,32 +154,47 @@ def spectrum_svg(picture: SpectrumPicture, key: str) -> str:
     x_axis, y_axis = _decades(*domain), _counts(peak)
     x = alt.X("x:Q", scale=alt.Scale(domain=domain, nice=False), title="eigenvalue λ (weight²)", axis=x_axis)
     y = alt.Y(
-        "y:Q", scale=alt.Scale(type="log", domain=[BOTTOM, peak * room * 1.1], nice=False),
-        title="eigenvalues per bin", axis=y_axis,
+        "y:Q",
+        scale=alt.Scale(type="log", domain=[BOTTOM, peak * room * 1.1], nice=False),
+        title="eigenvalues per bin",
+        axis=y_axis,
     )
 
     def of(rows: list[Row]) -> alt.Chart:
-        return alt.Chart(alt.Data(values=rows))
+        return alt.Chart(alt.InlineData(values=rows))
 
     layers: list[Any] = [
-        of(bars).mark_bar(color="#b9d9ee", stroke=SKY, strokeWidth=0.6, binSpacing=0).encode(
-            x=x, x2="x2:Q", y=y, y2="y2:Q"
-        )
+        of(bars)
+        .mark_bar(color="#b9d9ee", stroke=SKY, strokeWidth=0.6, binSpacing=0)
+        .encode(x=x, x2="x2:Q", y=y, y2="y2:Q")
     ]
-    for row, (name, at, colour, dash) in enumerate(rules):
-        layers += _rule(alt, (name, at, colour, dash), (at - domain[0]) / (domain[1] - domain[0]), row)
+    placed = [_rule(alt, rule, share, row) for row, (share, rule) in enumerate(_uncrossed(rules, domain))]
+    layers += [mark for marks in placed for mark in marks[:-1]]
     if bulk:
         layers.append(of(bulk).mark_line(color=BLUE, strokeWidth=2.2, strokeDash=[7, 4]).encode(x=x, y=y))
     if tail:
         layers.append(of(tail).mark_line(color=VERMILLION, strokeWidth=3).encode(x=x, y=y))
     if spread:
-        layers.append(of(spread).mark_point(
-            shape="triangle-down", filled=True, color=PURPLE, opacity=1, size=46, stroke=INK, strokeWidth=0.8
-        ).encode(x=x, y=y))
+        layers.append(
+            of(spread)
+            .mark_point(
+                shape="triangle-down",
+                filled=True,
+                color=PURPLE,
+                opacity=1,
+                size=46,
+                stroke=INK,
+                strokeWidth=0.8,
+            )
+            .encode(x=x, y=y)
+        )
     if localised:
-        layers.append(of(localised).mark_point(
-            shape="diamond", filled=True, color=ORANGE, opacity=1, size=110, stroke=INK, strokeWidth=1.2
-        ).encode(x=x, y=y))
+        layers.append(
+            of(localised)
+            .mark_point(shape="diamond", filled=True, color=ORANGE, opacity=1, size=110, stroke=INK, strokeWidth=1.2)
+            .encode(x=x, y=y)
+        )
+    layers += [marks[-1] for marks in placed]  # labels last, so that no line goes through them
     chart = alt.layer(*layers).properties(width=WIDTH - 60, height=HEIGHT)
     return inline_svg(chart, label=description(picture), key=key)
 
@@ -196,24 +215,35 @@ def description(picture: SpectrumPicture) -> str:
     return "Spectrum: " + ", ".join(shown)
 
 
+def _uncrossed(rules: list[Rule], domain: list[float]) -> list[tuple[float, Rule]]:
+    """Rules with their share of the width, in the order of their label rows.
+
+    Labels run inwards from their rule, which begins in the row of its label: sorted from the rim to the
+    middle, a rule begins below the labels that it would cross.
+    """
+    shares = [((rule[1] - domain[0]) / (domain[1] - domain[0]), rule) for rule in rules]
+    return sorted(shares, key=lambda one: (one[0] > 0.5, one[0] if one[0] <= 0.5 else -one[0]))
+
+
 def _rule(alt: Any, rule: Rule, share: float, row: int) -> list[Any]:
-    """A labelled vertical rule at `share` of the width. Labels stand in rows of their own, on the roomier side."""
+    """A vertical rule at `share` of the width; its label, in a row of its own, comes last."""
     name, at, colour, dash = rule
     y, left = 8 + 16 * row, share > 0.5
-    base = alt.Chart(alt.Data(values=[{"x": at}])).encode(x="x:Q")
-    drawn = [
-        base.mark_rule(color=colour, strokeWidth=1.8, strokeDash=dash).encode(
-            y=alt.value(y - 4), y2=alt.value(HEIGHT)
-        ),
-        base.mark_text(
-            text=name, align="right" if left else "left", dx=-5 if left else 5, fontSize=13, color=colour,
-            baseline="middle",
-        ).encode(y=alt.value(y)),
-    ]
-    if colour == INK:
-        arrow = base.mark_point(shape="triangle-right", filled=True, size=80, color=INK, opacity=1, xOffset=5)
-        drawn.append(arrow.encode(y=alt.value(HEIGHT - 10)))
-    return drawn
+    base = alt.Chart(alt.InlineData(values=[{"x": at}])).encode(x="x:Q")
+    line = base.mark_rule(color=colour, strokeWidth=1.8, strokeDash=dash)
+    label = base.mark_text(
+        text=name,
+        align="right" if left else "left",
+        dx=-5 if left else 5,
+        fontSize=13,
+        color=colour,
+        baseline="middle",
+        stroke="white",
+        strokeWidth=4,
+    )
+    arrow = base.mark_point(shape="triangle-right", filled=True, size=80, color=INK, opacity=1, xOffset=5)
+    arrows = [arrow.encode(y=alt.value(HEIGHT - 10))] if colour == INK else []
+    return [line.encode(y=alt.value(y - 4), y2=alt.value(HEIGHT)), *arrows, label.encode(y=alt.value(y))]
 
 
 def _decades(low: float, high: float) -> Any:
@@ -261,7 +291,11 @@ SWATCHES = {
 def legend(picture: SpectrumPicture) -> list[str]:
     """The keys of SWATCHES that this picture uses."""
     spread, localised = picture.outliers()
-    parts = {"bars": True, "bulk": picture.bulk(), "tail": picture.tail(), "spread": spread, "localised": localised}
+    parts = {
+        "bars": True,
+        "bulk": picture.bulk(),
+        "tail": picture.tail(),
+        "spread": spread,
+        "localised": localised,
+    }
     return [key for key, drawn in parts.items() if drawn]
-
-

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import AbstractContextManager
 from html import escape
 from typing import TYPE_CHECKING
 
@@ -12,11 +13,18 @@ if TYPE_CHECKING:
     import altair as alt
 
 INK, MUTED, GRID = "#1a1a1a", "#595959", "#e3e3e3"
-BLUE, SKY, GREEN, VERMILLION, PURPLE, ORANGE = "#0072B2", "#56B4E9", "#009E73", "#D55E00", "#CC79A7", "#E69F00"
-"""Colours told apart without colour vision (Okabe and Ito, 2008); every mark also has a shape or dash of its own."""
+BLUE, SKY, GREEN, VERMILLION, PURPLE, ORANGE = (
+    "#0072B2",
+    "#56B4E9",
+    "#009E73",
+    "#D55E00",
+    "#CC79A7",
+    "#E69F00",
+)
+"""Told apart without colour vision (Okabe and Ito, 2008); every mark also has its own shape or dash."""
 
 
-def inline_svg(chart: alt.LayerChart, *, label: str, key: str, text: int = 13) -> str:
+def inline_svg(chart: alt.LayerChart | alt.FacetChart, *, label: str, key: str, text: int = 13) -> str:
     """The chart as one <svg> element that scales with its container.
 
     `label` says in words what is drawn; `key` is a prefix for ids, distinct among the charts of a page;
@@ -30,16 +38,36 @@ def inline_svg(chart: alt.LayerChart, *, label: str, key: str, text: int = 13) -
         chart.configure(background="transparent", font="sans-serif", padding=2, aria=False)
         .configure_view(stroke=None)
         .configure_axis(
-            labelColor=INK, titleColor=INK, labelFontSize=text, titleFontSize=text, titleFontWeight="normal",
-            gridColor=GRID, domainColor=MUTED, tickColor=MUTED, tickSize=4, labelPadding=4,
+            labelColor=INK,
+            titleColor=INK,
+            labelFontSize=text,
+            titleFontSize=text,
+            titleFontWeight="normal",
+            gridColor=GRID,
+            domainColor=MUTED,
+            tickColor=MUTED,
+            tickSize=4,
+            labelPadding=4,
         )
     )
     svg = str(vl_convert.vegalite_to_svg(styled.to_dict(validate=False)))
     return _own(svg, label, key)
 
 
+def unchecked() -> AbstractContextManager[None]:
+    """Inside, altair does not check the parts of a chart against its schema, which costs more than drawing.
+
+    Raises TollensError `extra_missing`.
+    """
+    try:
+        import altair.utils.schemapi as schemapi
+    except ModuleNotFoundError as error:
+        raise extra_missing(error) from error
+    return schemapi.debug_mode(False)
+
+
 def _own(svg: str, label: str, key: str) -> str:
-    """Drop the fixed size for the view box, say what the picture shows, and keep ids apart from other charts."""
+    """Drop the fixed size for the view box, say what is shown, and keep ids apart from other charts."""
     opening, body = svg.split(">", 1)
     box = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', opening)
     if box is None:
@@ -56,6 +84,9 @@ def _own(svg: str, label: str, key: str) -> str:
 
 def extra_missing(error: ModuleNotFoundError) -> TollensError:
     return TollensError(
-        "extra_missing", "HTML report", expected="the report extra", found=f"no module {error.name}",
+        "extra_missing",
+        "HTML report",
+        expected="the report extra",
+        found=f"no module {error.name}",
         fix="Install it: pip install 'tollens[report]'",
     )

@@ -9,8 +9,11 @@ SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def foreign(text: str) -> str:
-    """Text that a checkpoint chose, made harmless: markup is escaped, and what cannot be seen or stored (control
-    characters, text direction marks, lone surrogates) is written as its code point."""
+    """Text that a checkpoint chose, made harmless.
+
+    Markup is escaped; what cannot be seen or stored (control characters, text direction marks, lone
+    surrogates) is written as its code point.
+    """
     return escape("".join(c if c.isprintable() else f"\\u{{{ord(c):x}}}" for c in text))
 
 
