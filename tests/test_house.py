@@ -43,6 +43,8 @@ def offences(path: Path, text: str) -> list[str]:
     allowed = {"a print outside cli"} if "cli" in path.parts else set()
     if path.parts[-2:] == ("cli", "main.py"):
         allowed.add("a bare except")  # the last line of defence turns a bug of ours into exit code 70
+    if path.parts[-2:] == ("run", "plugins.py"):
+        allowed.add("a bare except")  # code that is not ours may raise anything and must not end a scan
     return [f"{path.name}: {what}" for what, rule in FORBIDDEN.items() if what not in allowed and rule.search(text)]
 
 

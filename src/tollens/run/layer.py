@@ -31,6 +31,7 @@ from tollens.instrument.spectrum import Spectrum, needs_f64, spectrum_of
 from tollens.instrument.tail import TailFit, TailParams, fit_tail, tail
 from tollens.instrument.traps import TrapParams, traps
 from tollens.protocol.sentence import null_distance, sentence
+from tollens.run.plugins import plugged_quantities, plugin_readings
 from tollens.run.result import Histogram, LayerReport
 from tollens.run.settings import ScanSettings
 from tollens.subject.matrices import MatrixView
@@ -154,6 +155,7 @@ def _readings(part: Part, task: LayerTask) -> Iterable[Reading]:
             yield from optional.measure(part, params, seed=settings.seed)
         else:
             yield from optional.skipped(part.name, "not_requested")
+    yield from plugin_readings(part, settings.seed)
 
 
 def _report(
@@ -170,6 +172,8 @@ def _report(
     view, settings = task.view, task.settings
     M, N = min(view.shape), max(view.shape)
     fields: dict[str, Any] = {}
+    plugged: dict[str, Any] = {}
+    foreign = plugged_quantities()
     undefined: dict[str, str] = {}
     flags = list(view.flags)
     if failed is not None or nonfinite is not None:
@@ -183,6 +187,8 @@ def _report(
             undefined[r.quantity] = str(r.reason)
         elif r.quantity in FIELDS:
             fields[r.quantity] = r.value
+        elif r.quantity in foreign:
+            plugged[r.quantity] = r.value
         if r.quantity == "alpha" and r.interval is not None:
             fields["alpha_interval"] = r.interval
         if r.quantity == "traps_all":
@@ -207,6 +213,7 @@ def _report(
         nonfinite=nonfinite,
         null=nulls,
         alpha_null=nulls.get("alpha"),
+        plugins=plugged,
         **fields,
     )
     lawless = no_power_law(

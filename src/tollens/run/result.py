@@ -49,6 +49,8 @@ class AliasedTensor(msgspec.Struct, frozen=True):
 class LayerReport(msgspec.Struct, frozen=True, kw_only=True):
     """Everything known of one weight matrix. A field that is null is explained in `undefined`.
 
+    `plugins` holds the values of instruments from other packages, by quantity.
+
     Eigenvalues are of the small Gram matrix, not divided by N, in weight^2. M is the smaller side, N the larger one.
     """
 
@@ -113,6 +115,7 @@ class LayerReport(msgspec.Struct, frozen=True, kw_only=True):
     nonfinite: dict[str, Any] | None = None
     null: dict[str, NullBand] = {}
     histogram: Histogram | None = None
+    plugins: dict[str, Any] = {}
     ww: dict[str, Any] | UnsetType = UNSET
 
 

@@ -20,9 +20,10 @@ from tollens.core.errors import TollensError
 from tollens.core.work import MapFn, serial
 from tollens.instrument.null import ShapeNull
 from tollens.instrument.registry import INSTRUMENTS
-from tollens.protocol.claim import ClaimAnswer, claim_names, judge_claim
+from tollens.protocol.claim import claim_names, judge_claim
 from tollens.protocol.finding import SEVERITY, Finding, Note, by_severity, findings_of, verdict_of
 from tollens.run.layer import LayerTask, ShapeTask, measure_layer, measure_shape
+from tollens.run.plugins import installed, plugged_quantities
 from tollens.run.result import AliasedTensor, Environment, LayerReport, ScanReport, SkippedTensor, Subject
 from tollens.run.settings import ScanSettings
 from tollens.subject.checkpoint import Checkpoint, open_checkpoint
@@ -30,11 +31,7 @@ from tollens.subject.matrices import Inventory, MatrixView, matrices
 
 Progress = Callable[[int, int, str], None]
 NEEDS_POWER_LAW = frozenset({"alpha", "sigma", "xmin", "n_tail", "D", "alpha_hat", "log10_alpha_norm", "p_gof"})
-LAYER_UNITS: dict[str, str] = {
-    "M": "count", "N": "count", "Q": "1", "lambda_max": "weight^2", "lambda_min_visible": "weight^2",
-    "blind_floor": "weight^2", "role": "1", "band": "1", "status": "1", "source_dtype": "1",
-    **{quantity: unit for made in INSTRUMENTS.values() for quantity, unit in made.quantities.items()},
-}  # fmt: skip
+PLAIN_UNITS = {"M": "count", "N": "count", "Q": "1", "role": "1", "band": "1", "status": "1", "source_dtype": "1"}
 
 
 def scan(
@@ -52,23 +49,24 @@ def scan(
     is told of each finished task. Raises: TollensError with a code for anything wrong with the input.
     """
     settings = settings if settings is not None else ScanSettings()
-    needed = claim_names(claim, LAYER_UNITS) if claim is not None else frozenset()
+    units = layer_units()
+    needed = claim_names(claim, units) if claim is not None else frozenset()
     checkpoint = open_checkpoint(path)
     found = matrices(checkpoint)
     views = _selected(found.matrices, settings.layers)
     layers = list(_measured(views, settings, map_fn, progress))
     plain = [msgspec.to_builtins(layer) for layer in layers]
     law = bool(needed & NEEDS_POWER_LAW)
-    findings = by_severity(f for fields in plain for f in findings_of(fields, needs_power_law=law))
+    findings = by_severity(f for fields in plain for f in findings_of(_ours(fields), needs_power_law=law))
     judged = [layer for layer in layers if _judged(layer, findings)]
-    answer = judge_claim(claim, plain, LAYER_UNITS) if claim is not None else UNSET
+    answer = judge_claim(claim, [_flat(fields) for fields in plain], units) if claim is not None else UNSET
     verdict = verdict_of(findings, len(judged)) if isinstance(answer, msgspec.UnsetType) else answer.verdict
     summary = _summary(layers, judged, findings, found, checkpoint)
     return ScanReport(
         verdict=str(verdict),
         headline=_headline(summary),
         subject=Subject(
-            str(path), "sha256:" + checkpoint.digest(), checkpoint.format,
+            os.fsencode(path).decode("utf-8", "backslashreplace"), "sha256:" + checkpoint.digest(), checkpoint.format,
             sum(t.size for t in checkpoint.tensors), len(checkpoint.tensors),
         ),
         settings=msgspec.to_builtins(settings),
@@ -81,6 +79,24 @@ def scan(
         summary=summary,
         environment=environment(),
     )
+
+
+def layer_units() -> dict[str, str]:
+    """The unit of each quantity that a claim may name, those of plugged-in instruments among them."""
+    installed()
+    return PLAIN_UNITS | {q: unit for made in INSTRUMENTS.values() for q, unit in made.quantities.items()}
+
+
+def _ours(fields: dict[str, Any]) -> dict[str, Any]:
+    """A layer without what plugins say of it: their reasons are not evidence of a dead layer."""
+    foreign = plugged_quantities()
+    return fields | {"undefined": {q: reason for q, reason in fields["undefined"].items() if q not in foreign}}
+
+
+def _flat(fields: dict[str, Any]) -> dict[str, Any]:
+    """A layer as a claim sees it: the quantities of plugins stand among the others."""
+    plugged: dict[str, Any] = fields["plugins"]
+    return {name: value for name, value in fields.items() if name != "plugins"} | plugged
 
 
 def _selected(views: Sequence[MatrixView], pattern: str | None) -> list[MatrixView]:
@@ -130,8 +146,9 @@ def _unjudgeable(layer: LayerReport) -> str | None:
     """Why nothing can be said of a layer without a finding; None if something can."""
     if layer.status != "OK":
         return layer.undefined.get("spectrum", "failed")
-    reasons = set(layer.undefined.values())
-    return "too_small" if "too_small" in reasons else None
+    foreign = plugged_quantities()
+    ours = {reason for quantity, reason in layer.undefined.items() if quantity not in foreign}
+    return "too_small" if "too_small" in ours else None
 
 
 def _summary(
@@ -189,6 +206,13 @@ def _notes(layers: Sequence[LayerReport]) -> list[Note]:
         names = [layer.name for layer in layers if code in layer.flags]
         if names:
             notes.append(Note(code, names, f"{len(names)} of {len(layers)} layers: {sentence}."))
+    failed = [layer.name for layer in layers if "plugin_failed" in layer.undefined.values()]
+    if failed:
+        sentence = f"{len(failed)} of {len(layers)} layers: a plugged-in instrument failed."
+        notes.append(Note("plugin_failed", failed, sentence))
+    for r in installed():
+        if r.error is not None:
+            notes.append(Note("plugin_skipped", [], f"Plugin {r.name} ({r.module}) was skipped: {r.error}."))
     unmatched = [layer.name for layer in layers if layer.role == "unmatched"]
     if unmatched:
         notes.append(Note("unmatched", unmatched, f"{len(unmatched)} of {len(layers)} layers: the role is not known."))

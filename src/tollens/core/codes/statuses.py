@@ -249,6 +249,18 @@ STATUSES: dict[str, Code] = {
         "The layer's record carries neither a value nor a reason for this quantity.",
         "Scan again with a version that measures it.",
     ),
+    "plugin_failed": Code(
+        "A plugged-in instrument failed",
+        "An instrument from another package raised an error or returned what JSON cannot hold, so its "
+        "readings are missing. All other readings stand.",
+        "Run `tollens.testing.check_instrument` on it, which shows what it raised, and tell its author.",
+    ),
+    "plugin_skipped": Code(
+        "A plugin was skipped",
+        "A package offers instruments that cannot be used: its import raised an error, or it claims a name "
+        "that is taken. The scan ran without it.",
+        "Read the error in the note; update or remove the package.",
+    ),
     "eigensolver_failed": Code(
         "Eigensolver did not converge",
         "LAPACK gave the eigenvalues of this matrix up; no spectrum is reported for it.",
