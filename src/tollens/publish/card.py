@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from tollens.core.codes import CODES
 from tollens.core.reading import NullBand
 from tollens.protocol.finding import Finding
-from tollens.publish.spectrum_chart import SWATCHES, legend, picture_of, spectrum_svg
+from tollens.publish.spectrum_chart import SWATCHES, SpectrumPicture, legend, picture_of, spectrum_svg
 from tollens.publish.text import breakable, foreign, number
 from tollens.run.result import LayerReport
 
@@ -24,6 +24,8 @@ COMPARED = (
     ("mp_distance", "distance of bulk to Marchenko–Pastur"),
     ("alpha_hat", "alpha × log₁₀ λ max"),
 )
+FEW = 6
+"""So many fields are named that lack a value for one reason; --json names all."""
 CAUSES = {
     "traps_mean": "by a shared mean",
     "traps_entry": "by large elements",
@@ -50,7 +52,7 @@ def card_html(card: Card) -> str:
         f'<summary><span class="number">#{card.place}</span><span '
         f'class="name">{breakable(layer.name)}</span>{tags}'
         f'</summary><div class="body"><p>{foreign(layer.sentence)}</p>{said}'
-        f'<div class="two">{_figure(card)}<div>{_numbers(layer)}{_facts(layer)}</div></div></div></details>'
+        f"{_columns(card)}</div></details>"
     )
 
 
@@ -67,12 +69,19 @@ def reason(code: str) -> str:
     return f"{title} (<code>{foreign(code)}</code>)" if known else f"<code>{foreign(code)}</code>"
 
 
-def _figure(card: Card) -> str:
+def _columns(card: Card) -> str:
+    """The picture beside the numbers; the numbers alone where there is none."""
     layer = card.layer
     picture = picture_of(layer)
+    numbers = f"{_numbers(layer)}{_facts(layer)}"
     if picture is None:
         why = layer.undefined.get("spectrum") or next(iter(layer.undefined.values()), "not_requested")
-        return f"<figure><figcaption>No spectrum to draw: {reason(why)}.</figcaption></figure>"
+        return f'<p class="small">No spectrum to draw: {reason(why)}.</p>{numbers}'
+    return f'<div class="two">{_figure(card, picture)}<div>{numbers}</div></div>'
+
+
+def _figure(card: Card, picture: SpectrumPicture) -> str:
+    layer = card.layer
     keys = "".join(
         f'<li><svg viewBox="0 0 22 16" aria-hidden="true" fill="none">{SWATCHES[k][1]}</svg>{SWATCHES[k][0]}</li>'
         for k in legend(picture)
@@ -88,26 +97,31 @@ def _figure(card: Card) -> str:
 
 def _numbers(layer: LayerReport) -> str:
     rows = []
-    for field, title in COMPARED:
-        value, null = getattr(layer, field), layer.null.get("spectral2" if field == "lambda_max" else field)
-        if value is None:
-            code = layer.undefined.get(field)
-            if code is not None:
-                rows.append(_row(title, f"undefined: {reason(code)}", "", ""))
-            continue
-        shown = number(value)
-        if field == "alpha" and layer.alpha_interval is not None:
-            interval = layer.alpha_interval
-            shown += f" [{number(interval.low)}, {number(interval.high)}]"
-        rows.append(_row(title, shown, *_against(value, null)))
+    missing: dict[str, list[str]] = {}
+    for field, title in (*COMPARED, ("traps_all", "traps")):
+        value = getattr(layer, field)
+        if value is None and field in layer.undefined:
+            missing.setdefault(layer.undefined[field], []).append(title)
+        elif value is not None and field != "traps_all":
+            null = layer.null.get("spectral2" if field == "lambda_max" else field)
+            rows.append(_row(title, _with_interval(layer, field, value), *_against(value, null)))
     rows += _trap_rows(layer)
     if layer.n_outliers is not None:
-        rows.append(_row("outliers beyond the edge", number(layer.n_outliers), "0", _above(layer.n_outliers)))
+        title = "outliers beyond the edge"
+        rows.append(_row(title, number(layer.n_outliers), "0", _above(layer.n_outliers)))
+    rows += [_absent(", ".join(titles), code) for code, titles in missing.items()]
     head = (
         '<thead><tr><th scope="col">quantity</th><th scope="col" class="n">value</th>'
         '<th scope="col" class="n">null 5–95 %</th><th scope="col">against it</th></tr></thead>'
     )
     return f'<table class="numbers">{head}<tbody>{"".join(rows)}</tbody></table>'
+
+
+def _with_interval(layer: LayerReport, field: str, value: float) -> str:
+    interval = layer.alpha_interval
+    if field != "alpha" or interval is None:
+        return number(value)
+    return f"{number(value)} [{number(interval.low)}, {number(interval.high)}]"
 
 
 def _against(value: float, null: NullBand | None) -> tuple[str, str]:
@@ -120,19 +134,18 @@ def _against(value: float, null: NullBand | None) -> tuple[str, str]:
 
 
 def _trap_rows(layer: LayerReport) -> list[str]:
+    """The median of the traps and, where there are any, of each cause."""
     if layer.traps_all is None:
-        code = layer.undefined.get("traps_all")
-        return [_row("traps", f"undefined: {reason(code)}", "", "")] if code else []
+        return []
     total = statistics.median(layer.traps_all)
     rows = [_row(f"traps, median of {len(layer.traps_all)} shuffles", f"{total:g}", "0", _above(total))]
-    if any(layer.traps_all):
-        for field, title in CAUSES.items():
-            counts = getattr(layer, field)
-            if counts is not None:
-                median = statistics.median(counts)
-                rows.append(_row(f"– {title}", f"{median:g}", "0", _above(median)))
-            elif field in layer.undefined:
-                rows.append(_row(f"– {title}", f"undefined: {reason(layer.undefined[field])}", "", ""))
+    for field, title in CAUSES.items() if any(layer.traps_all) else ():
+        counts = getattr(layer, field)
+        if counts is not None:
+            median = statistics.median(counts)
+            rows.append(_row(f"– {title}", f"{median:g}", "0", _above(median)))
+        elif field in layer.undefined:
+            rows.append(_absent(f"– {title}", layer.undefined[field]))
     return rows
 
 
@@ -141,8 +154,6 @@ def _above(count: float) -> str:
 
 
 def _row(title: str, value: str, null: str, where: str) -> str:
-    if value.startswith("undefined"):
-        return f'<tr><th scope="row">{title}</th><td colspan="3">{value}</td></tr>'
     style = ' class="out"' if where in ("below", "above") else ""
     return (
         f'<tr><th scope="row">{title}</th><td class="n">{value}</td><td class="n">{null}</td>'
@@ -150,25 +161,30 @@ def _row(title: str, value: str, null: str, where: str) -> str:
     )
 
 
+def _absent(titles: str, code: str) -> str:
+    return f'<tr><th scope="row">{titles}</th><td colspan="3">undefined: {reason(code)}</td></tr>'
+
+
 def _facts(layer: LayerReport) -> str:
-    fit = ""
-    if layer.alpha is not None and layer.n_tail is not None and layer.D is not None and layer.xmin is not None:
-        fit = f"Tail of {layer.n_tail:,} eigenvalues from {number(layer.xmin)} on, D = {number(layer.D)}"
-        fit += f", p = {number(layer.p_gof)}. " if layer.p_gof is not None else ". "
-    band = f"Band by convention: {foreign(layer.band)}. " if layer.band else ""
-    flags = f" Flags: {', '.join(foreign(f) for f in layer.flags)}." if layer.flags else ""
-    shown = {field for field, _ in COMPARED} | {"traps_all", *CAUSES}
-    others: dict[str, list[str]] = {}
+    """The tail, the shape and what else has no value, in small print."""
+    facts = [f"{layer.M:,} × {layer.N:,}, role {foreign(layer.role)}, view {foreign(layer.view)}"]
+    facts += [f"Stored as {foreign(layer.source_dtype)}, measured in {foreign(layer.precision)}"]
+    if layer.alpha is not None and layer.n_tail and layer.D is not None and layer.xmin is not None:
+        p = f", p = {number(layer.p_gof)}" if layer.p_gof is not None else ""
+        tail = f"Tail of {layer.n_tail:,} eigenvalues from {number(layer.xmin)} on, D = {number(layer.D)}{p}"
+        facts.append(tail)
+    if layer.band:
+        facts.append(f"Band by convention: {foreign(layer.band)}")
+    if layer.flags:
+        facts.append(f"Flags: {', '.join(foreign(flag) for flag in layer.flags)}")
+    shown = {field for field, _ in COMPARED} | {"traps_all"}
+    if any(layer.traps_all or ()):
+        shown |= CAUSES.keys()
+    missing: dict[str, list[str]] = {}
     for field, code in layer.undefined.items():
         if field not in shown:
-            others.setdefault(code, []).append(field)
-    missing = "".join(
-        f"<br>Undefined, {reason(code)}: {', '.join(foreign(f) for f in fields)}." for code, fields in others.items()
-    )
-    return (
-        f'<p class="soft" style="font-size:14px">{fit}{band}{layer.M:,} × {layer.N:,}, role '
-        f"{foreign(layer.role)}, "
-        f"view {foreign(layer.view)}, stored as {foreign(layer.source_dtype)}, measured in "
-        f"{foreign(layer.precision)}."
-        f"{flags}{missing}</p>"
-    )
+            missing.setdefault(code, []).append(field)
+    for code, fields in missing.items():
+        more = f" and {len(fields) - FEW} more" if len(fields) > FEW else ""
+        facts.append(f"No value, {reason(code)}: {', '.join(map(foreign, fields[:FEW]))}{more}")
+    return f'<p class="small">{". ".join(facts)}.</p>'

@@ -79,7 +79,9 @@ class SpectrumPicture:
         end = math.log10(high)
         if end <= begin:
             return []
-        x = begin + (end - begin) * (1.0 - np.cos(np.linspace(0.0, np.pi, 120))) / 2.0  # dense where it falls steeply
+        x = (
+            begin + (end - begin) * (1.0 - np.cos(np.linspace(0.0, np.pi, 120))) / 2.0
+        )  # dense where it falls steeply
         unit = 10.0**x / (N * sigma2)
         counts = M * mp_density(unit, M / N) * unit * math.log(10.0) * self.step
         return [{"x": float(a), "y": float(b)} for a, b in zip(x, counts, strict=True) if b >= BOTTOM]
@@ -97,7 +99,9 @@ class SpectrumPicture:
             for row in self.layer.localisation or []
             if row.get("label") == "localised" and row.get("s", 0.0) > 0.0
         }
-        bins = {self._bin(math.log10(row["lambda"])) for row in self.layer.outliers or [] if row["lambda"] > 0.0}
+        bins = {
+            self._bin(math.log10(row["lambda"])) for row in self.layer.outliers or [] if row["lambda"] > 0.0
+        }
         marks = {b: {"x": self.start + (b + 0.5) * self.step} for b in sorted(bins | localised)}
         for mark in marks.values():
             mark["y"] = 1.45 * self.height(mark["x"])
@@ -118,9 +122,17 @@ class SpectrumPicture:
         if traps and layer.null.get("spectral2") is not None:
             noun = "trap" if traps == 1 else "traps"
             wanted.append((f"{traps:g} {noun} beyond here", layer.null["spectral2"].high, INK, [6, 3]))
-        if layer.blind_floor and layer.lambda_min_visible and layer.lambda_min_visible < 30.0 * layer.blind_floor:
+        if (
+            layer.blind_floor
+            and layer.lambda_min_visible
+            and layer.lambda_min_visible < 30.0 * layer.blind_floor
+        ):
             wanted.append(("blind below", layer.blind_floor, MUTED, [1, 3]))
-        return [(name, math.log10(x), colour, dash) for name, x, colour, dash in wanted if x is not None and x > 0.0]
+        return [
+            (name, math.log10(x), colour, dash)
+            for name, x, colour, dash in wanted
+            if x is not None and x > 0.0
+        ]
 
 
 def trap_count(layer: LayerReport) -> float:
@@ -129,10 +141,18 @@ def trap_count(layer: LayerReport) -> float:
 
 
 def picture_of(layer: LayerReport) -> SpectrumPicture | None:
-    """What to draw of a layer; None where it has no eigenvalues above zero."""
-    if layer.histogram is None or not any(layer.histogram.counts):
+    """What to draw of a layer; None where it has no eigenvalues above zero.
+
+    Neighbouring bins are drawn as one where there are too few eigenvalues to fill them.
+    """
+    histogram = layer.histogram
+    if histogram is None or not any(histogram.counts):
         return None
-    return SpectrumPicture(layer, layer.histogram)
+    total, counts = sum(histogram.counts), histogram.counts
+    merged = 1 if total >= 300 else 2 if total >= 100 else 4
+    if len(counts) % merged == 0:
+        counts = [sum(counts[i : i + merged]) for i in range(0, len(counts), merged)]
+    return SpectrumPicture(layer, Histogram(histogram.log10_low, histogram.log10_high, counts))
 
 
 def spectrum_svg(picture: SpectrumPicture, key: str) -> str:
@@ -191,7 +211,9 @@ def spectrum_svg(picture: SpectrumPicture, key: str) -> str:
     if localised:
         layers.append(
             of(localised)
-            .mark_point(shape="diamond", filled=True, color=ORANGE, opacity=1, size=110, stroke=INK, strokeWidth=1.2)
+            .mark_point(
+                shape="diamond", filled=True, color=ORANGE, opacity=1, size=110, stroke=INK, strokeWidth=1.2
+            )
             .encode(x=x, y=y)
         )
     layers += [marks[-1] for marks in placed]  # labels last, so that no line goes through them
@@ -247,27 +269,38 @@ def _rule(alt: Any, rule: Rule, share: float, row: int) -> list[Any]:
 
 
 def _decades(low: float, high: float) -> Any:
-    """An axis over log10(lambda) with at most five labels, powers of ten where it spans enough of them."""
+    """An axis over log10(lambda) with two to six labels: powers of ten, or round numbers where it is short."""
     import altair as alt
 
     span = high - low
-    if span >= 1.5:
+    if span >= 3.0:
         every = max(1, math.ceil(span / 5))
-        ticks = [float(k) for k in range(math.ceil(low), math.floor(high) + 1) if k % every == 0]
-        names = {int(k): power(int(k)) for k in ticks}
-        lookup = ",".join(f"'{k}':'{name}'" for k, name in names.items())
-        return alt.Axis(values=ticks, labelExpr=f"{{{lookup}}}[datum.value]", grid=False)
-    ticks = [low + span * (k + 0.5) / 4 for k in range(4)]
-    digits = 4 if span < 0.01 else 3
-    lookup = " : ".join(f"datum.value < {t + span / 10:.9f} ? '{10.0**t:.{digits}g}'" for t in ticks)
-    return alt.Axis(values=ticks, labelExpr=f"{lookup} : ''", grid=False)
+        names = {float(k): power(k) for k in range(math.ceil(low), math.floor(high) + 1) if k % every == 0}
+    elif span >= 0.5:
+        digits = (1, 3) if span >= 1.6 else (1, 2, 5)
+        decades = range(math.floor(low), math.floor(high) + 1)
+        values = {math.log10(d) + k: _round_number(d, k) for k in decades for d in digits}
+        names = {at: name for at, name in values.items() if low <= at <= high}
+    else:
+        names = {at: f"{10.0**at:.4g}" for at in (low + span * share for share in (0.2, 0.5, 0.8))}
+    pick = " : ".join(f"datum.value < {at + 1e-6 * span:.12g} ? '{name}'" for at, name in names.items())
+    return alt.Axis(values=list(names), labelExpr=f"{pick} : ''", grid=False)
+
+
+def _round_number(digit: int, exponent: int) -> str:
+    """digit times ten to the exponent, in full where that is short."""
+    if -3 <= exponent <= 4:
+        return f"{digit * 10**exponent:,}" if exponent >= 0 else f"{digit * 10.0**exponent:.{-exponent}f}"
+    return power(exponent) if digit == 1 else f"{digit} × {power(exponent)}"
 
 
 def _counts(peak: float) -> Any:
     """Powers of ten of a count; halves and fractions of an eigenvalue are not labelled."""
     import altair as alt
 
-    ticks = [10**k for k in range(0, max(1, math.ceil(math.log10(max(peak, 2.0)))) + 1) if 10**k <= peak * 1.05]
+    ticks = [
+        10**k for k in range(0, max(1, math.ceil(math.log10(max(peak, 2.0)))) + 1) if 10**k <= peak * 1.05
+    ]
     if len(ticks) == 1:
         ticks = [t for t in (1, 2, 5) if t <= peak * 1.05] or [1]
     return alt.Axis(values=ticks, format=",d", grid=True)

@@ -51,6 +51,7 @@ thead th{border-bottom:1.5px solid var(--ink);font-weight:600;vertical-align:bot
 td.n,th.n{text-align:right;white-space:nowrap}
 th[scope=row]{font-weight:400}
 .numbers{width:100%}.numbers td:last-child,.numbers th:last-child{padding-right:0}
+.small{font-size:14px;color:var(--soft)}
 .out{font-weight:700}
 .scroll{overflow-x:auto;max-width:100%;border:1px solid var(--line);padding:.2rem .6rem}
 .scroll:focus-visible{outline:3px solid var(--accent)}

@@ -24,10 +24,8 @@ def breakable(name: str) -> str:
 
 def number(value: float) -> str:
     """Three significant digits, powers of ten outside 0.001 to 100,000; integers below that in full."""
-    if isinstance(value, int) and abs(value) < 100_000:
-        return f"{value:,}"
-    if value == 0:
-        return "0"
+    if value == int(value) and abs(value) < 100_000:
+        return f"{int(value):,}"
     size = abs(value)
     if 1e-3 <= size < 1e5:
         digits = max(0, 2 - math.floor(math.log10(size)))
