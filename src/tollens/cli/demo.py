@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,9 +9,12 @@ from typing import TYPE_CHECKING
 import click
 
 from tollens.cli.extras import missing_extra
+from tollens.cli.terminal import emit, printable
 from tollens.core.errors import Exit
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from tollens.standard.demonstration import Demonstration
     from tollens.standard.scoreboard import Score
 
@@ -20,9 +22,17 @@ COMMAND = "pip install 'tollens[report]'"
 
 
 @click.command(name="demo")
-@click.option("--seed", type=click.IntRange(0), help="Plant another trap, of another size in another layer, and find that one.")
+@click.option(
+    "--seed", type=click.IntRange(0), help="Plant another trap, of another size in another layer, and find that one."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object (schema tollens.demo/1).")
-@click.option("--html", metavar="FILE", default="tollens-demo.html", show_default=True, help="Where the report goes (needs the report extra).")
+@click.option(
+    "--html",
+    metavar="FILE",
+    default="tollens-demo.html",
+    show_default=True,
+    help="Where the report goes (needs the report extra).",
+)
 @click.option("--quiet", is_flag=True, help="Only the verdicts.")
 def command(seed: int | None, as_json: bool, html: str, quiet: bool) -> int:
     """Kill two claims about a small bundled network and let one live.
@@ -36,28 +46,34 @@ def command(seed: int | None, as_json: bool, html: str, quiet: bool) -> int:
     with tempfile.TemporaryDirectory() as folder:
         shown = demonstrate(seed, Path(folder))
         if as_json:
-            sys.stdout.buffer.write(msgspec.json.encode(shown) + b"\n")
+            emit(msgspec.json.encode(shown) + b"\n")
         elif quiet:
-            for score in shown.scoreboard:
-                click.echo(f"{score.verdict}  {score.claim}")
+            emit("".join(f"{score.verdict}  {score.claim}\n" for score in shown.scoreboard))
         else:
-            _show(shown)
-            _report(shown, html)
+            emit(_text(shown) + _report(shown, html))
     return int(Exit.CLEAN if shown.passed else Exit.VOID)
 
 
-def _show(shown: Demonstration) -> None:
+def _text(shown: Demonstration) -> str:
     from rich.console import Console
+
+    console = Console(highlight=False)
+    with console.capture() as capture:
+        _show(console, shown)
+    return capture.get()
+
+
+def _show(console: Console, shown: Demonstration) -> None:
     from rich.padding import Padding
     from rich.text import Text
 
-    console = Console(highlight=False)
     planted = shown.planted
     where = f" at row {planted.where[0]}, column {planted.where[1]}" if planted.where else ""
     console.print(Text("A network that reads digits, and a copy with one planted trap", style="bold"))
     console.print(
         f"planted: {planted.layer}, cause {planted.cause}{where}, {planted.size:.1f} times what noise can hide",
-        markup=False, style="dim",
+        markup=False,
+        style="dim",
     )
     console.print()
     for number, step in enumerate(shown.steps, 1):
@@ -70,12 +86,10 @@ def _show(shown: Demonstration) -> None:
         _score(console, score)
 
 
-def _score(console: object, score: Score) -> None:
-    from rich.console import Console
+def _score(console: Console, score: Score) -> None:
     from rich.padding import Padding
     from rich.text import Text
 
-    assert isinstance(console, Console)
     style = "bold red" if score.verdict == "KILLED" else "bold green"
     console.print()
     console.print(Text.assemble((f"{score.verdict:<8}", style), f" {score.claim}", (f"  ({score.subject})", "dim")))
@@ -86,13 +100,14 @@ def _score(console: object, score: Score) -> None:
         console.print(Padding(Text.assemble((f"{name}: ", "dim"), text), (0, 0, 0, 9)))
 
 
-def _report(shown: Demonstration, html: str) -> None:
-    click.echo()
+def _report(shown: Demonstration, html: str) -> str:
+    following = "next    tollens scan YOUR_MODEL.safetensors\n"
     if missing_extra() is not None:
-        click.echo(f"For the same as a page with pictures: {COMMAND}, then tollens demo again.")
-    else:
-        from tollens.publish.report import write_report
+        return f"\nFor the same as a page with pictures: {COMMAND}, then tollens demo again.\n{following}"
+    from tollens.publish.report import write_report
 
+    try:
         write_report(shown.scans["trapped"], html)
-        click.echo(f"report  {html}")
-    click.echo("next    tollens scan YOUR_MODEL.safetensors")
+    except OSError as error:
+        return f"\nreport  not written to {printable(html)}: {error.strerror}\n{following}"
+    return f"\nreport  {printable(html)}\n{following}"

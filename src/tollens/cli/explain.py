@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from tollens.cli.terminal import emit
 from tollens.core.codes import CODES, explain
 
 
@@ -14,18 +15,13 @@ def command(code: str | None, as_json: bool) -> None:
     """Say what CODE means and what to do about it; without CODE, list all codes."""
     if code is None:
         width = max(map(len, CODES))
-        for name in sorted(CODES):
-            click.echo(f"{name:<{width}}  {CODES[name].title}")
+        emit("".join(f"{name:<{width}}  {CODES[name].title}\n" for name in sorted(CODES)))
         return
     found = explain(code)
     if as_json:
         import msgspec
 
-        click.echo(
-            msgspec.json.encode(
-                {"schema": "tollens.explain/1", "code": code, "title": found.title,
-                 "meaning": found.meaning, "remedy": found.remedy}
-            )
-        )
+        answer = {"schema": "tollens.explain/1", "code": code, "title": found.title, "meaning": found.meaning}
+        emit(msgspec.json.encode({**answer, "remedy": found.remedy}) + b"\n")
         return
-    click.echo(f"{code}: {found.title}\n\n{found.meaning}\n\nWhat to do: {found.remedy}")
+    emit(f"{code}: {found.title}\n\n{found.meaning}\n\nWhat to do: {found.remedy}\n")

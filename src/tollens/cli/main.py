@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import importlib
+import io
 import sys
+from typing import NoReturn
 
 import click
 
 from tollens import __version__
+from tollens.cli.terminal import printable
 from tollens.core.errors import Exit, TollensError
 
+INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 VERBS = {
     "demo": "Kill two claims about a small network, let one live. Offline, no extras, seconds.",
     "scan": "Judge a checkpoint from its weights alone.",
@@ -46,28 +50,37 @@ def cli() -> None:
     """
 
 
-def main(arguments: list[str] | None = None) -> None:
+def main(arguments: list[str] | None = None) -> NoReturn:
     """Run one verb and leave with the product's exit codes."""
+    sys.exit(run(arguments))
+
+
+def run(arguments: list[str] | None = None) -> int:
+    """Run one verb; returns its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a name that the terminal's encoding lacks must not end a run
+            stream.reconfigure(errors="backslashreplace")
     try:
-        sys.exit(cli.main(arguments, prog_name="tollens", standalone_mode=False) or 0)
+        code = cli.main(arguments, prog_name="tollens", standalone_mode=False) or 0
+        return int(code)
     except TollensError as error:
         print_error(error)
-        sys.exit(int(error.exit_code))
-    except click.ClickException as error:
+        return int(error.exit_code)
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
-        sys.exit(int(Exit.BAD_INPUT))
+        return int(Exit.BAD_INPUT)
+    except click.ClickException as error:
+        print_usage(error)
+        return int(Exit.BAD_INPUT)
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
-        sys.exit(130)
-    except BrokenPipeError:  # the reader of our output went away, such as `head`
-        sys.stderr.close()
-        sys.exit(0)
-    except Exception as error:  # noqa: BLE001 - the last line of defence: a bug of ours, named as one
-        click.echo(f"internal_error: {type(error).__name__}: {error}", err=True)
+        return INTERRUPTED
+    except Exception as error:  # the last line of defence: a bug of ours, named as one
+        click.echo(f"internal: {type(error).__name__}: {printable(str(error))}", err=True)
         click.echo("This is a bug of Tollens. Set TOLLENS_DEBUG=1 to see where it happened.", err=True)
         if debugging():
             raise
-        sys.exit(int(Exit.INTERNAL))
+        return int(Exit.INTERNAL)
 
 
 def debugging() -> bool:
@@ -78,11 +91,23 @@ def debugging() -> bool:
 
 def print_error(error: TollensError) -> None:
     """Four facts and where to read on, on stderr."""
-    click.echo(f"{error.code}: {error.subject}", err=True)
-    click.echo(f"  expected  {error.expected}", err=True)
-    click.echo(f"  found     {error.found}", err=True)
-    click.echo(f"  do        {error.fix}", err=True)
-    click.echo(f"  more      tollens explain {error.code}", err=True)
+    lines = [
+        f"{error.code}: {error.subject}",
+        f"  expected  {error.expected}",
+        f"  found     {error.found}",
+        f"  do        {error.fix}",
+        f"  more      tollens explain {error.code}",
+    ]
+    for line in lines:
+        click.echo(printable(line), err=True)
+
+
+def print_usage(error: click.ClickException) -> None:
+    """What is wrong with the command line, and where its options are listed, on stderr."""
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    click.echo(printable(f"bad_option: {error.format_message()}"), err=True)
+    click.echo(f"  do        {context.command_path if context else 'tollens'} --help", err=True)
+    click.echo("  more      tollens explain bad_option", err=True)
 
 
 if __name__ == "__main__":

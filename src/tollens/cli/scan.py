@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import contextmanager
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
+import msgspec
 
 from tollens.cli.extras import missing_extra
+from tollens.cli.terminal import emit
 from tollens.core.errors import Exit, TollensError
 
 if TYPE_CHECKING:
     from tollens.run.result import ScanReport
     from tollens.run.scan import Progress
+    from tollens.run.settings import ScanSettings
 
 EXITS = {
     "FINDINGS": Exit.FINDINGS,
@@ -26,82 +29,122 @@ EXITS = {
 }
 
 
+class ScanOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """What was asked for on the command line, besides the path."""
+
+    claim: str | None
+    as_json: bool
+    as_csv: bool
+    html: str | None
+    layers: str | None
+    columns: Literal["tollens", "weightwatcher"]
+    precision: Literal["f32", "f64"]
+    only: Literal["tail"] | None
+    shuffles: int
+    gof: int
+    seed: int
+    jobs: int
+    threads: int | None
+    show_all: bool
+    quiet: bool
+
+    def settings(self) -> ScanSettings:
+        from tollens.run.settings import ScanSettings
+
+        return ScanSettings(
+            precision=self.precision,
+            seed=self.seed,
+            shuffles=self.shuffles,
+            gof=self.gof,
+            only=self.only,
+            columns=self.columns,
+            layers=self.layers,
+            threads=self.threads or max(1, len(os.sched_getaffinity(0)) // self.jobs),
+        )
+
+
 @click.command(name="scan")
 @click.argument("path")
-@click.option("--claim", metavar="RULE", help="Try to kill a claim, such as 'all(stable_rank >= 8)'; its verdict is the exit code.")
+@click.option(
+    "--claim",
+    metavar="RULE",
+    help="Try to kill a claim, such as 'all(stable_rank >= 8)'; its verdict is the exit code.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object (schema tollens.scan/1).")
 @click.option("--csv", "as_csv", is_flag=True, help="Print one CSV row a layer.")
 @click.option("--html", metavar="FILE", help="Also write an offline report (needs the report extra).")
 @click.option("--layers", metavar="GLOB", help="Only the matrices whose name matches this shell pattern.")
-@click.option("--columns", type=click.Choice(["tollens", "weightwatcher"]), default="tollens", help="Add the columns of WeightWatcher 0.7.7.")
-@click.option("--precision", type=click.Choice(["f32", "f64"]), default="f32", show_default=True, help="f64 is the reference; f32 is blind below 1e-6 of the largest eigenvalue.")
-@click.option("--only", type=click.Choice(["tail"]), help="tail: spectrum and power-law fit, without interval and null.")
-@click.option("--shuffles", type=click.IntRange(1, 1000), default=5, show_default=True, help="Permutations of each matrix that the screen does not clear.")
-@click.option("--gof", type=click.IntRange(0), default=0, metavar="N", help="Goodness of fit with N draws, and the alternative laws. [default: off]")
-@click.option("--seed", type=int, default=0, show_default=True, help="Every random draw follows from it.")
+@click.option(
+    "--columns",
+    type=click.Choice(["tollens", "weightwatcher"]),
+    default="tollens",
+    help="Add the columns of WeightWatcher 0.7.7.",
+)
+@click.option(
+    "--precision",
+    type=click.Choice(["f32", "f64"]),
+    default="f32",
+    show_default=True,
+    help="f64 is the reference; f32 is blind below 1e-6 of the largest eigenvalue.",
+)
+@click.option(
+    "--only", type=click.Choice(["tail"]), help="tail: spectrum and power-law fit, without interval and null."
+)
+@click.option(
+    "--shuffles",
+    type=click.IntRange(1, 1000),
+    default=5,
+    show_default=True,
+    help="Permutations of each matrix that the screen does not clear.",
+)
+@click.option(
+    "--gof",
+    type=click.IntRange(0),
+    default=0,
+    metavar="N",
+    help="Goodness of fit with N draws, and the alternative laws. [default: off]",
+)
+@click.option(
+    "--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, help="Every random draw follows from it."
+)
 @click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Worker processes.")
 @click.option("--threads", type=click.IntRange(1), help="BLAS threads a worker. [default: cores/jobs]")
 @click.option("--all", "show_all", is_flag=True, help="Print every layer, not only the first 20.")
 @click.option("--quiet", is_flag=True, help="No progress on stderr, only the verdict on stdout.")
-def command(
-    path: str,
-    claim: str | None,
-    as_json: bool,
-    as_csv: bool,
-    html: str | None,
-    layers: str | None,
-    columns: str,
-    precision: str,
-    only: str | None,
-    shuffles: int,
-    gof: int,
-    seed: int,
-    jobs: int,
-    threads: int | None,
-    show_all: bool,
-    quiet: bool,
-) -> int:
+def command(path: str, **options: Any) -> int:
     """Judge the checkpoint at PATH from its weights alone.
 
     PATH is a .safetensors file, a folder of shards or a Hugging Face checkpoint, or a .npz file.
     Nothing is downloaded and no forward pass is run.
     """
-    import msgspec
-
     from tollens.pool import processes
     from tollens.run.scan import scan
-    from tollens.run.settings import ScanSettings
 
-    if as_json and as_csv:
+    asked = msgspec.convert(options, ScanOptions)
+    if asked.as_json and asked.as_csv:
         raise click.UsageError("--json and --csv are two answers; ask for one.")
-    if html is not None:
-        _require_report(html)
-    settings = msgspec.convert(
-        {
-            "precision": precision, "seed": seed, "shuffles": shuffles, "gof": gof, "only": only, "columns": columns,
-            "layers": layers, "threads": threads or max(1, len(os.sched_getaffinity(0)) // jobs),
-        },
-        ScanSettings,
-    )
-    with progress_bar(quiet) as progress:
-        report = scan(path, settings, claim=claim, map_fn=processes(jobs), progress=progress)
-    if html is not None:
-        from tollens.publish.report import write_report
+    if asked.html is not None:
+        _require_report(asked.html)
+    with progress_bar(asked.quiet) as progress:
+        report = scan(path, asked.settings(), claim=asked.claim, map_fn=processes(asked.jobs), progress=progress)
+    if asked.html is not None:
+        _write_report(report, asked.html)
+    emit(_answer(report, asked))
+    return int(EXITS[report.verdict])
 
-        write_report(report, html)
-    if as_json:
-        sys.stdout.buffer.write(msgspec.json.encode(report) + b"\n")
-    elif as_csv:
+
+def _answer(report: ScanReport, asked: ScanOptions) -> str | bytes:
+    if asked.as_json:
+        return msgspec.json.encode(report) + b"\n"
+    if asked.as_csv:
         from tollens.publish.table import csv_text
 
-        click.echo(csv_text(report), nl=False)
-    elif quiet:
-        click.echo(f"{report.verdict}  {report.headline}")
-    else:
-        from tollens.cli.screen import show_scan
+        return csv_text(report)
+    if asked.quiet:
+        return f"{report.verdict}  {report.headline}\n"
+    from tollens.cli.screen import scan_text
 
-        show_scan(report, html=html, show_all=show_all)
-    return int(EXITS[report.verdict])
+    return scan_text(report, html=asked.html, show_all=asked.show_all)
 
 
 def _require_report(html: str) -> None:
@@ -109,15 +152,42 @@ def _require_report(html: str) -> None:
     missing = missing_extra()
     if missing is not None:
         raise TollensError(
-            "extra_missing", f"--html {html}", expected="the report extra", found=f"no module {missing}",
+            "extra_missing",
+            f"--html {html}",
+            expected="the report extra",
+            found=f"no module {missing}",
             fix="Install it: pip install 'tollens[report]'",
         )
     folder = os.path.dirname(os.path.abspath(html))
     if not os.path.isdir(folder):
         raise TollensError(
-            "path_missing", folder, expected="a folder to write the report to", found="no such folder",
+            "path_missing",
+            folder,
+            expected="a folder to write the report to",
+            found="no such folder",
             fix="Create it, or name another file.",
         )
+    if os.path.isdir(html) or not os.access(folder, os.W_OK):
+        raise _unwritable(html, "a folder" if os.path.isdir(html) else "a folder that may not be written to")
+
+
+def _write_report(report: ScanReport, html: str) -> None:
+    from tollens.publish.report import write_report
+
+    try:
+        write_report(report, html)
+    except OSError as error:
+        raise _unwritable(html, error.strerror or str(error)) from None
+
+
+def _unwritable(html: str, found: str) -> TollensError:
+    return TollensError(
+        "output_unwritable",
+        html,
+        expected="a file that can be written",
+        found=found,
+        fix="Name another file.",
+    )
 
 
 @contextmanager
@@ -130,7 +200,10 @@ def progress_bar(quiet: bool) -> Iterator[Progress | None]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     shown = [
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"),
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
         TimeRemainingColumn(),
     ]
     with Progress(*shown, console=Console(stderr=True), transient=True) as bar:

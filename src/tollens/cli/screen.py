@@ -12,6 +12,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from tollens.cli.terminal import printable
+
 if TYPE_CHECKING:
     from tollens.protocol.claim import ClaimAnswer
     from tollens.run.result import LayerReport, ScanReport
@@ -24,31 +26,40 @@ STYLE = {
 }  # fmt: skip
 
 
-def show_scan(report: ScanReport, *, html: str | None, show_all: bool) -> None:
-    """Print a scan for a person, fitted to the width of the terminal."""
+def scan_text(report: ScanReport, *, html: str | None, show_all: bool) -> str:
+    """A scan for a person, fitted to the width of the terminal and coloured where it takes colour."""
     console = Console(highlight=False, soft_wrap=False)
+    with console.capture() as capture:
+        _show(console, report, html=html, show_all=show_all)
+    return capture.get()
+
+
+def _show(console: Console, report: ScanReport, *, html: str | None, show_all: bool) -> None:
     console.print(Text.assemble((report.verdict, STYLE[report.verdict]), "  ", report.headline))
     subject = report.subject
     console.print(
-        f"{subject.path}  {subject.format}, {subject.tensors} tensors, {subject.parameters:,} parameters, "
-        f"{subject.digest[:19]}", style="dim", markup=False,
+        f"{printable(subject.path)}  {subject.format}, {subject.tensors} tensors, {subject.parameters:,} parameters, "
+        f"{subject.digest[:19]}",
+        style="dim",
+        markup=False,
     )
     if not isinstance(report.claim, UnsetType):
         _claim(console, report.claim)
     for finding in report.findings:
         cause = f" ({finding.cause})" if finding.cause else ""
         console.print()
-        console.print(Text.assemble((f"{finding.code}{cause}", "bold"), "  ", finding.layer))
-        console.print(Padding(Text(finding.sentence), (0, 0, 0, 2)))
+        console.print(Text.assemble((f"{finding.code}{cause}", "bold"), "  ", printable(finding.layer)))
+        console.print(Padding(Text(printable(finding.sentence)), (0, 0, 0, 2)))
     layers = report.layers if show_all else report.layers[:ROWS]
     if layers:
         console.print()
         console.print(_table(layers, console.width))
+        console.print("* a convention on alpha: over-trained below 2, usual to 6, under-trained above", style="dim")
         if len(layers) < len(report.layers):
             console.print(f"{len(report.layers) - len(layers)} more layers; --all prints them.", style="dim")
         console.print()
         for layer in layers[: len(layers) if show_all else TOLD]:
-            console.print(Text.assemble((layer.name, "bold"), "  ", layer.sentence))
+            console.print(Text.assemble((printable(layer.name), "bold"), "  ", layer.sentence))
     _remarks(console, report)
     console.print()
     console.print(Text.assemble(("next  ", "bold"), _next(report, html)))
@@ -56,14 +67,14 @@ def show_scan(report: ScanReport, *, html: str | None, show_all: bool) -> None:
 
 def _claim(console: Console, claim: ClaimAnswer) -> None:
     console.print()
-    console.print(Text.assemble(("claim     ", "bold"), claim.text))
+    console.print(Text.assemble(("claim     ", "bold"), printable(claim.text)))
     if claim.witness is not None:
         witness = claim.witness
-        console.print(Text.assemble(("witness   ", "bold"), str(witness.layer)))
-    console.print(Text.assemble(("expected  ", "bold"), claim.expected))
-    console.print(Text.assemble(("found     ", "bold"), claim.found))
+        console.print(Text.assemble(("witness   ", "bold"), printable(str(witness.layer))))
+    console.print(Text.assemble(("expected  ", "bold"), printable(claim.expected)))
+    console.print(Text.assemble(("found     ", "bold"), printable(claim.found)))
     for gap in claim.undetermined[:5]:
-        console.print(Text.assemble(("unknown   ", "bold"), f"{gap.quantity} of {gap.layer}: {gap.reason}"))
+        console.print(Text.assemble(("unknown   ", "bold"), printable(f"{gap.quantity} of {gap.layer}: {gap.reason}")))
     if len(claim.undetermined) > 5:
         console.print(f"          and {len(claim.undetermined) - 5} more", style="dim")
 
@@ -83,20 +94,19 @@ def _table(layers: list[LayerReport], width: int) -> Table:
     for layer in layers:
         null, rank = layer.alpha_null, layer.null.get("stable_rank")
         cells = [
-            _elided(layer.name, max(14, width - fixed)),
+            _elided(printable(layer.name), max(14, width - fixed)),
             f"{layer.M}x{layer.N}",
             _alpha(layer),
             "-" if null is None else f"{null.low:.1f}-{null.high:.1f}",
         ]
         if wide:
             cells += [
-                _plain(layer.stable_rank), "-" if rank is None else f"{rank.low:.1f}-{rank.high:.1f}",
+                _plain(layer.stable_rank),
+                "-" if rank is None else f"{rank.low:.1f}-{rank.high:.1f}",
                 _plain(layer.n_tail),
             ]
-        table.add_row(*cells, _traps(layer), layer.band or "-")
-    table.caption = "* bands below 2, 2 to 6, above 6 are a convention, shown where the whole interval allows"
-    table.caption_justify = "left"
-    table.caption_style = "dim"
+        cells += [_traps(layer), layer.band or "-"]
+        table.add_row(*map(Text, cells))  # as text: a name in brackets is no markup
     return table
 
 
@@ -129,16 +139,18 @@ def _remarks(console: Console, report: ScanReport) -> None:
     tensors = report.summary["tensors"]
     console.print()
     for note in report.notes:
-        console.print(f"note  {note.sentence}", style="dim", markup=False)
+        console.print(f"note  {printable(note.sentence)}", style="dim", markup=False)
     why = ", ".join(f"{n} {code}" for code, n in skipped.items())
     console.print(
         f"{tensors['in_file']} tensors = {tensors['analysed']} analysed + {tensors['skipped']} skipped"
-        f"{f' ({why})' if why else ''} + {tensors['aliased']} aliased", style="dim", markup=False,
+        f"{f' ({why})' if why else ''} + {tensors['aliased']} aliased",
+        style="dim",
+        markup=False,
     )
 
 
 def _next(report: ScanReport, html: str | None) -> str:
-    path = shlex.quote(report.subject.path)
+    path = shlex.quote(printable(report.subject.path))
     if report.verdict == "UNDETERMINED" and not isinstance(report.claim, UnsetType) and report.claim.undetermined:
         return f"tollens explain {report.claim.undetermined[0].reason}"
     if report.findings:

@@ -8,7 +8,9 @@ from typing import Any
 
 import msgspec
 
-CAUSES = ("mean", "entry", "residual")
+from tollens.instrument.traps import dominant_cause
+
+CAUSES = ("residual", "entry", "mean")  # the rarer first
 SEVERITY = {"nonfinite": 5, "dead": 4, "rank_collapsed": 3, "trap": 2, "no_power_law": 1}
 
 
@@ -37,12 +39,13 @@ def findings_of(layer: Mapping[str, Any], *, needs_power_law: bool = False) -> l
     `layer` holds the fields of `tollens.scan/1`. `needs_power_law` is set when a claim speaks about the tail; only
     then is the absence of a power law a finding.
     """
-    name, undefined = str(layer["name"]), layer.get("undefined", {})
+    name = str(layer["name"])
     if layer.get("status") == "FAILED":
         return [_nonfinite(name, layer["nonfinite"])] if layer.get("nonfinite") else []
-    dead = [code for code in ("zero_matrix", "no_variance") if code in undefined.values()]
-    if dead and layer["M"] * layer["N"] > 1:
-        return [_dead(name, dead[0], layer)]
+    if layer.get("lambda_max") == 0.0:
+        return [_dead(name, "zero_matrix", layer)]
+    if "no_variance" in layer.get("flags", ()) and min(layer["M"], layer["N"]) > 1:
+        return [_dead(name, "no_variance", layer)]
     found = [_rank_collapsed(name, layer), _trap(name, layer)]
     if needs_power_law and "no_power_law" in layer.get("flags", ()):
         found.append(_no_power_law(name, layer))
@@ -50,23 +53,30 @@ def findings_of(layer: Mapping[str, Any], *, needs_power_law: bool = False) -> l
 
 
 def trap_cause(layer: Mapping[str, Any]) -> tuple[str, float] | None:
-    """The dominant cause of a layer's traps and their median count over shuffles; None if the median is 0.
+    """The dominant cause of a layer's traps and their median count over shuffles; None if it is below 1.
 
-    The cause with the largest median wins, then the one seen in more shuffles, then the more ordinary one.
+    The cause with the largest median wins, of equal ones the rarer. Where several causes share the shuffles
+    so that no median reaches 1, the one that was seen most often is named.
     """
-    counts = {c: layer[f"traps_{c}"] for c in CAUSES if layer.get(f"traps_{c}")}
-    total = statistics.median(layer["traps_all"]) if layer.get("traps_all") else 0.0
-    cause = max(counts, key=lambda c: (statistics.median(counts[c]), sum(counts[c])), default=None)
-    if cause is None or sum(counts[cause]) == 0 or max(total, statistics.median(counts[cause])) < 1:
-        return None
-    return cause, float(max(total, statistics.median(counts[cause])))
+    counts = {c: layer.get(f"traps_{c}") or [] for c in CAUSES}
+    total = float(statistics.median(layer.get("traps_all") or [0]))
+    found = dominant_cause(counts["mean"], counts["entry"], counts["residual"])
+    if found is not None:
+        return str(found[0]), max(total, found[1])
+    often = max(CAUSES, key=lambda c: sum(counts[c]))
+    return (often, total) if total >= 1.0 and sum(counts[often]) > 0 else None
 
 
 def _nonfinite(name: str, where: Mapping[str, Any]) -> Finding:
     count, index = int(where["count"]), list(where["first_index"])
     return Finding(
-        "nonfinite", name, None, count, 0.0,
-        f"{count} element{'s are' if count > 1 else ' is'} NaN or infinite, the first at {index}; a usable matrix has 0.",
+        "nonfinite",
+        name,
+        None,
+        float(count),
+        0.0,
+        f"{count} element{'s are' if count > 1 else ' is'} NaN or infinite, the first at {index}; "
+        "a usable matrix has 0.",
     )
 
 
@@ -75,7 +85,11 @@ def _dead(name: str, code: str, layer: Mapping[str, Any]) -> Finding:
         return Finding("dead", name, None, 0.0, None, "all elements are 0: the layer maps every input to its bias.")
     value = (float(layer.get("fro2") or 0.0) / (layer["M"] * layer["N"])) ** 0.5
     return Finding(
-        "dead", name, None, value, None,
+        "dead",
+        name,
+        None,
+        value,
+        None,
         f"every element has the same value, {value:.3g} in size (variance 0): only one direction passes.",
     )
 
@@ -85,8 +99,13 @@ def _rank_collapsed(name: str, layer: Mapping[str, Any]) -> Finding | None:
     if rank is None or rank >= layer["M"] / 2:
         return None
     return Finding(
-        "rank_collapsed", name, None, float(rank), float(layer["M"]),
-        f"only {rank} of {layer['M']} eigenvalues rise above rounding; a Gaussian matrix of this shape has {layer['M']}.",
+        "rank_collapsed",
+        name,
+        None,
+        float(rank),
+        float(layer["M"]),
+        f"only {rank} of {layer['M']} eigenvalues rise above rounding; "
+        f"a Gaussian matrix of this shape has {layer['M']}.",
     )
 
 
@@ -102,7 +121,11 @@ def _trap(name: str, layer: Mapping[str, Any]) -> Finding | None:
     }[cause]
     number = f"{count:g} eigenvalue{'s' if count != 1 else ''}"
     return Finding(
-        "trap", name, cause, count, 0.0,
+        "trap",
+        name,
+        cause,
+        count,
+        0.0,
         f"{number} (median over {layer['shuffles']} shuffles) outside the random-matrix edge after shuffling, "
         f"where chance gives 0; cause {cause}: {why}.",
     )
@@ -114,11 +137,19 @@ def _no_power_law(name: str, layer: Mapping[str, Any]) -> Finding:
     median = float(null["median"]) if isinstance(null, Mapping) else None
     if alpha is None:
         return Finding(
-            "no_power_law", name, None, float(layer.get("n_tail") or 0), median,
+            "no_power_law",
+            name,
+            None,
+            float(layer.get("n_tail") or 0),
+            median,
             "the claim needs a power law and this spectrum has no tail to fit.",
         )
     return Finding(
-        "no_power_law", name, None, float(alpha), median,
+        "no_power_law",
+        name,
+        None,
+        float(alpha),
+        median,
         f"the claim needs a power law; alpha {alpha:.2f} is not distinguishable from a tail that a law of another kind"
         f"{'' if median is None else f' or an iid Gaussian matrix (median {median:.2f})'} makes.",
     )

@@ -9,7 +9,11 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """One value beside its null band. `distance` is the gap to the band in band widths; 0 inside the band."""
+    """One value beside its null band.
+
+    `distance` is the gap between the value's interval (the value itself where it has none) and the band, in band
+    widths; 0 where they meet. `below` is true only where the whole interval lies below the band.
+    """
 
     quantity: str
     value: float
@@ -40,8 +44,9 @@ def compare(layer: Mapping[str, Any]) -> list[Comparison]:
         low, high = float(band["low"]), float(band["high"])
         width = max(high - low, 1e-12 * abs(float(band["median"])), 1e-300)
         interval = layer.get(f"{quantity}_interval") or {"low": value, "high": value}
-        gap = max(low - interval["high"], interval["low"] - high, 0.0)  # an interval that touches the band is inside
-        found.append(Comparison(quantity, value, float(band["median"]), low, high, gap / width, value < low))
+        under, over = low - float(interval["high"]), float(interval["low"]) - high
+        gap = max(under, over, 0.0)  # an interval that touches the band is inside
+        found.append(Comparison(quantity, value, float(band["median"]), low, high, gap / width, under > 0.0))
     return found
 
 
@@ -53,7 +58,10 @@ def null_distance(layer: Mapping[str, Any]) -> float | None:
 def sentence(layer: Mapping[str, Any]) -> str:
     """One sentence with a number and its null; says so where there is none."""
     if layer.get("status") == "FAILED":
-        return "not measured: it holds NaN or infinite elements."
+        broken, reasons = layer.get("nonfinite"), layer.get("undefined") or {}
+        if broken:
+            return f"not measured: {broken['count']} of its elements are NaN or infinite; a usable matrix has 0."
+        return f"not measured: {reasons.get('alpha', 'the measurement failed')}."
     compared = compare(layer)
     if not compared:
         return _without_null(layer)
@@ -71,7 +79,7 @@ def sentence(layer: Mapping[str, Any]) -> str:
 
 
 def _without_null(layer: Mapping[str, Any]) -> str:
-    reasons = sorted(set((layer.get("undefined") or {}).values()))
+    reasons = sorted(set((layer.get("undefined") or {}).values()) - {"not_requested"})
     if layer.get("alpha") is not None:
         return f"alpha {_number(layer['alpha'])} over {layer['n_tail']} eigenvalues; its null was not asked for."
     return f"no reading has a null here ({', '.join(reasons) or 'nothing was measured'})."

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from tollens.core.errors import TollensError
 from tollens.core.reading import NullBand, Reading, Status, Undefined
 from tollens.core.seeding import generator
-from tollens.instrument.alternatives import alternatives
+from tollens.instrument.alternatives import AlternativesParams, alternatives
 from tollens.instrument.bands import band, no_power_law
-from tollens.instrument.bulk import bulk
+from tollens.instrument.bulk import BulkParams, bulk
 from tollens.instrument.compatible import columns
 from tollens.instrument.edge import EdgeParams, edge
 from tollens.instrument.erg import erg
@@ -27,18 +29,28 @@ from tollens.instrument.null import ShapeNull, shape_null
 from tollens.instrument.part import Part
 from tollens.instrument.permutation import draw_key, shuffle
 from tollens.instrument.screen import moments_of
-from tollens.instrument.spectrum import Spectrum, needs_f64, spectrum_of
+from tollens.instrument.spectrum import Precision, Spectrum, needs_f64, spectrum_of
 from tollens.instrument.tail import TailFit, TailParams, fit_tail, tail
 from tollens.instrument.traps import TrapParams, traps
 from tollens.protocol.sentence import null_distance, sentence
-from tollens.run.plugins import plugged_quantities, plugin_readings
+from tollens.run.plugins import plugged_in, plugged_quantities, plugin_readings
 from tollens.run.result import Histogram, LayerReport
 from tollens.run.settings import ScanSettings
 from tollens.subject.matrices import MatrixView
 
 Array = NDArray[np.floating[Any]]
 FIELDS = frozenset(LayerReport.__struct_fields__)
+AFTER_TAIL = (norms, alpha_norms, erg, bulk, edge, localisation, traps, goodness, alternatives)
+MEASURED = tuple(
+    name
+    for name, default in zip(LayerReport.__struct_fields__[-len(LayerReport.__struct_defaults__) :],
+                             LayerReport.__struct_defaults__, strict=True)
+    if default is None and name not in ("band", "nonfinite", "null_distance")
+)  # each of these is there, or `undefined` says why not
 BINS = 64
+ONE_THREAD_SIDE = 1024  # smaller matrices fit in cache, where a second thread costs more than it brings
+LAYER_FAILURES = frozenset({"eigensolver_failed", "did_not_converge", "scale_out_of_range"})
+"""What may go wrong with one matrix and leaves the others standing; a file that changes under the scan does not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +73,20 @@ class LayerTask:
     null: ShapeNull | None
 
 
+@cache
+def _controller() -> ThreadpoolController:
+    """Found once a process: looking for the BLAS libraries takes milliseconds."""
+    return ThreadpoolController()
+
+
+def blas_threads(count: int) -> AbstractContextManager[Any]:
+    """A context in which BLAS runs on `count` threads, which the last bits of a result depend on."""
+    return _controller().limit(limits=count, user_api="blas")
+
+
 def measure_shape(task: ShapeTask) -> ShapeNull:
     """The null spectra of one shape, the same for (seed, M, N) whoever draws them."""
-    with threadpool_limits(1):
+    with blas_threads(1):
         rng = generator(task.settings.seed, "null", f"{task.M}x{task.N}")
         return shape_null(task.M, task.N, task.settings.null_draws, rng)
 
@@ -71,7 +94,7 @@ def measure_shape(task: ShapeTask) -> ShapeNull:
 def measure_layer(task: LayerTask) -> LayerReport:
     """All readings of one matrix. What cannot be measured comes back as FAILED or UNDEFINED with its reason."""
     view, settings = task.view, task.settings
-    with threadpool_limits(settings.threads):
+    with blas_threads(settings.threads if min(view.shape) >= ONE_THREAD_SIDE else 1):
         matrix = load(view)
         broken = nonfinite(matrix)
         if broken is not None:
@@ -81,12 +104,14 @@ def measure_layer(task: LayerTask) -> LayerReport:
         held = [matrix]
         del matrix
         try:
-            spectrum, fit = _spectrum_and_fit(held, part, settings)
+            spectrum, fit = spectrum_and_fit(held, part, settings.precision, settings.threads)
+            part = replace(part, spectrum=spectrum, tail=fit if isinstance(fit, TailFit) else None)
+            readings = list(_readings(part, task))
+            peer = peer_columns(part, settings) if settings.columns == "weightwatcher" else None
         except TollensError as error:
+            if error.code not in LAYER_FAILURES:
+                raise
             return _report(task, [], status="FAILED", failed=error.code)
-        part = replace(part, spectrum=spectrum, tail=fit if isinstance(fit, TailFit) else None)
-        readings = list(_readings(part, task))
-        peer = peer_columns(part, settings) if settings.columns == "weightwatcher" else None
         return _report(task, readings, spectrum=spectrum, variance=moments.std**2, peer=peer)
 
 
@@ -102,7 +127,8 @@ def peer_columns(part: Part, settings: ScanSettings) -> dict[str, Any]:
         return dict(columns(part.spectrum))
     matrix = part.load()
     shuffle(matrix, draw_key(generator(settings.seed, "compatible", part.name)), 0)
-    return dict(columns(part.spectrum, spectrum_of([matrix].pop, part.spectrum.precision, threads=settings.threads).eigenvalues))
+    shuffled = spectrum_of([matrix].pop, part.spectrum.precision, threads=settings.threads)
+    return dict(columns(part.spectrum, shuffled.eigenvalues))
 
 
 def nonfinite(matrix: Array) -> dict[str, Any] | None:
@@ -114,48 +140,62 @@ def nonfinite(matrix: Array) -> dict[str, Any] | None:
     return {"count": int(bad.sum()), "first_index": [int(i) for i in first]}
 
 
-def _spectrum_and_fit(held: list[Array], part: Part, settings: ScanSettings) -> tuple[Spectrum, TailFit | Undefined]:
+def spectrum_and_fit(
+    held: list[Array], part: Part, asked: Precision, threads: int = 1
+) -> tuple[Spectrum, TailFit | Undefined]:
     """The spectrum, measured again in f64 where f32 is blind to what it says."""
-    precision = "f64" if part.source_dtype == "F64" else settings.precision
-    spectrum = spectrum_of(held.pop, precision, threads=settings.threads)
+    precision: Precision = "f64" if part.source_dtype == "F64" else asked
+    spectrum = spectrum_of(held.pop, precision, threads=threads)
     fit = fit_tail(spectrum.visible)
     if needs_f64(spectrum, fit.xmin if isinstance(fit, TailFit) else None):
         escalated = (*spectrum.flags, "precision_escalated")
-        spectrum = spectrum_of(part.load, "f64", escalated, settings.threads)
+        spectrum = spectrum_of(part.load, "f64", escalated, threads)
         fit = fit_tail(spectrum.visible)
     return spectrum, fit
 
 
 def _readings(part: Part, task: LayerTask) -> Iterable[Reading]:
-    settings = task.settings
-    small = part.M < settings.min_side
-    measured = tail.measure(part, TailParams(draws=0 if settings.only else settings.bootstrap), seed=settings.seed)
+    settings, seed, side = task.settings, task.settings.seed, task.settings.min_side
+    measured = tail.measure(
+        part, TailParams(draws=0 if settings.only else settings.bootstrap, min_side=side), seed=seed
+    )
     yield from measured
     if settings.only:
+        for made in AFTER_TAIL:
+            yield from made.skipped(part.name, "not_requested")
         return
-    yield from norms.measure(part, seed=settings.seed)
-    yield from alpha_norms.measure(part, seed=settings.seed)
-    yield from erg.measure(part, seed=settings.seed)
-    bulked = bulk.measure(part, seed=settings.seed)
-    yield from bulked
-    sigma2 = next((r.value for r in bulked if r.quantity == "mp_sigma2"), None)
-    if small or not isinstance(sigma2, float):
-        reason = "too_small" if small else "no_variance"
-        yield from edge.skipped(part.name, reason, Status.UNDEFINED)
-        yield from localisation.skipped(part.name, reason, Status.UNDEFINED)
+    tailed = {r.quantity: r for r in measured}
+    if tailed["n_tail"].status is not Status.OK:  # what is no tail must not count as one further down
+        part = replace(part, tail=None)
+    yield from norms.measure(part, seed=seed)
+    if tailed["alpha"].status is Status.OK:
+        yield from alpha_norms.measure(part, seed=seed)
     else:
-        beyond = EdgeParams(sigma2=sigma2, matrices=task.matrices)
-        yield from edge.measure(part, beyond, seed=settings.seed)
-        yield from localisation.measure(part, LocalisationParams(beyond), seed=settings.seed)
+        yield from alpha_norms.skipped(part.name, str(tailed["alpha"].reason), Status.UNDEFINED)
+    yield from erg.measure(part, seed=seed)
+    bulked = bulk.measure(part, BulkParams(min_side=side), seed=seed)
+    yield from bulked
+    noise = next(r for r in bulked if r.quantity == "mp_sigma2")
+    if isinstance(noise.value, float):
+        beyond = EdgeParams(sigma2=noise.value, matrices=task.matrices, min_side=side)
+        yield from edge.measure(part, beyond, seed=seed)
+        yield from localisation.measure(part, LocalisationParams(beyond), seed=seed)
+    else:
+        for without_noise in (edge, localisation):
+            yield from without_noise.skipped(part.name, str(noise.reason), Status.UNDEFINED)
     yield from traps.measure(
-        part, TrapParams(shuffles=settings.shuffles, matrices=task.matrices), seed=settings.seed
+        part, TrapParams(shuffles=settings.shuffles, matrices=task.matrices, min_side=side), seed=seed
     )
-    for optional, params in ((goodness, GoodnessParams(draws=settings.gof)), (alternatives, None)):
+    optional = (
+        (goodness, GoodnessParams(draws=settings.gof, min_side=side)),
+        (alternatives, AlternativesParams(min_side=side)),
+    )
+    for instrument, params in optional:
         if settings.gof:
-            yield from optional.measure(part, params, seed=settings.seed)
+            yield from instrument.measure(part, params, seed=seed)
         else:
-            yield from optional.skipped(part.name, "not_requested")
-    yield from plugin_readings(part, settings.seed)
+            yield from instrument.skipped(part.name, "not_requested")
+    yield from plugin_readings(part, seed)
 
 
 def _report(
@@ -177,7 +217,8 @@ def _report(
     undefined: dict[str, str] = {}
     flags = list(view.flags)
     if failed is not None or nonfinite is not None:
-        undefined["spectrum"] = failed or "nonfinite"
+        for measured in (tail, *AFTER_TAIL, *plugged_in()):
+            undefined |= dict.fromkeys(measured.quantities, failed or "nonfinite")
     if spectrum is not None:
         fields |= _spectrum_fields(spectrum)
         flags += spectrum.flags
@@ -196,7 +237,12 @@ def _report(
     if peer is not None:
         fields["ww"] = {name: value for name, value in peer.items() if not isinstance(value, Undefined)}
         undefined |= {f"ww.{name}": value.reason for name, value in peer.items() if isinstance(value, Undefined)}
+    if variance == 0.0 and fields.get("lambda_max"):
+        flags.append("no_variance")
     nulls = _nulls(task.null, readings, variance, view.dtype)
+    fields["alpha_null"] = nulls.get("alpha")
+    unsaid = [name for name in MEASURED if fields.get(name) is None and name not in undefined]
+    undefined |= {name: _absence(name, undefined, task, status) for name in unsaid}
     layer = LayerReport(
         name=view.name,
         tensor=view.tensor.name,
@@ -212,7 +258,6 @@ def _report(
         seed=settings.seed,
         nonfinite=nonfinite,
         null=nulls,
-        alpha_null=nulls.get("alpha"),
         plugins=plugged,
         **fields,
     )
@@ -229,6 +274,18 @@ def _report(
     )
     plain = msgspec.to_builtins(layer)
     return msgspec.structs.replace(layer, sentence=sentence(plain), null_distance=null_distance(plain))
+
+
+def _absence(name: str, undefined: Mapping[str, str], task: LayerTask, status: str) -> str:
+    """Why a field that no instrument speaks of has no value."""
+    no_tail, asked = undefined.get("alpha"), not task.settings.only
+    if no_tail is not None and (status != "OK" or no_tail == "zero_matrix" or name.startswith("alpha_")):
+        return no_tail
+    if name == "alpha_interval":
+        return "no_tail" if asked and task.settings.bootstrap else "not_requested"
+    if name == "alpha_null":
+        return "no_null" if task.null is not None else "not_requested"
+    return "absent"
 
 
 def _nulls(

@@ -145,7 +145,7 @@ def _judged(layer: LayerReport, findings: Sequence[Finding]) -> bool:
 def _unjudgeable(layer: LayerReport) -> str | None:
     """Why nothing can be said of a layer without a finding; None if something can."""
     if layer.status != "OK":
-        return layer.undefined.get("spectrum", "failed")
+        return layer.undefined["alpha"]
     foreign = plugged_quantities()
     ours = {reason for quantity, reason in layer.undefined.items() if quantity not in foreign}
     return "too_small" if "too_small" in ours else None

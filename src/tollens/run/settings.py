@@ -20,7 +20,8 @@ class ScanSettings(msgspec.Struct, frozen=True, kw_only=True):
     columns      "weightwatcher" adds the compatible group `ww` to each layer
     layers       shell pattern of matrix names; None takes all
     min_side     below it no tail, bulk or trap reading is made
-    threads      BLAS threads of each worker, which the last bits depend on
+    threads      BLAS threads of each worker for matrices of smaller side 1024 and up, one below; the last bits
+                 depend on it
     """
 
     precision: Literal["f32", "f64"] = "f32"

@@ -1,0 +1,29 @@
+"""What may reach a terminal, and what happens when nobody reads it."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+
+def printable(text: str) -> str:
+    """`text` with everything that does not print written as its escape: names and paths come from strangers.
+
+    An escape sequence could clear the screen or rewrite a verdict above it; a line break could forge a line.
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def emit(text: str | bytes) -> None:
+    """Write a finished answer to stdout. A reader that went away, such as `head`, does not change the exit code."""
+    data = text.encode("utf-8", "backslashreplace") if isinstance(text, str) else text
+    try:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)  # or the interpreter would complain again when it ends
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
