@@ -54,7 +54,7 @@ bench: $(VENV)/.bench
 
 docs: $(VENV)/.dev
 	$(BIN)/python -m tollens.publish.schema docs/reference/schema
-	$(BIN)/cog -r README.md docs/*.md
+	$(BIN)/python -m tollens.publish.quantities docs/reference/quantities.md
 
 clean:
 	rm -rf .venv .venv-bare build out .pytest_cache .mypy_cache .ruff_cache .hypothesis

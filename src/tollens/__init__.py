@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from tollens.core.errors import TollensError
     from tollens.core.reading import Reading
     from tollens.instrument.ablation import ablate
-    from tollens.instrument.registry import instrument
     from tollens.instrument.surgery import remove_trap
     from tollens.run.result import ScanReport
     from tollens.run.scan import scan
@@ -28,7 +27,6 @@ _WHERE = {
     "TollensError": "tollens.core.errors",
     "ablate": "tollens.instrument.ablation",
     "explain": "tollens.core.codes",
-    "instrument": "tollens.instrument.registry",
     "open_checkpoint": "tollens.subject.checkpoint",
     "remove_trap": "tollens.instrument.surgery",
     "scan": "tollens.run.scan",
@@ -41,7 +39,6 @@ __all__ = [
     "TollensError",
     "ablate",
     "explain",
-    "instrument",
     "open_checkpoint",
     "remove_trap",
     "scan",

@@ -28,3 +28,9 @@ def test_a_real_scan_obeys_the_schema() -> None:
     report["layers"][0]["alpha"] = "three"
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(report, schema)
+
+
+def test_the_reference_of_quantities_has_not_drifted() -> None:
+    from tollens.publish.quantities import quantities_text
+
+    assert (FOLDER.parent / "quantities.md").read_text() == quantities_text(), "run `make docs`"
