@@ -85,12 +85,11 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _finite(value: Any) -> bool:
-    kind = type(value)
-    if kind is float:
+    if isinstance(value, float):  # numpy's float64 is one
         return math.isfinite(value)
-    if kind is list:
+    if isinstance(value, list | tuple):
         return all(map(_finite, value))
-    if kind is dict:
+    if isinstance(value, dict):
         return all(map(_finite, value.values()))
     return True
 
