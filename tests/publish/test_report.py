@@ -148,7 +148,10 @@ def test_layers_without_interval_and_null_are_drawn(report: ScanReport) -> None:
         )
         for layer in report.layers
     ]  # fmt: skip
-    assert "NaN" not in re.sub(r">[^<]*<", "><", report_html(msgspec.structs.replace(report, layers=bare)))
+    html = report_html(msgspec.structs.replace(report, layers=bare))
+    assert "NaN" not in re.sub(r">[^<]*<", "><", html)
+    assert "nothing here is told from chance" in html
+    assert "Gaussian matrices of the same shape" not in html, "neither in the key nor in the description"
 
 
 def test_aliases_and_open_questions_are_listed(report: ScanReport) -> None:

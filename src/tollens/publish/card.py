@@ -10,7 +10,7 @@ from tollens.core.codes import CODES
 from tollens.core.reading import NullBand
 from tollens.protocol.finding import Finding
 from tollens.publish.spectrum_chart import SWATCHES, SpectrumPicture, legend, picture_of, spectrum_svg
-from tollens.publish.text import breakable, foreign, number
+from tollens.publish.text import breakable, foreign, number, plural
 from tollens.run.result import LayerReport
 
 COMPARED = (
@@ -134,19 +134,24 @@ def _against(value: float, null: NullBand | None) -> tuple[str, str]:
 
 
 def _trap_rows(layer: LayerReport) -> list[str]:
-    """The median of the traps and, where there are any, of each cause."""
+    """The median of the traps over the shuffles and, where there are any, of each cause."""
     if layer.traps_all is None:
         return []
-    total = statistics.median(layer.traps_all)
-    rows = [_row(f"traps, median of {len(layer.traps_all)} shuffles", f"{total:g}", "0", _above(total))]
+    rows = [_counted(f"traps, median of {plural(len(layer.traps_all), 'shuffle')}", layer.traps_all)]
     for field, title in CAUSES.items() if any(layer.traps_all) else ():
         counts = getattr(layer, field)
         if counts is not None:
-            median = statistics.median(counts)
-            rows.append(_row(f"– {title}", f"{median:g}", "0", _above(median)))
+            rows.append(_counted(f"– {title}", counts))
         elif field in layer.undefined:
             rows.append(_absent(f"– {title}", layer.undefined[field]))
     return rows
+
+
+def _counted(title: str, counts: Sequence[int]) -> str:
+    """A median, and what it is the median of where the shuffles disagree."""
+    median = statistics.median(counts)
+    spread = "" if len(set(counts)) == 1 else f" ({min(counts)} to {max(counts)})"
+    return _row(title, f"{median:g}{spread}", "0", _above(median))
 
 
 def _above(count: float) -> str:

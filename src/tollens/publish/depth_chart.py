@@ -90,7 +90,10 @@ def depth_svg(report: ScanReport, *, tall: bool, key: str) -> str:
     domain = [min([1.5, *lows]) * 0.8, max([8.0, *tops]) * (1.1 if tall else 1.25)]
     ticks = [t for t in (1, 1.5, 2, 3, 4, 6, 10, 20, 30) if domain[0] <= t <= domain[1]]
     place_class, value_class = (alt.Y, alt.X) if tall else (alt.X, alt.Y)
-    ends = [0.2, (count + 0.8) * along / (along - 100)]  # the rest is for the labels of the convention lines
+    ends = [
+        1.0 - max(0.8, 0.012 * count),
+        (count + 0.8) * along / (along - 100),
+    ]  # the rest is for the labels of the convention lines
     steps = sorted({1, count, *range(_every(count), count, _every(count))})
     if len(steps) > 2 and steps[-1] - steps[-2] < _every(count) / 2:
         steps.pop(-2)
@@ -227,10 +230,12 @@ def _kept(alpha: float) -> float:
 
 
 def _description(report: ScanReport) -> str:
+    """What the picture shows, for those who do not see it."""
     measured = [layer.alpha for layer in report.layers if layer.alpha is not None]
     span = f", from {min(measured):.2f} to {max(measured):.2f}" if measured else ""
+    banded = any(layer.alpha_null is not None for layer in report.layers)
+    over = ", over the band that iid Gaussian matrices of the same shapes give" if banded else ""
     return (
-        f"Alpha of {len(measured)} of {len(report.layers)} layers in file order{span}, over the band that "
-        f"iid Gaussian "
-        "matrices of the same shapes give. The table of all layers holds the same numbers."
+        f"Alpha of {len(measured)} of {len(report.layers)} layers in file order{span}{over}. The table of all "
+        "layers holds the same numbers."
     )

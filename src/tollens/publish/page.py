@@ -107,13 +107,18 @@ def depth(report: ScanReport) -> str:
     frame = (
         f" In {plural(beyond, 'layer')} a mark reaches beyond {CEILING:g} and is cut there." if beyond else ""
     )
+    intervals = any(layer.alpha_interval is not None for layer in report.layers)
+    banded = any(layer.alpha_null is not None for layer in report.layers)
+    reading = (
+        "An interval clear of its grey band tells a layer from chance; one that touches the band does not."
+        if banded and intervals
+        else "Interval and null were not both measured, so that nothing here is told from chance."
+    )
+    flags = " The numbers of the flags are those of the findings." if report.findings else ""
+    lines = "Lines: 90 % interval of alpha. " if intervals else ""
     return (
-        f"{head}<p>An interval clear of its grey band tells a layer from chance; one that touches the band "
-        f"does not. "
-        "The numbers of the flags are those of the findings.</p>"
-        f"<figure>{_depth_key(report)}{drawn}<figcaption>Lines: 90 % interval of alpha. Logarithmic "
-        f"axis.{frame} "
-        "The dashed lines at 2 and 6 are a convention, not a verdict.</figcaption></figure>"
+        f"{head}<p>{reading}{flags}</p><figure>{_depth_key(report)}{drawn}<figcaption>{lines}Logarithmic "
+        f"axis.{frame} The dashed lines at 2 and 6 are a convention, not a verdict.</figcaption></figure>"
     )
 
 
@@ -122,12 +127,9 @@ def _depth_key(report: ScanReport) -> str:
     keys = [
         (POINTS[shape].format(colour), name) for name, (shape, colour) in GROUPS.items() if name in groups
     ]
-    keys.append(
-        (
-            '<rect x="2" y="1" width="18" height="14" fill="#dcdcdc"/><path d="M2 8H20" stroke="#8a8a8a"/>',
-            "Gaussian matrices of the same shape, 5–95 % and median",
-        )
-    )
+    if any(layer.alpha_null is not None for layer in report.layers):
+        band = '<rect x="2" y="1" width="18" height="14" fill="#dcdcdc"/><path d="M2 8H20" stroke="#8a8a8a"/>'
+        keys.append((band, "Gaussian matrices of the same shape, 5–95 % and median"))
     if report.findings:
         keys.append((f'<path d="M5 3H17L11 14Z" fill="{INK}"/>', "finding"))
     if any(layer.alpha is None for layer in report.layers):

@@ -67,5 +67,6 @@ dl:not(.pairs){grid-template-columns:minmax(0,1fr)}dl:not(.pairs) dd{margin-bott
 .numbers td.n,.numbers th.n{white-space:normal}
 th,td{padding-right:.6rem}h1{font-size:1.45rem}.claim{padding:.5rem .7rem}
 }
+@media(min-width:761px){.scroll .name{white-space:nowrap;max-width:none}}
 @media print{details.card{break-inside:avoid}nav{display:none}}
 """
