@@ -164,6 +164,13 @@ def test_aliases_and_open_questions_are_listed(report: ScanReport) -> None:
     assert "<i>x</i>" in text
 
 
+def test_what_a_plugin_measured_is_told_and_not_obeyed(report: ScanReport) -> None:
+    told = msgspec.structs.replace(report.layers[-1], plugins={"kurtosis<i>": 3.25, "rows": ["<script>"]})
+    html = report_html(msgspec.structs.replace(report, layers=[told], findings=[], claim=msgspec.UNSET))
+    assert live(html) == []
+    assert "kurtosis<i> = 3.25, by a plugin" in Page(html).text
+
+
 def enlarged(report: ScanReport, count: int) -> ScanReport:
     layers = [
         msgspec.structs.replace(report.layers[i % len(report.layers)], name=f"block.{i}.weight", order=i)

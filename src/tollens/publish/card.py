@@ -182,6 +182,9 @@ def _facts(layer: LayerReport) -> str:
         facts.append(f"Band by convention: {foreign(layer.band)}")
     if layer.flags:
         facts.append(f"Flags: {', '.join(foreign(flag) for flag in layer.flags)}")
+    for quantity, value in layer.plugins.items():
+        told = number(value) if isinstance(value, (int, float)) else str(value)[:80]
+        facts.append(f"{foreign(quantity)} = {foreign(told)}, by a plugin")
     shown = {field for field, _ in COMPARED} | {"traps_all"}
     if any(layer.traps_all or ()):
         shown |= CAUSES.keys()
