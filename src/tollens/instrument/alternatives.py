@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import erfcx
 
 from tollens.core.reading import Cost, Reading, Undefined, reading
 from tollens.instrument.exponential_integral import Tilted, tilted
@@ -99,7 +98,7 @@ def half_normal_moments(z: float) -> tuple[float, float]:
         tau = v / (2.0 * z)
         total = float(weight.sum())
         return float(weight @ tau) / total, float(weight @ tau**2) / total
-    mean = 1.0 / (math.sqrt(math.pi) * float(erfcx(z))) - z
+    mean = 1.0 / (math.sqrt(math.pi) * _erfcx(z)) - z
     return mean, 0.5 * (1.0 - 2.0 * z * mean)
 
 
@@ -138,10 +137,16 @@ def _lognormal(t: NDArray[np.float64], plain: NDArray[np.float64], level: float)
 _WIDEST = 1e3
 
 
+def _erfcx(z: float) -> float:
+    from scipy.special import erfcx  # costs 0.05 s to import and few callers come here
+
+    return float(erfcx(z))
+
+
 def _log_half_normal(z: float) -> float:
     """ln of the integral of exp(-2 z t - t^2) over t >= 0, that is ln(sqrt(pi)/2 erfcx(z))."""
     if z > -25.0:
-        return math.log(0.5 * math.sqrt(math.pi) * float(erfcx(z)))
+        return math.log(0.5 * math.sqrt(math.pi) * _erfcx(z))
     return z * z + math.log(math.sqrt(math.pi)) + math.log1p(-0.5 * math.erfc(-z))  # erfc(z) = 2 - erfc(-z)
 
 

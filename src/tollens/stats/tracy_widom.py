@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tollens.stats import wishart_edge
+from tollens.stats.root import bracketed_root
 
 NODES = 60
 SMALL_SIDE = 50  # below it the finite law replaces the asymptotic one
@@ -55,7 +55,7 @@ def quantile(p: float) -> float:
     """The s with F_1(s) = p, for 0 < p < 1. Close to 1 `upper_quantile(1 - p)` keeps more digits."""
     if not 0.0 < p < 1.0:
         raise ValueError(f"a probability strictly between 0 and 1 is needed; found {p!r}")
-    return upper_quantile(1.0 - p) if p > 0.5 else _root(lambda s: cdf(s) - p, _LOWEST, 0.0)
+    return upper_quantile(1.0 - p) if p > 0.5 else bracketed_root(lambda s: cdf(s) - p, _LOWEST, 0.0, 1e-9)
 
 
 @lru_cache(maxsize=1024)
@@ -63,7 +63,7 @@ def upper_quantile(level: float) -> float:
     """The s with 1 - F_1(s) = level, for 1e-30 <= level <= 0.999; absolute error below 1e-8."""
     if not 1e-30 <= level <= 0.999:
         raise ValueError(f"a level between 1e-30 and 0.999 is needed; found {level!r}")
-    return _root(lambda s: math.log(sf(s) / level), -5.0, 30.0)
+    return bracketed_root(lambda s: math.log(sf(s) / level), -5.0, 30.0, 1e-9)
 
 
 def centre(M: int, N: int) -> float:
@@ -99,7 +99,7 @@ def upper_quantile_small(level: float, M: int, N: int, known_variance: bool = Fa
         return math.log(max(law(mu + q * tau, M, N), 1e-300) / level)
 
     high = 60.0 if known else upper_quantile(level) + 1.0  # a variance from the same matrix narrows the law
-    return _root(excess, max(-2.5, -mu / tau), high, 1e-6)
+    return bracketed_root(excess, max(-2.5, -mu / tau), high, 1e-6)
 
 
 def quantile_small(p: float, M: int, N: int) -> float:
@@ -113,9 +113,3 @@ def edge_quantile(level: float, M: int, N: int) -> float:
     The law of the very size below M = 50, Tracy-Widom from there on.
     """
     return upper_quantile_small(level, M, N) if M < SMALL_SIDE else upper_quantile(level)
-
-
-def _root(function: Callable[[float], float], low: float, high: float, tolerance: float = 1e-9) -> float:
-    from scipy.optimize import brentq  # scipy.optimize costs 0.1 s to import and few callers come here
-
-    return float(brentq(function, low, high, xtol=tolerance, rtol=1e-12))
