@@ -92,16 +92,17 @@ def prepare(matrix: Array, moments: Moments) -> tuple[float, float]:
     """
     kind = matrix.dtype.type
     exponent = math.frexp(moments.std)[1]
-    first = float(kind(moments.mean))
-    if first != 0.0:
-        matrix -= kind(first)
-        rest = moments.mean - first
-        if abs(rest) > 1e-4 * moments.std * matrix.size**-0.25:
-            matrix -= kind(rest)
-    if exponent != 0:
+    if exponent != 0:  # first, since a difference of the largest numbers of a type leaves its range
         for part in (-exponent // 2, -exponent - (-exponent // 2)) if abs(exponent) > 100 else (-exponent,):
             matrix *= kind(2.0**part)
-    return math.ldexp(moments.mean, -exponent), math.ldexp(moments.std, -exponent)
+    mean, std = math.ldexp(moments.mean, -exponent), math.ldexp(moments.std, -exponent)
+    first = float(kind(mean))
+    if first != 0.0:
+        matrix -= kind(first)
+        rest = mean - first
+        if abs(rest) > 1e-4 * std * matrix.size**-0.25:
+            matrix -= kind(rest)
+    return mean, std
 
 
 def count_shuffled(
