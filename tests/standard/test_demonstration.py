@@ -23,7 +23,7 @@ def shown(tmp_path_factory) -> Demonstration:
 
 def known(shown: Demonstration) -> Means:
     """The product's answers, given again without the work, for tests that replace one of them."""
-    reports = {"good.safetensors": shown.scans["good"], "trapped.safetensors": shown.scans["trapped"]}
+    reports = {f"{name}.safetensors": report for name, report in shown.scans.items()}
     return Means(
         scan=lambda path, claim: reports[path.name],
         judge=lambda weights, layer, data, rng: Harm("harmful", "as known", 1),
@@ -31,7 +31,7 @@ def known(shown: Demonstration) -> Means:
 
 
 def test_the_bundled_trap_is_found_judged_and_removed(shown: Demonstration) -> None:
-    assert [step.passed for step in shown.steps] == [True] * 4, shown.steps
+    assert [step.passed for step in shown.steps] == [True] * 5, shown.steps
     assert shown.passed
     assert (shown.planted.layer, shown.planted.cause) == ("layers.1.weight", "entry")
     kept = shown.accuracies
@@ -78,12 +78,12 @@ def test_a_seed_plants_in_another_layer_with_another_size(shown: Demonstration, 
 
 def test_a_trap_in_the_good_checkpoint_fails_the_first_step(shown: Demonstration, tmp_path) -> None:
     same = replace(known(shown), scan=lambda path, claim: shown.scans["trapped"])
-    assert [step.passed for step in demonstrate(None, tmp_path, same).steps] == [False, True, True, True]
+    assert [step.passed for step in demonstrate(None, tmp_path, same).steps] == [False, True, True, True, False]
 
 
 def test_a_scan_that_misses_the_trap_fails_the_second_step(shown: Demonstration, tmp_path) -> None:
     blind = replace(known(shown), scan=lambda path, claim: shown.scans["good"])
-    assert [step.passed for step in demonstrate(None, tmp_path, blind).steps] == [True, False, True, True]
+    assert [step.passed for step in demonstrate(None, tmp_path, blind).steps] == [True, False, True, True, False]
 
 
 def test_a_wrong_cause_fails_the_second_step(shown: Demonstration, tmp_path) -> None:
@@ -94,17 +94,17 @@ def test_a_wrong_cause_fails_the_second_step(shown: Demonstration, tmp_path) -> 
     means = replace(
         known(shown), scan=lambda path, claim: shown.scans["good"] if "good" in path.name else wrong
     )
-    assert [step.passed for step in demonstrate(None, tmp_path, means).steps] == [True, False, True, True]
+    assert [step.passed for step in demonstrate(None, tmp_path, means).steps] == [True, False, True, True, False]
 
 
 def test_another_verdict_fails_the_third_step(shown: Demonstration, tmp_path) -> None:
     means = replace(known(shown), judge=lambda weights, layer, data, rng: Harm("benign", "", 1))
-    assert [step.passed for step in demonstrate(None, tmp_path, means).steps] == [True, True, False, True]
+    assert [step.passed for step in demonstrate(None, tmp_path, means).steps] == [True, True, False, True, True]
 
 
 def test_surgery_that_does_nothing_fails_the_fourth_step(shown: Demonstration, tmp_path) -> None:
     means = replace(known(shown), remove=lambda matrix, rng, replace: matrix)
-    assert [step.passed for step in demonstrate(None, tmp_path, means).steps] == [True, True, True, False]
+    assert [step.passed for step in demonstrate(None, tmp_path, means).steps] == [True, True, True, False, True]
 
 
 def test_a_scan_without_an_answer_to_its_claim_is_refused(shown: Demonstration, tmp_path) -> None:

@@ -10,7 +10,7 @@ import click
 
 from tollens.cli.extras import missing_extra
 from tollens.cli.terminal import emit, printable
-from tollens.core.errors import Exit
+from tollens.core.errors import Exit, TollensError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -93,7 +93,7 @@ def _score(console: Console, score: Score) -> None:
     style = "bold red" if score.verdict == "KILLED" else "bold green"
     console.print()
     console.print(Text.assemble((f"{score.verdict:<8}", style), f" {score.claim}", (f"  ({score.subject})", "dim")))
-    price = f"{score.price.seconds:.3f} s, {score.price.bytes_read:,} bytes read"
+    price = f"{score.price.seconds:.2g} s, {score.price.bytes_read:,} bytes read"
     label, _, unspent = score.unspent.partition(": ")
     lines = [("rung", score.rung), ("witness", score.witness), ("price", price), (label, unspent)]
     for name, text in lines:
@@ -108,6 +108,7 @@ def _report(shown: Demonstration, html: str) -> str:
 
     try:
         write_report(shown.scans["trapped"], html)
-    except OSError as error:
-        return f"\nreport  not written to {printable(html)}: {error.strerror}\n{following}"
+    except (OSError, TollensError) as error:
+        why = error.found if isinstance(error, TollensError) else error.strerror
+        return f"\nreport  not written to {printable(html)}: {why}\n{following}"
     return f"\nreport  {printable(html)}\n{following}"

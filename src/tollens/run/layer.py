@@ -18,7 +18,7 @@ from tollens.core.reading import NullBand, Reading, Status, Undefined
 from tollens.core.seeding import generator
 from tollens.instrument.alternatives import AlternativesParams, alternatives
 from tollens.instrument.bands import band, no_power_law
-from tollens.instrument.bulk import BulkParams, bulk
+from tollens.instrument.bulk import BulkParams, bulk, fitted_distance
 from tollens.instrument.compatible import columns
 from tollens.instrument.edge import EdgeParams, edge
 from tollens.instrument.erg import erg
@@ -81,14 +81,15 @@ def _controller() -> ThreadpoolController:
 
 def blas_threads(count: int) -> AbstractContextManager[Any]:
     """A context in which BLAS runs on `count` threads, which the last bits of a result depend on."""
-    return _controller().limit(limits=count, user_api="blas")
+    limit: AbstractContextManager[Any] = _controller().limit(limits=count, user_api="blas")
+    return limit
 
 
 def measure_shape(task: ShapeTask) -> ShapeNull:
     """The null spectra of one shape, the same for (seed, M, N) whoever draws them."""
     with blas_threads(1):
         rng = generator(task.settings.seed, "null", f"{task.M}x{task.N}")
-        return shape_null(task.M, task.N, task.settings.null_draws, rng)
+        return shape_null(task.M, task.N, task.settings.null_draws, rng, extra={"mp_distance": fitted_distance})
 
 
 def measure_layer(task: LayerTask) -> LayerReport:
@@ -291,12 +292,16 @@ def _absence(name: str, undefined: Mapping[str, str], task: LayerTask, status: s
 def _nulls(
     null: ShapeNull | None, readings: Iterable[Reading], variance: float | None, dtype: str
 ) -> dict[str, NullBand]:
-    """The band of every measured quantity that the null of this shape knows, at the layer's element variance."""
+    """The band of every measured quantity that the null of this shape knows, at the layer's element variance.
+
+    Trap counts bring their own null: none is expected after a shuffle.
+    """
+    own = {r.quantity: r.null for r in readings if r.null is not None and r.status is Status.OK}
     if null is None or variance is None or variance <= 0.0:
-        return {}
+        return own
     measured = {r.quantity for r in readings if r.status is Status.OK}
     bands = {q: null.band(q, variance, dtype) for q in null.quantities if q in measured}
-    return {q: b for q, b in bands.items() if b is not None}
+    return own | {q: b for q, b in bands.items() if b is not None}
 
 
 def _spectrum_fields(spectrum: Spectrum) -> dict[str, Any]:
@@ -305,7 +310,9 @@ def _spectrum_fields(spectrum: Spectrum) -> dict[str, Any]:
         return {"lambda_max": 0.0, "blind_floor": 0.0}
     logs = np.log10(visible)
     low, high = float(logs[0]), float(logs[-1])
-    counts, _ = np.histogram(logs, bins=BINS, range=(low, high) if high > low else (low - 0.5, low + 0.5))
+    if not high > low:
+        low, high = low - 0.5, high + 0.5  # one eigenvalue, or equal ones, in the middle of a decade
+    counts, _ = np.histogram(logs, bins=BINS, range=(low, high))
     return {
         "lambda_max": float(visible[-1]),
         "lambda_min_visible": float(visible[0]),

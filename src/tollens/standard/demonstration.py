@@ -16,6 +16,7 @@ from safetensors.numpy import save
 
 from tollens import demo
 from tollens.core.seeding import generator
+from tollens.instrument.bands import OVER
 from tollens.protocol.claim import ClaimAnswer
 from tollens.run.result import ScanReport
 from tollens.run.scan import scan as scan_checkpoint
@@ -143,12 +144,16 @@ def demonstrate(seed: int | None, folder: Path, means: Means | None = None) -> D
         f"{harm_seconds:.2g} s and {forward_flops(harm.inputs) / 1e9:.2g} Gflop of ablation on labelled "
         "images (run above only to show it)"
     )
+    grown_path = demo.path("overtrained.safetensors")
+    grown, grown_seconds = _timed(lambda: means.scan(grown_path, CLAIM))
+    accuracy = digits.accuracy(digits.read_weights(grown_path), data.inputs(), data.labels)
+    steps.append(_scan_grown(grown, accuracy, grown_seconds))
     scoreboard = [
         score_compression(good_path, CLAIMED_RATIO, BlockCode(), len(data.labels)),
         _score_claim(found, trapped_path, found_seconds, test),
         _score_claim(clean, good_path, clean_seconds, test),
     ]
-    scans = {"good": clean, "trapped": found}
+    scans = {"good": clean, "trapped": found, "overtrained": grown}
     return Demonstration(SCHEMA, seed, planted, steps, accuracies, scoreboard, scans)
 
 
@@ -188,6 +193,15 @@ def _scan_trapped(report: ScanReport, planted: Trap, seconds: float) -> Step:
     seen = "; ".join(f"{trap.layer}: {trap.sentence}" for trap in traps) or "no trap"
     right = [(trap.layer, trap.cause) for trap in traps] == [(planted.layer, planted.cause)]
     return Step("the scan finds the planted trap without data and names its cause", seen, right, seconds)
+
+
+def _scan_grown(report: ScanReport, accuracy: float, seconds: float) -> Step:
+    below = sorted(layer.alpha for layer in report.layers if layer.band == OVER and layer.alpha is not None)
+    seen = (
+        f"trained on 300 images with every fifth label redrawn: alpha {', '.join(f'{a:.2f}' for a in below)} in "
+        f"{len(below)} of {len(report.layers)} layers, by convention over-trained; test accuracy {accuracy:.1%}"
+    )
+    return Step("a third checkpoint grew over-trained; nothing was planted in it", seen, bool(below), seconds)
 
 
 def _score_claim(report: ScanReport, path: Path, seconds: float, test: str) -> Score:

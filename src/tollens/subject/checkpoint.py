@@ -50,7 +50,7 @@ class Checkpoint:
         if not self.path.is_dir():
             return file.sha256(self.path)
         listed = sorted([name, file.sha256(self.source.folder / name)] for name in self.files)
-        text = json.dumps(listed, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+        text = json.dumps(listed, allow_nan=False, separators=(",", ":"), ensure_ascii=False)
         return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
 
     def info(self, name: str) -> TensorInfo:
