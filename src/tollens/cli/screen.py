@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tollens.run.result import LayerReport, ScanReport
 
 ROWS = 20
+BLIND = {"f32": "1e-6", "f64": "1e-15"}
 TOLD = 8
 STYLE = {
     "CLEAN": "bold green", "SURVIVED": "bold green", "FINDINGS": "bold yellow", "KILLED": "bold red",
@@ -70,7 +71,7 @@ def _claim(console: Console, claim: ClaimAnswer) -> None:
     console.print(Text.assemble(("claim     ", "bold"), printable(claim.text)))
     if claim.witness is not None:
         witness = claim.witness
-        console.print(Text.assemble(("witness   ", "bold"), printable(str(witness.layer))))
+        console.print(Text.assemble(("witness   ", "bold"), printable(str(witness.layer or witness.quantity))))
     console.print(Text.assemble(("expected  ", "bold"), printable(claim.expected)))
     console.print(Text.assemble(("found     ", "bold"), printable(claim.found)))
     for gap in claim.undetermined[:5]:
@@ -140,10 +141,13 @@ def _remarks(console: Console, report: ScanReport) -> None:
     console.print()
     for note in report.notes:
         console.print(f"note  {printable(note.sentence)}", style="dim", markup=False)
+    blind = BLIND[report.settings["precision"]]
+    console.print(f"{report.settings['precision']} arithmetic sees nothing below {blind} of a layer's largest eigenvalue", style="dim")
     why = ", ".join(f"{n} {code}" for code, n in skipped.items())
+    chosen = f", of which --layers chose {len(report.layers)} matrices" if report.settings["layers"] else ""
     console.print(
         f"{tensors['in_file']} tensors = {tensors['analysed']} analysed + {tensors['skipped']} skipped"
-        f"{f' ({why})' if why else ''} + {tensors['aliased']} aliased",
+        f"{f' ({why})' if why else ''} + {tensors['aliased']} aliased{chosen}",
         style="dim",
         markup=False,
     )
