@@ -57,7 +57,7 @@ def counting() -> Callable[[Part, Any, np.random.Generator], list[Reading]]:
 
 
 def nan(part: Part, params: None, rng: np.random.Generator) -> list[Reading]:
-    return [reading("share", {"a": np.float64("nan")})]  # a numpy NaN passes the constructor of a Reading
+    return [reading("share", {"a": np.float32("nan")})]  # no Python float: passes the constructor of a Reading
 
 
 def of_order(part: Part, params: None, rng: np.random.Generator, seen: list[str] = []) -> list[Reading]:  # noqa: B006

@@ -87,10 +87,17 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
 def _finite(value: Any) -> bool:
     if isinstance(value, float):  # numpy's float64 is one
         return math.isfinite(value)
-    if isinstance(value, list | tuple):
-        return all(map(_finite, value))
     if isinstance(value, dict):
-        return all(map(_finite, value.values()))
+        value = value.values()
+    elif not isinstance(value, (list, tuple)):
+        return True
+    for inner in value:  # a loop with the common case first: some values are lists of hundreds of small objects
+        kind = type(inner)
+        if kind is float:
+            if not math.isfinite(inner):
+                return False
+        elif kind is not int and not _finite(inner):
+            return False
     return True
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -39,7 +40,7 @@ class CdfFit:
 
 def mp_support(c: float) -> tuple[float, float]:
     """Edges (1 -+ sqrt(c))^2 of the unit law of aspect ratio 0 < c = M/N <= 1."""
-    root = float(np.sqrt(c))
+    root = math.sqrt(c)
     return (1.0 - root) ** 2, (1.0 + root) ** 2
 
 
@@ -65,8 +66,8 @@ def mp_cdf(x: ArrayLike, c: float) -> Array:
     up, down = np.sqrt(np.maximum(x - a, 0.0)), np.sqrt(np.maximum(b - x, 0.0))
     total = up * down + 2.0 * (1.0 + c) * np.arctan2(up, down)
     if c < 1.0:
-        total = total - 2.0 * (1.0 - c) * np.arctan2(np.sqrt(b) * up, np.sqrt(a) * down)
-    value: Array = np.clip(total / (2.0 * np.pi * c), 0.0, 1.0)
+        total = total - 2.0 * (1.0 - c) * np.arctan2(math.sqrt(b) * up, math.sqrt(a) * down)
+    value: Array = np.minimum(np.maximum(total / (2.0 * np.pi * c), 0.0), 1.0)
     return value
 
 
@@ -149,6 +150,7 @@ def _least_squares(y: Array, share: Array, c: float, sigma2: float) -> float:
         return share - mp_cdf(y / scale, c)
 
     r = residual(sigma2)
+    squares = float(r @ r)
     for _ in range(30):
         x = y / sigma2
         slope = mp_density(x, c) * x
@@ -156,12 +158,13 @@ def _least_squares(y: Array, share: Array, c: float, sigma2: float) -> float:
         if curvature == 0.0:
             break
         step = -float(slope @ r) / curvature
-        step = float(np.clip(step, -1.0, 1.0))
+        step = max(-1.0, min(1.0, step))
         while abs(step) > 1e-13:
-            trial = sigma2 * float(np.exp(step))
+            trial = sigma2 * math.exp(step)
             r_trial = residual(trial)
-            if float(r_trial @ r_trial) <= float(r @ r):
-                sigma2, r = trial, r_trial
+            squares_trial = float(r_trial @ r_trial)
+            if squares_trial <= squares:
+                sigma2, r, squares = trial, r_trial, squares_trial
                 break
             step *= 0.5
         if abs(step) < 1e-10:

@@ -86,16 +86,24 @@ def clustering(matrix: Array, clip: Clip, rng: np.random.Generator, draws: int =
 def _line_counts(rows: int, cols: int, removed: int, rng: np.random.Generator) -> tuple[float, float]:
     """Both statistics for `removed` different places drawn uniformly."""
     if removed <= FEW and 20 * removed < rows * cols:
-        places = np.unique(rng.integers(0, rows * cols, removed))
+        places = _distinct(rng.integers(0, rows * cols, removed))
         while places.size < removed:
-            places = np.unique(np.append(places, rng.integers(0, rows * cols, removed - places.size)))
-        counts = np.bincount(places // cols), np.bincount(places % cols)
+            places = _distinct(np.append(places, rng.integers(0, rows * cols, removed - places.size)))
+        down = places // cols
+        counts = np.bincount(down), np.bincount(places - cols * down)
     else:  # the two margins are drawn apart: their joint law is not used
         counts = (
             rng.multivariate_hypergeometric(np.full(rows, cols), removed, method="marginals"),
             rng.multivariate_hypergeometric(np.full(cols, rows), removed, method="marginals"),
         )
-    return float(np.square(counts[0].astype(float)).sum()), float(np.square(counts[1].astype(float)).sum())
+    return float(counts[0] @ counts[0]), float(counts[1] @ counts[1])
+
+
+def _distinct(places: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Each value once, ascending; in place, a quarter of the price of the general routine."""
+    places.sort()
+    repeated = places[1:] == places[:-1]
+    return np.delete(places, np.flatnonzero(repeated)) if repeated.any() else places
 
 
 def _kept(matrix: Array, low: float, high: float) -> tuple[int, float, float]:

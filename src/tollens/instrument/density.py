@@ -112,7 +112,8 @@ def _objective(x: Array, y: Array, Q: float, free_radius: bool) -> Callable[[flo
     peak, far = float(x[int(np.argmax(y))]), float(x[-1])
     if Q == 1.0:
         if free_radius:
-            return lambda s: _squared(np.sqrt(np.maximum(4.0 * s * s - x * x, 0.0)) / (np.pi * s * s) - y)
+            square = x * x
+            return lambda s: _squared(np.sqrt(np.maximum(4.0 * s * s - square, 0.0)) / (np.pi * s * s) - y)
         arc = np.sqrt(np.maximum(4.0 - x * x, 0.0)) / np.pi
         return lambda s: _squared(arc / (s * s) - y)
     root = 1.0 / np.sqrt(Q)
@@ -131,4 +132,4 @@ def _objective(x: Array, y: Array, Q: float, free_radius: bool) -> Callable[[flo
 
 
 def _squared(residual: Array) -> float:
-    return float(np.sum(residual**2))
+    return float(np.add.reduce(residual * residual))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, TypeAlias
@@ -71,19 +72,10 @@ class Instrument:
         if sorted(found) != sorted(self.quantities):
             raise ValueError(f"instrument {self.name} declares {sorted(self.quantities)} and returned {sorted(found)}")
         parameters = msgspec.to_builtins(params) if params is not None else {}
-        cost = self.cost(part.shape)
+        stamp = {"target": part.name, "instrument": self.name, "version": self.version, "parameters": parameters,
+                 "seed": seed, "cost": self.cost(part.shape)}
         return tuple(
-            msgspec.structs.replace(
-                r,
-                unit=self.quantities[r.quantity],
-                target=part.name,
-                instrument=self.name,
-                version=self.version,
-                parameters=parameters,
-                seed=seed,
-                cost=cost,
-                scale_invariant=r.quantity in self.scale_invariant,
-            )
+            _stamped(r, unit=self.quantities[r.quantity], scale_invariant=r.quantity in self.scale_invariant, **stamp)
             for r in readings
         )
 
@@ -96,6 +88,14 @@ class Instrument:
             )
             for q, u in self.quantities.items()
         )
+
+
+def _stamped(found: Reading, **fields: Any) -> Reading:
+    """A copy with its provenance; the value was checked when the reading was made and is not checked again."""
+    made = copy(found)
+    for name, value in fields.items():
+        msgspec.structs.force_setattr(made, name, value)
+    return made
 
 
 INSTRUMENTS: dict[str, Instrument] = {}
