@@ -9,4 +9,11 @@ REPORT = ("altair", "vl_convert")
 
 def missing_extra(modules: tuple[str, ...] = REPORT) -> str | None:
     """The first of `modules` that is not installed; None if all are."""
-    return next((m for m in modules if importlib.util.find_spec(m) is None), None)
+    return next((m for m in modules if not _is_here(m)), None)
+
+
+def _is_here(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:  # an import hook may say no in this way
+        return False

@@ -60,7 +60,7 @@ def _show(console: Console, report: ScanReport, *, html: str | None, show_all: b
             console.print(f"{len(report.layers) - len(layers)} more layers; --all prints them.", style="dim")
         console.print()
         for layer in layers[: len(layers) if show_all else TOLD]:
-            console.print(Text.assemble((printable(layer.name), "bold"), "  ", layer.sentence))
+            console.print(Text.assemble((printable(layer.name), "bold"), "  ", printable(layer.sentence)))
     _remarks(console, report)
     console.print()
     console.print(Text.assemble(("next  ", "bold"), _next(report, html)))

@@ -1,0 +1,82 @@
+"""`tollens demo`: offline, in seconds, ending in the scoreboard."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+
+from tollens.cli import demo as verb
+
+
+def test_with_a_seed_as_json_it_passes_in_seconds(tollens, tmp_path: Path) -> None:
+    begin = time.monotonic()
+    run = tollens("demo", "--json", "--seed", "1", cwd=tmp_path)
+    took = time.monotonic() - begin
+    assert (run.returncode, run.stderr) == (0, "")
+    shown = json.loads(run.stdout)
+    assert shown["schema"] == "tollens.demo/1"
+    assert shown["seed"] == 1
+    assert all(step["passed"] for step in shown["steps"])
+    assert [score["verdict"] for score in shown["scoreboard"]] == ["KILLED", "KILLED", "SURVIVED"]
+    assert took < 10, f"{took:.1f} s"
+    assert list(tmp_path.iterdir()) == []  # JSON alone writes no report
+
+
+@pytest.fixture(scope="module")
+def shown(tmp_path_factory: pytest.TempPathFactory):
+    from tollens.standard.demonstration import demonstrate
+
+    return demonstrate(None, tmp_path_factory.mktemp("demo"))
+
+
+@pytest.fixture
+def known(shown, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("tollens.standard.demonstration.demonstrate", lambda seed, folder: shown)
+    return shown
+
+
+def test_on_the_screen_it_ends_in_the_scoreboard(inside, known, tmp_path: Path) -> None:
+    report = tmp_path / "demo.html"
+    run = inside("demo", "--html", report, env={"COLUMNS": "80"})
+    assert run.returncode == 0
+    assert max(len(line) for line in run.stdout.splitlines() if str(tmp_path) not in line) <= 80
+    board = run.stdout[run.stdout.index("Scoreboard") :]
+    assert [line[:8].strip() for line in board.splitlines() if line[:4] in ("KILL", "SURV")] == [
+        "KILLED", "KILLED", "SURVIVED",
+    ]  # fmt: skip
+    for word in ("rung: arithmetic", "witness: ", "price: ", "not spent because it died here"):
+        assert word in board
+    assert report.read_text().startswith("<!doctype html>")
+
+
+def test_quiet_is_a_verdict_a_line(inside, known) -> None:
+    assert [line.split()[0] for line in inside("demo", "--quiet").stdout.splitlines()] == ["KILLED", "KILLED", "SURVIVED"]
+
+
+def test_without_the_report_extra_it_says_how_to_get_it(inside, known, monkeypatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(verb, "missing_extra", lambda: "altair")
+    run = inside("demo", "--html", tmp_path / "r.html")
+    assert run.returncode == 0
+    assert "pip install 'tollens[report]'" in run.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_report_that_cannot_be_written_does_not_hide_the_result(inside, known, tmp_path: Path) -> None:
+    run = inside("demo", "--html", tmp_path)
+    assert run.returncode == 0
+    assert "Scoreboard" in run.stdout
+    assert f"report  not written to {tmp_path}" in run.stdout
+
+
+def test_a_step_that_fails_is_void(inside, known, monkeypatch) -> None:
+    import msgspec
+
+    failed = msgspec.structs.replace(known.steps[0], passed=False)
+    worse = msgspec.structs.replace(known, steps=[failed, *known.steps[1:]])
+    monkeypatch.setattr("tollens.standard.demonstration.demonstrate", lambda seed, folder: worse)
+    run = inside("demo", "--quiet")
+    assert run.returncode == 12
+    assert inside("demo", "--seed", "-1").returncode == 2
