@@ -53,7 +53,11 @@ def test_on_the_screen_it_ends_in_the_scoreboard(inside, known, tmp_path: Path) 
 
 
 def test_quiet_is_a_verdict_a_line(inside, known) -> None:
-    assert [line.split()[0] for line in inside("demo", "--quiet").stdout.splitlines()] == ["KILLED", "KILLED", "SURVIVED"]
+    assert [line.split()[0] for line in inside("demo", "--quiet").stdout.splitlines()] == [
+        "KILLED",
+        "KILLED",
+        "SURVIVED",
+    ]
 
 
 def test_without_the_report_extra_it_says_how_to_get_it(inside, known, monkeypatch, tmp_path: Path) -> None:

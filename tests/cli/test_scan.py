@@ -34,7 +34,9 @@ from tollens.publish.table import COLUMNS
         ("small", "all(traps_all == 0)", 11, "UNDETERMINED"),
     ],
 )
-def test_the_verdict_is_the_exit_code(tollens, inside, request, which: str, claim: str | None, code: int, verdict: str) -> None:
+def test_the_verdict_is_the_exit_code(
+    tollens, inside, request, which: str, claim: str | None, code: int, verdict: str
+) -> None:
     path = request.getfixturevalue(which)
     run = (inside if claim is None else tollens)("scan", path, *(["--claim", claim] if claim else []))
     assert run.returncode == code
@@ -130,7 +132,7 @@ def test_a_path_in_bytes_that_are_no_text(inside, clean: Path, tmp_path: Path) -
     )
     missing = inside("scan", os.fsdecode(path) + "x")
     assert missing.returncode == 2
-    assert "\x1b" not in missing.stderr
+    assert "\\udcff\\x1b[2J" in missing.stderr  # said as text; click alone would drop the sequence in silence
 
 
 def test_json_is_the_object_that_the_library_returns(tollens, checkpoint: Path) -> None:
@@ -200,7 +202,9 @@ def test_a_reader_that_leaves_changes_neither_the_exit_code_nor_stderr(checkpoin
 
 
 def test_a_terminal_of_another_encoding_is_no_reason_to_fail(tollens, tmp_path: Path) -> None:
-    save_file({"层" * 60: np.random.default_rng(0).standard_normal((16, 32)).astype(np.float32)}, tmp_path / "m.safetensors")
+    save_file(
+        {"层" * 60: np.random.default_rng(0).standard_normal((16, 32)).astype(np.float32)}, tmp_path / "m.safetensors"
+    )
     run = tollens("scan", tmp_path / "m.safetensors", env={"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"})
     assert (run.returncode, run.stderr) == (0, "")
 
@@ -220,13 +224,35 @@ main(sys.argv[1:])
 """
 
 
-def test_without_the_report_extra_the_install_command_is_named_before_any_work(tollens, clean: Path, tmp_path: Path) -> None:
+def test_without_the_report_extra_its_command_is_named_before_any_work(
+    tollens, clean: Path, tmp_path: Path
+) -> None:
     run = tollens("scan", clean, "--html", tmp_path / "r.html", code=WITHOUT_EXTRA)
     assert (run.returncode, run.stdout) == (2, "")
     assert run.stderr.startswith("extra_missing: ")
     assert "pip install 'tollens[report]'" in run.stderr
     begun = tollens("scan", clean, code=WITHOUT_EXTRA)  # the trap itself works
     assert (begun.returncode, begun.stderr.startswith("internal: AssertionError: the scan was begun")) == (70, True)
+
+
+def test_a_report_that_cannot_be_written_is_refused_before_any_work(inside, monkeypatch, clean: Path, tmp_path) -> None:
+    def never(*_: Any, **__: Any) -> None:
+        raise AssertionError("the scan was begun")
+
+    monkeypatch.setattr("tollens.run.scan.scan", never)
+    run = inside("scan", clean, "--html", tmp_path)
+    assert (run.returncode, run.stderr.split(":")[0]) == (2, "output_unwritable")
+
+
+def test_a_report_that_could_be_written_and_then_cannot(inside, monkeypatch, clean: Path, tmp_path: Path) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("tollens.publish.report.write_report", full)
+    run = inside("scan", clean, "--html", tmp_path / "r.html")
+    assert (run.returncode, run.stdout) == (2, "")
+    assert run.stderr.startswith("output_unwritable: ")
+    assert "No space left on device" in run.stderr
 
 
 def test_a_worker_that_the_system_ends_is_named(tollens, checkpoint: Path) -> None:

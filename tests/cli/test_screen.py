@@ -56,7 +56,9 @@ def test_the_verdict_the_witness_and_the_next_command(monkeypatch, rich_report: 
     monkeypatch.setenv("COLUMNS", "120")
     text = scan_text(rich_report, html=None, show_all=False)
     assert text.startswith("KILLED  ")
-    places = [text.index(word) for word in ("claim  ", "witness  ", "expected  ", "found  ", "nonfinite  broken", "next  ")]
+    places = [
+        text.index(word) for word in ("claim  ", "witness  ", "expected  ", "found  ", "nonfinite  broken", "next  ")
+    ]
     assert places == sorted(places)
     assert "7 tensors = 6 analysed + 1 skipped (1 not_a_matrix) + 0 aliased" in text
 

@@ -142,12 +142,19 @@ def test_a_layer_whose_solver_fails_does_not_stop_the_others(tmp_path: Path, mon
     assert report.headline == "2 layers judged, 0 findings, 1 not judgeable (1 eigensolver_failed)"
 
 
-def test_a_failure_after_the_spectrum_stays_local_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("code", ["eigensolver_failed", "changed_while_reading"])
+def test_after_the_spectrum_a_failed_measurement_stays_local_and_a_changed_file_does_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str
+) -> None:
     def fails(*_: Any, **__: Any) -> Any:
-        raise TollensError("eigensolver_failed", "x", expected="a", found="b", fix="c")
+        raise TollensError(code, "x", expected="a", found="b", fix="c")
 
     monkeypatch.setattr(layer_module.localisation.__class__, "measure", fails)
-    assert measured(tmp_path, gaussian(16, 32)).undefined["alpha"] == "eigensolver_failed"
+    if code == "eigensolver_failed":
+        assert measured(tmp_path, gaussian(16, 32)).undefined["alpha"] == code
+    else:
+        with pytest.raises(TollensError, match=code):
+            measured(tmp_path, gaussian(16, 32))
 
 
 def test_a_file_that_changes_under_the_scan_stops_it(tmp_path: Path) -> None:
