@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cmath>
 #include <cstring>
 #include <stdexcept>
@@ -66,6 +67,14 @@ template <class T> void dense_to_band(T *a, int n, int b, const Blas<T> &blas) {
         blas.gemm(&no, &no, &rows, &kept, &kept, &half, v.data(), &rows, m.data(), &b, &one, w.data(), &rows);
         blas.syr2k(&lower, &no, &rows, &kept, &minus, v.data(), &rows, w.data(), &rows, &one, rest, &n);
     }
+}
+
+constexpr int SPINS = 4000;
+
+inline void pause_core() {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#endif
 }
 
 constexpr int LANES = 16;  // partial sums are kept in this many lanes on every machine, so that results agree
@@ -186,8 +195,13 @@ template <class T> void band_to_tridiagonal(T *band, int n, int b, int threads) 
             int s = j + 1, length = std::min(b, n - s), position = 0;
             auto wait = [&](int until) {
                 if (j == 0) return;
+                // A step takes about 10 us; whoever waits much longer shares its core and has to leave it, and a
+                // yield does not make a fair scheduler switch before the time slice ends.
                 for (int spins = 0; done[j - 1].load(std::memory_order_acquire) < until; ++spins)
-                    if (spins > 200) std::this_thread::yield();
+                    if (spins < SPINS)
+                        pause_core();
+                    else
+                        std::this_thread::sleep_for(std::chrono::microseconds(20));
             };
             wait(1);
             T tau = reflector(band + s + static_cast<size_t>(j) * 2 * b, v.data(), length);
