@@ -34,6 +34,11 @@ def test_explain_gives_the_entry_itself() -> None:
     assert explain("trap") is CODES["trap"]
 
 
+@pytest.mark.parametrize("asked", ["TRAP", "Trap", "dequantised:fp8"])
+def test_a_code_is_found_as_it_is_printed_or_typed(asked: str) -> None:
+    assert explain(asked) is CODES[asked.lower().partition(":")[0]]
+
+
 def test_an_unknown_code_names_the_nearest() -> None:
     with pytest.raises(TollensError) as caught:
         explain("xmin_unstabel")
@@ -66,6 +71,30 @@ def test_every_code_that_the_sources_use_is_explained() -> None:
     used = {path.name: _codes_in(path.read_text()) for path in Path(tollens.__file__).parent.rglob("*.py")}
     assert sum(map(len, used.values())) > 20
     assert {name: codes - CODES.keys() for name, codes in used.items() if codes - CODES.keys()} == {}
+
+
+def _unused(sources: str) -> set[str]:
+    """The codes that no string of `sources` begins with."""
+    return {slug for slug in CODES if not re.search(rf"[\"'`]{slug}\b", sources)}
+
+
+def test_every_code_that_is_explained_can_occur() -> None:
+    package = Path(tollens.__file__).parent
+    themes = {package / "core" / "codes" / f"{name}.py" for name in ("errors", "claims", "statuses", "findings")}
+    sources = [path.read_text() for path in package.rglob("*.py") if path not in themes]
+    assert _unused("\n".join(sources)) == set()
+
+
+def test_a_code_that_nothing_uses_would_be_noticed() -> None:
+    assert CODES.keys() - _unused('x = Undefined("trap")') == {"trap"}
+
+
+def test_every_option_that_a_remedy_names_exists() -> None:
+    package = Path(tollens.__file__).parent
+    offered = set(re.findall(r"\"(--[a-z-]+)\"", "".join(f.read_text() for f in (package / "cli").glob("*.py"))))
+    named = {option for c in CODES.values() for option in re.findall(r"--[a-z-]+", c.meaning + c.remedy)}
+    assert "--precision" in named & offered
+    assert named <= offered
 
 
 def test_a_code_without_an_explanation_would_be_noticed() -> None:

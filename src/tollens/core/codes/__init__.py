@@ -34,14 +34,14 @@ CODES: dict[str, Code] = _merged(ERRORS, CLAIMS, STATUSES, FINDINGS)
 
 
 def explain(code: str) -> Code:
-    """The explanation of `code`.
+    """The explanation of `code`, in any case; a detail after a colon, as in `dequantised:fp8`, is left out.
 
     Raises TollensError `unknown_code`, naming the nearest codes, where there is none.
     """
-    found = CODES.get(code)
+    found = CODES.get(code[:80].lower().partition(":")[0])
     if found is not None:
         return found
-    near = get_close_matches(code[:80], CODES, n=3, cutoff=0.5)
+    near = get_close_matches(code[:80].lower(), CODES, n=3, cutoff=0.5)
     raise TollensError(
         "unknown_code",
         repr(code[:80]),

@@ -99,7 +99,7 @@ STATUSES: dict[str, Code] = {
         "Cleared without shuffling",
         "Mean, largest element and kurtosis are so close to those of Gaussian noise that no shuffle can "
         "show an outlier beyond the nominal rate. The count is 0.",
-        "None needed; --no-screen shuffles the layer all the same.",
+        "None needed.",
     ),
     "no_trap": Code(
         "No trap to ablate",
@@ -158,17 +158,6 @@ STATUSES: dict[str, Code] = {
         "The name fits no known family. The matrix is analysed and its role is not guessed.",
         "None needed; report the family if it is a common one.",
     ),
-    "tied": Code(
-        "Tied weights",
-        "The same values are stored or declared under a second name; they are analysed once and listed as"
-        " an alias.",
-        "None needed.",
-    ),
-    "excluded": Code(
-        "Left out by the layer pattern",
-        "The layer does not match --layers.",
-        "Widen the pattern to include it.",
-    ),
     "lora_unpaired": Code(
         "Half of a low-rank adapter",
         "One factor of a LoRA pair says nothing alone: its partner can rescale it at will. The partner is"
@@ -179,11 +168,6 @@ STATUSES: dict[str, Code] = {
         "Packed quantised weights",
         "The weights are stored in a packed form that Tollens cannot expand.",
         "Scan a de-quantised copy and remember that it carries the quantisation error.",
-    ),
-    "adapter_unsupported": Code(
-        "Adapter variant not supported",
-        "The adapter has parts beyond the two factors, such as a magnitude vector.",
-        "Merge it into the base model and scan the result.",
     ),
     "dtype_unsupported": Code(
         "Element type not decoded",
