@@ -519,6 +519,14 @@ def test_an_archive_that_changes_after_it_was_opened(tmp_path: Path) -> None:
         checkpoint.read("w")
 
 
+def test_an_empty_path_is_not_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    archive(("w.npy", npy()))(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    assert open_checkpoint(".").tensors
+    with pytest.raises(TollensError, match="path_missing"):
+        open_checkpoint("")
+
+
 @pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
 def test_damaged_data_of_an_archive_are_not_returned(tmp_path: Path, method: int) -> None:
     data = np.random.default_rng(0).bytes(4_000)

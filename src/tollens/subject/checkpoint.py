@@ -110,6 +110,11 @@ def open_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     readers in `safetensors`, `npz`, `sharded` and `huggingface`.
     """
     place = Path(path)
+    if not os.fspath(path):  # Path("") is the working directory, and an unset variable must not scan that
+        raise TollensError(
+            "path_missing", "''", expected="a checkpoint file or folder", found="an empty path",
+            fix="Name the file or the folder; an unset variable reads like this.",
+        )  # fmt: skip
     try:
         mode = place.stat().st_mode
     except (FileNotFoundError, NotADirectoryError):
