@@ -1,5 +1,6 @@
 # make demo   the main job on bundled checkpoints        make check  style, types, layers
 # make test   everything fast, as CI runs it             make slow   long simulations
+# make report what the HTML pages need                   make docs   the generated reference pages
 # make bench  side by side with the peers (downloads torch and WeightWatcher)
 PYTHON ?= python3
 VENV ?= .venv
@@ -51,6 +52,10 @@ slow: $(VENV)/.dev
 
 bench: $(VENV)/.bench
 	$(BIN)/python -m benchmarks
+
+# What the HTML pages are drawn with, in the environment of the demo.
+report: $(VENV)/.base
+	$(PIP) -e '.[report]'
 
 docs: $(VENV)/.dev
 	$(BIN)/python -m tollens.publish.schema docs/reference/schema

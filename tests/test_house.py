@@ -77,7 +77,8 @@ def run_linter(package: Path, config: Path) -> int:
 def test_the_layer_contract_fires(tmp_path: Path) -> None:
     """A house with our layers, under another name, is refused as soon as one room imports upward."""
     rules = (ROOT / "pyproject.toml").read_text()
-    layers = re.findall(r'"tollens\.(\w+)"', rules[rules.index("layers = [") : rules.index("]", rules.index("layers = ["))])
+    start = rules.index("layers = [")
+    layers = re.findall(r'"tollens\.(\w+)"', rules[start : rules.index("]", start)])
     for layer in ("", *layers):
         (tmp_path / "house" / layer).mkdir(parents=True, exist_ok=True)
         (tmp_path / "house" / layer / "__init__.py").write_text("")
@@ -102,6 +103,29 @@ def test_every_package_is_a_layer_of_the_contract() -> None:
     contract = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"][0]
     packages = {f"tollens.{p.parent.name}" for p in ROOT.glob("src/tollens/*/__init__.py")}
     assert packages - set(contract["layers"]) <= {"tollens.demo"}  # data, no code that imports
+
+
+def test_contributors_read_the_layers_in_the_order_of_the_contract() -> None:
+    import tomllib
+
+    contract = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"][0]
+    told = re.findall(r"^\| `(\w+)` \|", (ROOT / "CONTRIBUTING.md").read_text(), re.M)
+    assert [f"tollens.{name}" for name in told] == contract["layers"]
+
+
+def test_every_changelog_fragment_is_in_the_changelog_to_come() -> None:
+    pytest.importorskip("towncrier")
+    command = [sys.executable, "-m", "towncrier", "build", "--draft", "--version", "0"]
+    draft = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    fragments = sorted((ROOT / "changelog").glob("*.md"))
+    assert fragments
+    assert [f.name for f in fragments if f.read_text().strip() not in draft] == []
+
+
+def test_every_target_that_make_declares_has_a_recipe() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    declared = re.findall(r"^\.PHONY: (.*)$", makefile, re.M)[0].split()
+    assert [target for target in declared if not re.search(rf"^{target}:.*\n\t", makefile, re.M)] == []
 
 
 def test_import_does_not_load_heavy_modules() -> None:

@@ -12,8 +12,8 @@ from tollens.run.layer import AFTER_TAIL
 
 HEAD = """# Quantities
 
-Generated from the instruments; do not edit. Each is a field of a layer in `tollens scan --json` and a name in a
-claim. M is the smaller side of the matrix, N the larger one. Eigenvalues are those of the M x M Gram matrix, not
+Generated from the instruments; do not edit. Each is a field of a layer in `tollens scan --json`. Numbers are names in a
+claim, lists over shuffles as their medians; a list of objects is not. M is the smaller side of the matrix, N the larger one. Eigenvalues are those of the M x M Gram matrix, not
 divided by N. A quantity marked * does not change when the matrix is multiplied by a number.
 """
 

@@ -21,7 +21,7 @@ COLUMNS = (
 
 
 def rows(report: ScanReport) -> list[dict[str, Any]]:
-    """One flat dictionary a layer; lists become medians' source text, what is undefined stays empty."""
+    """One flat dictionary a layer; a list is its items with spaces between, what is undefined stays empty."""
     found = []
     for layer in report.layers:
         plain = msgspec.to_builtins(layer)
