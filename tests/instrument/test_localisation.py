@@ -147,6 +147,18 @@ def test_pairs_survive_any_scale(exponent: int) -> None:
     assert v == pytest.approx(y, abs=1e-9)
 
 
+@pytest.mark.parametrize("exponent", [-145, -128, -90, 90, 120])
+def test_pairs_survive_the_ends_of_float32(exponent: int) -> None:
+    """Below 2^-127 the inverse of the scale is no float32 number."""
+    w = np.round(np.random.default_rng(2).standard_normal((100, 120)))  # integers, exact where digits are lost
+    w[3, 4] = 60.0
+    (s, u, v), = top_pairs(w, 1, np.random.default_rng(0))
+    (t, x, y), = top_pairs(np.ldexp(w, exponent).astype(np.float32), 1, np.random.default_rng(0))
+    assert math.ldexp(t, -exponent) == pytest.approx(s, rel=1e-5)
+    assert u == pytest.approx(x, abs=1e-4)
+    assert v == pytest.approx(y, abs=1e-4)
+
+
 def planted(kind: str) -> np.ndarray:
     rng = np.random.default_rng(6)
     w = rng.standard_normal((120, 200))

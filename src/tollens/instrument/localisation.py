@@ -121,6 +121,9 @@ def top_pairs(
     rows, cols = matrix.shape
     side = min(rows, cols)
     exponent = math.frexp(float(max(matrix.max(), -matrix.min())))[1]
+    if abs(exponent) > 60:  # squares, and a vector times the inverse of the scale, would leave the range of float32
+        unit = top_pairs(np.ldexp(matrix, -exponent), count, rng)
+        return [(math.ldexp(s, exponent), u, v) for s, u, v in unit]
     if side < 64 or 4 * count > side:
         left, s, right = np.linalg.svd(np.ldexp(matrix.astype(np.float64), -exponent), full_matrices=False)
         pairs = [(float(s[i]), left[:, i], right[i]) for i in range(count)]
@@ -146,7 +149,7 @@ def _lanczos(
         return product
 
     apply = twice
-    if side <= FORM_GRAM and -60 < exponent < 60:
+    if side <= FORM_GRAM:
         product = _symmetric_gram(tall)
         apply = lambda x: (product @ x.astype(product.dtype) * scale * scale).astype(np.float64)  # noqa: E731
     start = np.asarray(rng.standard_normal(side))
