@@ -30,42 +30,77 @@ namespace {
 // cython_lapack: every integer is a 32-bit int passed by pointer.
 template <class T> struct Blas {
     using Symm = void (*)(char *, char *, int *, int *, T *, T *, int *, T *, int *, T *, T *, int *);
-    using Syr2k = Symm;
     using Gemm = void (*)(char *, char *, int *, int *, int *, T *, T *, int *, T *, int *, T *, T *, int *);
     using Geqrf = void (*)(int *, int *, T *, int *, T *, T *, int *, int *);
     using Larft = void (*)(char *, char *, int *, int *, T *, int *, T *, T *, int *);
     Symm symm;
-    void (*syr2k)(char *, char *, int *, int *, T *, T *, int *, T *, int *, T *, T *, int *);
     Gemm gemm;
     Geqrf geqrf;
     Larft larft;
 };
 
+// y = A x for the lower triangle of the n x n matrix a (leading dimension ld), x and y n x k with leading dimension n.
+// Every block below the diagonal is used as it stands and transposed while it is in cache; a general product packs
+// blocks faster than the symmetric one of BLAS.
+template <class T>
+void symmetric_product(T *a, int n, int ld, T *x, int k, T *y, int block, const Blas<T> &blas) {
+    char left = 'L', lower = 'L', no = 'N', yes = 'T';
+    T one = 1, zero = 0;
+    for (int j = 0; j < n; j += block) {
+        int width = std::min(block, n - j), below = n - j - width;
+        T *diagonal = a + j + static_cast<size_t>(j) * ld, *panel = diagonal + width;
+        T &old = j == 0 ? zero : one;  // the rows from j on were written by the blocks to the left
+        blas.symm(&left, &lower, &width, &k, &one, diagonal, &ld, x + j, &n, &old, y + j, &n);
+        if (below == 0) break;
+        blas.gemm(&yes, &no, &width, &k, &below, &one, panel, &ld, x + j + width, &n, &one, y + j, &n);
+        blas.gemm(&no, &no, &below, &k, &width, &one, panel, &ld, x + j, &n, &old, y + j + width, &n);
+    }
+}
+
+// A <- A - VW' - WV' on the lower triangle: one product of twice the depth, [V W][W V]', reads A once. `pair` holds
+// V, W and V again in columns of length n; the upper halves of the diagonal blocks are written and never read.
+template <class T>
+void rank_two_update(T *a, int n, int ld, T *pair, int k, int block, const Blas<T> &blas) {
+    char no = 'N', yes = 'T';
+    T one = 1, minus = -1;
+    int depth = 2 * k;
+    T *swapped = pair + static_cast<size_t>(k) * n;
+    for (int j = 0; j < n; j += block) {
+        int width = std::min(block, n - j), rows = n - j;
+        blas.gemm(&no, &yes, &rows, &width, &depth, &minus, pair + j, &n, swapped + j, &n, &one,
+                  a + j + static_cast<size_t>(j) * ld, &ld);
+    }
+}
+
 // Lower triangle of the n x n matrix a (column major, leading dimension n) to lower bandwidth b, in place.
 template <class T> void dense_to_band(T *a, int n, int b, const Blas<T> &blas) {
-    std::vector<T> v(static_cast<size_t>(n) * b), x(v.size()), w(v.size()), t(b * b), m(b * b), tau(b), work(64 * b);
-    char left = 'L', lower = 'L', no = 'N', yes = 'T', forward = 'F', columns = 'C';
-    T one = 1, zero = 0, minus = -1, half = T(-0.5);
+    constexpr int PRODUCT_BLOCK = 512, UPDATE_BLOCK = 256;
+    std::vector<T> pair(3 * static_cast<size_t>(n) * b), x(static_cast<size_t>(n) * b);
+    std::vector<T> t(b * b), m(b * b), tau(b), work(64 * b);
+    char no = 'N', yes = 'T', forward = 'F', columns = 'C';
+    T one = 1, zero = 0, half = T(-0.5);
     for (int k = 0; k + b < n - 1; k += b) {
         int r = k + b, rows = n - r, kept = std::min(rows, b), info = 0, lwork = 64 * b;
         T *panel = a + r + static_cast<size_t>(k) * n, *rest = a + r + static_cast<size_t>(r) * n;
+        T *v = pair.data(), *w = v + static_cast<size_t>(kept) * rows, *again = w + static_cast<size_t>(kept) * rows;
         blas.geqrf(&rows, &b, panel, &n, tau.data(), work.data(), &lwork, &info);
         if (info != 0) throw std::runtime_error("geqrf failed");
         for (int j = 0; j < kept; ++j) {  // the reflectors, with their implicit ones and zeros written out
-            T *to = v.data() + static_cast<size_t>(j) * rows, *from = panel + static_cast<size_t>(j) * n;
+            T *to = v + static_cast<size_t>(j) * rows, *from = panel + static_cast<size_t>(j) * n;
             std::fill(to, to + j, T(0));
             to[j] = 1;
             std::copy(from + j + 1, from + rows, to + j + 1);
             std::fill(from + j + 1, from + rows, T(0));
         }
-        blas.larft(&forward, &columns, &rows, &kept, v.data(), &rows, tau.data(), t.data(), &b);
+        blas.larft(&forward, &columns, &rows, &kept, v, &rows, tau.data(), t.data(), &b);
         for (int j = 0; j < kept; ++j) std::fill(t.data() + j * b + j + 1, t.data() + j * b + kept, T(0));
         // A <- Q'AQ with Q = I - V T V': X = VT, Y = AX, W = Y - V(X'Y)/2, A <- A - VW' - WV'
-        blas.gemm(&no, &no, &rows, &kept, &kept, &one, v.data(), &rows, t.data(), &b, &zero, x.data(), &rows);
-        blas.symm(&left, &lower, &rows, &kept, &one, rest, &n, x.data(), &rows, &zero, w.data(), &rows);
-        blas.gemm(&yes, &no, &kept, &kept, &rows, &one, x.data(), &rows, w.data(), &rows, &zero, m.data(), &b);
-        blas.gemm(&no, &no, &rows, &kept, &kept, &half, v.data(), &rows, m.data(), &b, &one, w.data(), &rows);
-        blas.syr2k(&lower, &no, &rows, &kept, &minus, v.data(), &rows, w.data(), &rows, &one, rest, &n);
+        blas.gemm(&no, &no, &rows, &kept, &kept, &one, v, &rows, t.data(), &b, &zero, x.data(), &rows);
+        symmetric_product(rest, rows, n, x.data(), kept, w, PRODUCT_BLOCK, blas);
+        blas.gemm(&yes, &no, &kept, &kept, &rows, &one, x.data(), &rows, w, &rows, &zero, m.data(), &b);
+        blas.gemm(&no, &no, &rows, &kept, &kept, &half, v, &rows, m.data(), &b, &one, w, &rows);
+        std::copy(v, w, again);
+        rank_two_update(rest, rows, n, v, kept, UPDATE_BLOCK, blas);
     }
 }
 
@@ -236,13 +271,12 @@ void tridiagonalise(Square<T> a, Line<T> diagonal, Line<T> below, int b, int thr
     const int n = static_cast<int>(a.shape(0));
     if (a.shape(1) != a.shape(0) || diagonal.shape(0) != a.shape(0) || below.shape(0) + 1 != a.shape(0))
         throw std::invalid_argument("a is (n, n), diagonal (n,), below (n - 1,)");
-    if (b < 2 || api.size() != 5) throw std::invalid_argument("b is at least 2 and api has five entries");
+    if (b < 2 || api.size() != 4) throw std::invalid_argument("b is at least 2 and api has four entries");
     Blas<T> blas{};
     blas.symm = reinterpret_cast<decltype(blas.symm)>(api[0].data());
-    blas.syr2k = reinterpret_cast<decltype(blas.syr2k)>(api[1].data());
-    blas.gemm = reinterpret_cast<decltype(blas.gemm)>(api[2].data());
-    blas.geqrf = reinterpret_cast<decltype(blas.geqrf)>(api[3].data());
-    blas.larft = reinterpret_cast<decltype(blas.larft)>(api[4].data());
+    blas.gemm = reinterpret_cast<decltype(blas.gemm)>(api[1].data());
+    blas.geqrf = reinterpret_cast<decltype(blas.geqrf)>(api[2].data());
+    blas.larft = reinterpret_cast<decltype(blas.larft)>(api[3].data());
     T *dense = a.data(), *d = diagonal.data(), *e = below.data();
     nb::gil_scoped_release release;
     dense_to_band(dense, n, b, blas);

@@ -25,7 +25,7 @@ def tridiagonal_eigenvalues(
     diagonal: NDArray[np.float64], squares: NDArray[np.float64], lanes: int = 8
 ) -> bool: ...
 
-# native/twostage.cpp; `api` holds the capsules of ?symm, ?syr2k, ?gemm, ?geqrf and ?larft
+# native/twostage.cpp; `api` holds the capsules of ?symm, ?gemm, ?geqrf and ?larft
 def tridiagonalise_f32(
     a: NDArray[np.float32],
     diagonal: NDArray[np.float32],

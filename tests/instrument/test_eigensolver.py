@@ -20,7 +20,7 @@ def lower_of(M: int, char: str) -> np.ndarray:
 
 
 @pytest.mark.parametrize(("char", "tolerance"), [("f", 5e-6), ("d", 2e-14)])
-@pytest.mark.parametrize("M", [3, 4, 33, 63, 64, 65, 66, 127, 128, 129, 130, 200, 333])
+@pytest.mark.parametrize("M", [3, 4, 33, 95, 96, 97, 98, 191, 192, 193, 194, 200, 333])
 def test_both_routes_agree_with_the_reference(M: int, char: str, tolerance: float) -> None:
     lower = lower_of(M, char)
     expected = np.linalg.eigvalsh(lower.astype(np.float64) + np.tril(lower, -1).T)
@@ -92,5 +92,5 @@ def test_wrong_sizes_are_refused_by_the_compiled_side() -> None:
     a, api = np.eye(4, order="F"), module._routines("d")
     with pytest.raises(ValueError, match="diagonal"):
         module._native.tridiagonalise_f64(a, np.empty(3), np.empty(3), 2, 1, api)
-    with pytest.raises(ValueError, match="five entries"):
-        module._native.tridiagonalise_f64(a, np.empty(4), np.empty(3), 2, 1, api[:4])
+    with pytest.raises(ValueError, match="four entries"):
+        module._native.tridiagonalise_f64(a, np.empty(4), np.empty(3), 2, 1, api[:3])

@@ -77,8 +77,17 @@ def test_the_first_quantity_that_stands_out_is_told_and_else_the_first() -> None
     inside["null"] = {"alpha": BAND, "stable_rank": BAND}
     assert sentence({**inside, "stable_rank": 5.0}).startswith("stable rank 5 lies below the 8 to 12")
     assert sentence({**inside, "stable_rank": 9.0}).startswith("alpha 9 [8.5, 9.5] overlaps")
-    bulk = layer(mp_distance=13.0, null={"mp_distance": BAND})
-    assert sentence(bulk).startswith("distance of the bulk to Marchenko-Pastur 13 lies above")
+    bulk = layer(mp_distance=14.5, null={"mp_distance": BAND})
+    assert sentence(bulk).startswith("distance of the bulk to Marchenko-Pastur 14.5 lies above")
+
+
+def test_a_point_just_outside_its_band_is_not_said_to_stand_out() -> None:
+    """The band is 4 wide: 14 is half a width above it."""
+    near = layer(stable_rank=14.0, null={"stable_rank": BAND})
+    assert sentence(near) == (
+        "stable rank 14 lies just above the 8 to 12 of iid Gaussian matrices of its shape: chance may explain it."
+    )
+    assert "energy" in sentence(layer(stable_rank=14.1, null={"stable_rank": BAND}))
 
 
 def test_without_a_null_nothing_is_compared() -> None:

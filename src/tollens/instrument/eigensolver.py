@@ -15,7 +15,7 @@ from tollens.core.native import _native
 # From this side on the two-stage reduction wins: its first stage runs on matrix products, where the one-stage
 # reduction of LAPACK reads the whole matrix from memory for each of its columns.
 TWO_STAGE_SIDE = 1024
-BANDWIDTH = 64
+BANDWIDTH = 96
 
 
 def symmetric_eigenvalues(lower: NDArray[Any], threads: int = 1) -> NDArray[np.float64]:
@@ -66,7 +66,7 @@ def _routines(kind: str) -> list[Any]:
     """
     from scipy.linalg import cython_blas, cython_lapack
 
-    products = [cython_blas.__pyx_capi__[kind + name] for name in ("symm", "syr2k", "gemm")]
+    products = [cython_blas.__pyx_capi__[kind + name] for name in ("symm", "gemm")]
     reflectors = [cython_lapack.__pyx_capi__[kind + name] for name in ("geqrf", "larft")]
     if "int *" not in repr(products[0]) or "int64" in repr(products[0]):
         raise ImportError(f"the BLAS of scipy has an unexpected interface: {products[0]!r}")

@@ -31,6 +31,9 @@ _SAYS = {
     "mp_distance": ("the bulk is closer to Marchenko-Pastur than chance", "the bulk is not Marchenko-Pastur"),
 }
 _ORDER = tuple(_SAYS)
+# A point falls outside a 5-95 % band by chance one time in ten, and several are compared; half a band width further
+# out is 3.3 standard deviations of a normal law. An interval clear of the band needs no such rim.
+RIM = {"alpha": 0.0, "stable_rank": 0.5, "entropy_rank": 0.5, "mp_distance": 0.5}
 
 
 def compare(layer: Mapping[str, Any]) -> list[Comparison]:
@@ -65,15 +68,17 @@ def sentence(layer: Mapping[str, Any]) -> str:
     compared = compare(layer)
     if not compared:
         return _without_null(layer)
-    told = next((c for c in compared if c.distance > 0), compared[0])
+    told = next((c for c in compared if c.distance > RIM[c.quantity]), compared[0])
     value, band = _number(told.value), f"{_number(told.low)} to {_number(told.high)}"
     name = told.quantity.replace("_", " ").replace("mp distance", "distance of the bulk to Marchenko-Pastur")
     interval = layer.get("alpha_interval") if told.quantity == "alpha" else None
     around = f" [{_number(interval['low'])}, {_number(interval['high'])}]" if isinstance(interval, Mapping) else ""
     where = "below" if told.below else "above"
-    if told.distance > 0:
+    if told.distance > RIM[told.quantity]:
         says = _SAYS[told.quantity][0 if told.below else 1]
         return f"{name} {value}{around} lies {where} the {band} of iid Gaussian matrices of its shape: {says}."
+    if told.distance > 0:
+        return f"{name} {value} lies just {where} the {band} of iid Gaussian matrices of its shape: chance may explain it."
     verb = "overlaps" if around else "lies within"
     return f"{name} {value}{around} {verb} the {band} of iid Gaussian matrices of its shape: chance explains it."
 
