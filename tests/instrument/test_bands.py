@@ -22,12 +22,18 @@ NULL = NullBand(8.0, 6.0, 12.0, 40, "gaussian")
     ],
 )
 def test_band_holds_the_whole_interval(low: float, high: float, expected: str | None) -> None:
-    assert band(between(low, high), ()) == expected
-    assert band(between(low, high), ("null_overlap",)) is None
+    assert band(between(low, high), NULL, ()) == expected
+    assert band(between(low, high), NULL, ("null_overlap",)) is None
 
 
 def test_no_interval_no_band() -> None:
-    assert band(None, ()) is None
+    assert band(None, NULL, ()) is None
+
+
+def test_no_null_no_band() -> None:
+    """The interval of an untrained Gaussian matrix can lie above 6: only the null tells."""
+    assert band(between(7.0, 9.0), None, ()) is None
+    assert band(between(13.0, 15.0), NULL, ()) == "under-trained"
 
 
 def test_each_reason_alone() -> None:

@@ -38,14 +38,15 @@ def no_power_law(
     return tuple(reasons)
 
 
-def band(interval: Interval | None, lawless: object) -> str | None:
+def band(interval: Interval | None, null_band: NullBand | None, lawless: object) -> str | None:
     """The band of the HTSR/SETOL convention that holds the whole interval of alpha, or None.
 
     Below 2 "over-trained", 2 to 6 "usual", above 6 "under-trained". It is a convention, never a verdict,
-    and there is none without an interval or where `lawless`, the result of `no_power_law`, is true.
+    and there is none without an interval, without a null to tell it from an untrained matrix, or where
+    `lawless`, the result of `no_power_law`, is true.
     Reference: Martin and Mahoney (2021), JMLR 22, arXiv 1810.01075.
     """
-    if interval is None or lawless:
+    if interval is None or null_band is None or lawless:
         return None
     if interval.high < 2.0:
         return OVER

@@ -271,7 +271,7 @@ def _report(
         layer,
         flags=flags,
         undefined=undefined,
-        band=band(layer.alpha_interval, lawless),
+        band=band(layer.alpha_interval, layer.alpha_null, lawless),
     )
     plain = msgspec.to_builtins(layer)
     return msgspec.structs.replace(layer, sentence=sentence(plain), null_distance=null_distance(plain))
