@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from msgspec import UnsetType
 
@@ -54,17 +54,18 @@ def top(report: ScanReport) -> str:
 def _claim(report: ScanReport) -> str:
     claim = report.claim
     assert not isinstance(claim, UnsetType)
+    place = places(report)
     rows = [("claim", f"<code>{foreign(claim.text)}</code>")]
     if claim.witness is not None:
         where = claim.witness.layer
         rows.append(
-            ("witness", _linked(report, where) if where is not None else foreign(claim.witness.quantity))
+            ("witness", _linked(place, where) if where is not None else foreign(claim.witness.quantity))
         )
     rows += [("expected", f"<code>{foreign(claim.expected)}</code>"), ("found", foreign(claim.found))]
     if claim.reason:
         rows.append(("reason", reason(claim.reason)))
     rows += [
-        ("unknown", f"{foreign(gap.quantity)} of {_linked(report, gap.layer)}: {reason(gap.reason)}")
+        ("unknown", f"{foreign(gap.quantity)} of {_linked(place, gap.layer)}: {reason(gap.reason)}")
         for gap in claim.undetermined[:20]
     ]
     if len(claim.undetermined) > 20:
@@ -72,10 +73,9 @@ def _claim(report: ScanReport) -> str:
     return f'<div class="claim"><dl>{"".join(f"<dt>{k}</dt><dd>{v}</dd>" for k, v in rows)}</dl></div>'
 
 
-def _linked(report: ScanReport, name: str) -> str:
-    place = places(report).get(name)
+def _linked(place: Mapping[str, int], name: str) -> str:
     shown = f'<span class="name">{breakable(name)}</span>'
-    return shown if place is None else f'<a href="#layer-{place}">{shown}</a>'
+    return f'<a href="#layer-{place[name]}">{shown}</a>' if name in place else shown
 
 
 def places(report: ScanReport) -> dict[str, int]:
@@ -87,8 +87,9 @@ def findings(report: ScanReport) -> str:
     if not report.findings:
         body = "<p>None.</p>"
     else:
+        place = places(report)
         items = "".join(
-            f"<li>{tag(f)} {_linked(report, f.layer)}<br>{foreign(f.sentence)}</li>" for f in report.findings
+            f"<li>{tag(f)} {_linked(place, f.layer)}<br>{foreign(f.sentence)}</li>" for f in report.findings
         )
         body = f'<ol class="found">{items}</ol>'
     notes = "".join(f"<li><code>{foreign(n.code)}</code> {foreign(n.sentence)}</li>" for n in report.notes)

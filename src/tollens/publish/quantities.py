@@ -12,9 +12,10 @@ from tollens.run.layer import AFTER_TAIL
 
 HEAD = """# Quantities
 
-Generated from the instruments; do not edit. Each is a field of a layer in `tollens scan --json`. Numbers are names in a
-claim, lists over shuffles as their medians; a list of objects is not. M is the smaller side of the matrix, N the larger one. Eigenvalues are those of the M x M Gram matrix, not
-divided by N. A quantity marked * does not change when the matrix is multiplied by a number.
+Generated from the instruments; do not edit. Each is a field of a layer in `tollens scan --json`. In a claim a number
+goes by its name and a list of numbers over shuffles by its median; a list of objects has no name there. M is the
+smaller side of the matrix, N the larger one. Eigenvalues are those of the M x M Gram matrix, not divided by N. A
+quantity marked * does not change when the matrix is multiplied by a number.
 """
 
 
