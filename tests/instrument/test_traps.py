@@ -24,11 +24,11 @@ from tollens.instrument.traps import (
     Traps,
     count_shuffled,
     count_traps,
-    dominant_cause,
     is_sparse,
     prepare,
     traps,
 )
+from tollens.protocol.finding import trap_cause
 
 
 def counts(matrix: np.ndarray, seed: int = 0, **params: object) -> Traps:
@@ -48,7 +48,7 @@ def noise(seed: int, shape: tuple[int, int], dtype: type = np.float32) -> np.nda
 
 
 def cause_of(found: Traps) -> Cause | None:
-    named = dominant_cause(*([getattr(c, n) for c in found.counts] for n in ("mean", "entry", "residual")))
+    named = trap_cause({f"traps_{cause}": [getattr(c, cause) for c in found.counts] for cause in Cause})
     return None if named is None else named[0]
 
 
@@ -241,24 +241,6 @@ def test_sparsity_rule() -> None:
     assert is_sparse(thin, 1024, 1024)
     assert not is_sparse(thick, 1024, 1024)
     assert not is_sparse(moments_of(noise(0, (16, 4096))), 16, 4096)
-
-
-@pytest.mark.parametrize(
-    ("mean", "entry", "residual", "expected"),
-    [
-        ([1] * 5, [0] * 5, [0] * 5, (Cause.MEAN, 1.0)),
-        ([1] * 5, [1] * 5, [0] * 5, (Cause.ENTRY, 1.0)),
-        ([1] * 5, [2] * 5, [2] * 5, (Cause.RESIDUAL, 2.0)),
-        ([0] * 5, [0, 1, 3, 4, 0], [0] * 5, (Cause.ENTRY, 1.0)),
-        ([0] * 5, [0, 0, 0, 1, 1], [0] * 5, None),
-        ([0] * 5, [0] * 5, None, None),
-        ([1] * 3, [0] * 3, None, (Cause.MEAN, 1.0)),
-    ],
-)
-def test_dominant_cause(
-    mean: list[int], entry: list[int], residual: list[int] | None, expected: object
-) -> None:
-    assert dominant_cause(mean, entry, residual) == expected
 
 
 def plants(seeds: range) -> Iterator[tuple[int, str, np.ndarray, np.ndarray]]:

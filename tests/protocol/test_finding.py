@@ -78,6 +78,24 @@ def test_the_largest_median_names_the_cause_and_of_equal_ones_the_rarer() -> Non
     assert trap_cause(two | {"traps_entry": [1] * 5, "traps_residual": [1] * 5}) == ("residual", 3.0)
 
 
+@pytest.mark.parametrize(
+    ("mean", "entry", "residual", "expected"),
+    [
+        ([1] * 5, [0] * 5, [0] * 5, ("mean", 1.0)),
+        ([1] * 5, [1] * 5, [0] * 5, ("entry", 1.0)),
+        ([1] * 5, [2] * 5, [2] * 5, ("residual", 2.0)),
+        ([0] * 5, [0, 1, 3, 4, 0], [0] * 5, ("entry", 1.0)),
+        ([0] * 5, [0, 0, 0, 1, 1], [0] * 5, None),
+        ([0] * 5, [0] * 5, None, None),
+        ([1] * 3, [0] * 3, None, ("mean", 1.0)),
+    ],
+)
+def test_the_dominant_cause_by_median(
+    mean: list[int], entry: list[int], residual: list[int] | None, expected: object
+) -> None:
+    assert trap_cause({"traps_mean": mean, "traps_entry": entry, "traps_residual": residual}) == expected
+
+
 def test_causes_that_share_the_shuffles_still_make_a_trap() -> None:
     shared = {"traps_mean": [1, 0, 0, 1, 0], "traps_entry": [0, 1, 0, 0, 0], "traps_residual": [0, 0, 1, 0, 0]}
     assert trap_cause(shared | {"traps_all": [1] * 4 + [0]}) == ("mean", 1.0)
@@ -99,12 +117,39 @@ def test_an_undefined_residual_counts_as_none() -> None:
 
 
 def test_the_lack_of_a_power_law_is_a_finding_only_where_a_claim_needs_one() -> None:
-    lawless = CLEAN | {"flags": ["no_power_law"], "alpha_null": {"median": 6.5}}
+    null = {"median": 6.5, "low": 2.5, "high": 9.0}
+    lawless = CLEAN | {"flags": ["no_power_law"], "alpha_null": null, "alpha_interval": {"low": 2.0, "high": 4.0}}
     assert findings_of(lawless) == []
     [found] = findings_of(lawless, needs_power_law=True)
     assert (found.code, found.value, found.null) == ("no_power_law", 3.0, 6.5)
+    assert found.sentence.endswith("[2.00, 4.00] meets the 2.50 to 9.00 of iid Gaussian matrices of its shape.")
     [without] = findings_of(lawless | {"alpha": None, "alpha_null": None, "n_tail": 12}, needs_power_law=True)
     assert (without.value, without.null) == (12.0, None)
+    assert "the tail has 12 eigenvalues, too few" in without.sentence
+
+
+def test_the_lack_of_a_power_law_names_the_reasons_that_hold() -> None:
+    """A rejected law is not one that chance explains."""
+    laws = [{"name": "exponential", "preferred": "power_law"}, {"name": "lognormal", "preferred": "lognormal"}]
+    tested = CLEAN | {
+        "flags": ["no_power_law"], "p_gof": 0.03, "alternatives": laws,
+        "alpha_null": {"median": 6.5, "low": 5.0, "high": 9.0}, "alpha_interval": {"low": 2.0, "high": 4.0},
+    }
+    [found] = findings_of(tested, needs_power_law=True)
+    assert found.sentence.endswith("goodness of fit rejects it (p = 0.03) and lognormal fits the tail better.")
+
+
+def test_a_collapsed_rank_is_compared_with_what_was_drawn() -> None:
+    """At the eps of an 8-bit type not all eigenvalues of a Gaussian matrix rise above rounding either."""
+    coarse = CLEAN | {"numerical_rank": 20, "null": {"numerical_rank": {"median": 58.0}}}
+    [found] = findings_of(coarse)
+    assert (found.value, found.null) == (20.0, 58.0)
+    assert found.sentence == (
+        "only 20 of 64 eigenvalues rise above rounding; a Gaussian matrix of this shape and type has 58."
+    )
+    [alone] = findings_of(CLEAN | {"numerical_rank": 20})
+    assert alone.null is None
+    assert alone.sentence.endswith("rise above rounding; fewer than half.")
 
 
 def test_the_worst_stands_first_and_equals_by_name() -> None:

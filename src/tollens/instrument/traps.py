@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
@@ -196,20 +195,6 @@ def count_traps(
         counts.append(count_shuffled(matrix, offset, sigma * sigma, clip, level))
         del matrix
     return Traps(tuple(counts), False, sparse, share, clustered)
-
-
-def dominant_cause(
-    mean: Sequence[float], entry: Sequence[float], residual: Sequence[float] | None
-) -> tuple[Cause, float] | None:
-    """The cause with the largest median count and that median; None if every median is below 1.
-
-    Of equal medians the rarer cause is named: residual before entry before mean, because a mean offset makes
-    at most one outlier and many trained layers have one. `residual` is None where it is undefined.
-    """
-    lists = {Cause.RESIDUAL: residual, Cause.ENTRY: entry, Cause.MEAN: mean}
-    medians = {cause: float(statistics.median(counts)) for cause, counts in lists.items() if counts}
-    best = max(medians, key=lambda cause: medians[cause], default=None)
-    return None if best is None or medians[best] < 1.0 else (best, medians[best])
 
 
 def _planted(factor: float, cause: Cause) -> Part:

@@ -8,9 +8,8 @@ from typing import Any
 
 import msgspec
 
-from tollens.instrument.traps import dominant_cause
+from tollens.instrument.traps import Cause
 
-CAUSES = ("residual", "entry", "mean")  # the rarer first
 SEVERITY = {"nonfinite": 5, "dead": 4, "rank_collapsed": 3, "trap": 2, "no_power_law": 1}
 
 
@@ -52,18 +51,20 @@ def findings_of(layer: Mapping[str, Any], *, needs_power_law: bool = False) -> l
     return sorted((f for f in found if f is not None), key=lambda f: -SEVERITY[f.code])
 
 
-def trap_cause(layer: Mapping[str, Any]) -> tuple[str, float] | None:
-    """The dominant cause of a layer's traps and their median count over shuffles; None if it is below 1.
+def trap_cause(layer: Mapping[str, Any]) -> tuple[Cause, float] | None:
+    """The cause of a layer's traps and their median count over shuffles; None if it is below 1.
 
-    The cause with the largest median wins, of equal ones the rarer. Where several causes share the shuffles
+    The cause with the largest median wins, of equal ones the rarer: residual before entry before mean, because a
+    mean offset makes at most one outlier and many trained layers have one. Where several causes share the shuffles
     so that no median reaches 1, the one that was seen most often is named.
     """
-    counts = {c: layer.get(f"traps_{c}") or [] for c in CAUSES}
+    counts: dict[Cause, list[int]] = {cause: layer.get(f"traps_{cause}") or [0] for cause in Cause}
     total = float(statistics.median(layer.get("traps_all") or [0]))
-    found = dominant_cause(counts["mean"], counts["entry"], counts["residual"])
-    if found is not None:
-        return str(found[0]), max(total, found[1])
-    often = max(CAUSES, key=lambda c: sum(counts[c]))
+    medians = {cause: float(statistics.median(seen)) for cause, seen in counts.items()}
+    largest = max(Cause, key=lambda cause: medians[cause])
+    if medians[largest] >= 1.0:
+        return largest, max(total, medians[largest])
+    often = max(Cause, key=lambda cause: sum(counts[cause]))
     return (often, total) if total >= 1.0 and sum(counts[often]) > 0 else None
 
 
@@ -98,14 +99,16 @@ def _rank_collapsed(name: str, layer: Mapping[str, Any]) -> Finding | None:
     rank = layer.get("numerical_rank")
     if rank is None or rank >= layer["M"] / 2:
         return None
+    band = (layer.get("null") or {}).get("numerical_rank")
+    null = None if band is None else float(band["median"])
+    beside = "fewer than half" if null is None else f"a Gaussian matrix of this shape and type has {null:g}"
     return Finding(
         "rank_collapsed",
         name,
         None,
         float(rank),
-        float(layer["M"]),
-        f"only {rank} of {layer['M']} eigenvalues rise above rounding; "
-        f"a Gaussian matrix of this shape has {layer['M']}.",
+        null,
+        f"only {rank} of {layer['M']} eigenvalues rise above rounding; {beside}.",
     )
 
 
@@ -115,15 +118,15 @@ def _trap(name: str, layer: Mapping[str, Any]) -> Finding | None:
         return None
     cause, count = found
     why = {
-        "mean": "the elements share a mean offset: subtracting it removes them",
-        "entry": "a few large elements carry them: clipping these removes them",
-        "residual": "neither the mean nor large elements explain them",
+        Cause.MEAN: "the elements share a mean offset: subtracting it removes them",
+        Cause.ENTRY: "a few large elements carry them: clipping these removes them",
+        Cause.RESIDUAL: "neither the mean nor large elements explain them",
     }[cause]
     number = f"{count:g} eigenvalue{'s' if count != 1 else ''}"
     return Finding(
         "trap",
         name,
-        cause,
+        cause.value,
         count,
         0.0,
         f"{number} (median over {layer['shuffles']} shuffles) outside the random-matrix edge after shuffling, "
@@ -136,13 +139,14 @@ def _no_power_law(name: str, layer: Mapping[str, Any]) -> Finding:
     alpha = layer.get("alpha")
     median = float(null["median"]) if isinstance(null, Mapping) else None
     if alpha is None:
+        points = int(layer.get("n_tail") or 0)
         return Finding(
             "no_power_law",
             name,
             None,
-            float(layer.get("n_tail") or 0),
+            float(points),
             median,
-            "the claim needs a power law and this spectrum has no tail to fit.",
+            f"the claim needs a power law and the tail has {points} eigenvalues, too few to fit one.",
         )
     return Finding(
         "no_power_law",
@@ -150,9 +154,26 @@ def _no_power_law(name: str, layer: Mapping[str, Any]) -> Finding:
         None,
         float(alpha),
         median,
-        f"the claim needs a power law; alpha {alpha:.2f} is not distinguishable from a tail that a law of another kind"
-        f"{'' if median is None else f' or an iid Gaussian matrix (median {median:.2f})'} makes.",
+        f"the claim needs a power law; alpha {alpha:.2f} stands for none: {' and '.join(_against(layer))}.",
     )
+
+
+def _against(layer: Mapping[str, Any]) -> list[str]:
+    """What speaks against reading alpha as the exponent of a power law."""
+    said = []
+    p, laws = layer.get("p_gof"), layer.get("alternatives") or ()
+    better = [str(law["name"]).replace("_", " ") for law in laws if law["preferred"] == law["name"]]
+    if p is not None and p < 0.1:
+        said.append(f"goodness of fit rejects it (p = {p:.2g})")
+    if better:
+        said.append(f"{', '.join(better)} fits the tail better")
+    null, interval = layer.get("alpha_null"), layer.get("alpha_interval")
+    if null and interval and interval["low"] <= null["high"] and null["low"] <= interval["high"]:
+        said.append(
+            f"its interval [{interval['low']:.2f}, {interval['high']:.2f}] meets the "
+            f"{null['low']:.2f} to {null['high']:.2f} of iid Gaussian matrices of its shape"
+        )
+    return said
 
 
 def by_severity(findings: Iterable[Finding]) -> list[Finding]:
