@@ -81,7 +81,7 @@ def test_quantile_is_an_order_statistic(level: str, n: int, place: int) -> None:
         ("max(x) - min(x) >= 2", (1.0, 2.0, GONE), "UNDETERMINED"),
         ("all(x >= 8) and any(x < 0)", (9.0, GONE, -1.0), "KILLED"),
         ("all(x >= 8) or any(x < 0)", (9.0, GONE, -1.0), "SURVIVED"),
-        ("1 > 0", (1.0,), "SURVIVED"),
+        ("any(x < 0) or 1 > 0", (1.0,), "SURVIVED"),
         ("x - x > 0 or 0 > 1", None, "KILLED"),
         ("x <= 0.1", None, "SURVIVED"),  # a reading printed as 0.1 is 1/10, not its binary neighbour
         ("0.1 >= x", None, "SURVIVED"),
@@ -108,6 +108,14 @@ def test_a_support_may_decide_for_an_undefined_value() -> None:
     assert verdict("mean(x) >= 5", x=bounded) == "SURVIVED"  # (9 + 1) / 2
     assert verdict("mean(x) > 6.5", x=bounded) == "KILLED"  # (9 + 4) / 2
     assert verdict("mean(x) > 6", x=bounded) == "UNDETERMINED"
+
+
+@pytest.mark.parametrize("text", ["2 > 1", "1 > 2", "not 0 >= 1 or 1 < 2"])
+def test_a_claim_of_numbers_alone_is_no_gate(text: str) -> None:
+    with pytest.raises(TollensError) as caught:
+        verdict(text, x=column(1.0))
+    assert caught.value.code == "claim_constant"
+    assert caught.value.exit_code is Exit.BAD_INPUT
 
 
 def test_an_empty_list_is_never_vacuous_truth() -> None:

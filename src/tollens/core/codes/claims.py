@@ -36,6 +36,11 @@ CLAIMS: dict[str, Code] = {
         "`a < b < c` is read differently by different languages, so it is not part of this one.",
         "Write `a < b and b < c`.",
     ),
+    "claim_constant": Code(
+        "Claim of numbers alone",
+        "The claim names nothing that is measured, so that it is true of every checkpoint or of none.",
+        "Name a quantity in it, such as `all(stable_rank >= 8)`.",
+    ),
     "claim_too_long": Code(
         "Claim too long",
         "The text, or what it expands to, is longer than any claim a person could check.",

@@ -51,9 +51,9 @@ Fail: TypeAlias = Callable[[str, str, str, str, str], TollensError]
 
 
 def check(rule: Rule, declared: Declarations) -> None:
-    """Return if every part of `rule` is defined for the declared readings.
+    """Return if every part of `rule` is defined for the declared readings and it names at least one.
 
-    Raises TollensError `claim_unknown_name`, `claim_type` or `claim_unit_mismatch`, with the place marked in
+    Raises TollensError `claim_constant`, `claim_unknown_name`, `claim_type` or `claim_unit_mismatch`, with the place marked in
     the canonical text of the rule.
     """
     text = show(rule)
@@ -61,6 +61,11 @@ def check(rule: Rule, declared: Declarations) -> None:
     def fail(code: str, part: str, expected: str, found: str, fix: str) -> TollensError:
         return fault(code, text, max(text.find(part), 0), expected=expected, found=found, fix=fix)
 
+    if not names(rule):
+        raise fail(
+            "claim_constant", text, "the name of a reading", "numbers only",
+            "Name what is measured, such as `all(stable_rank >= 8)`.",
+        )
     for atom in atoms(rule):
         _Check(declared, fail).atom(atom)
 

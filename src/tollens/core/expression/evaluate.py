@@ -42,8 +42,8 @@ def evaluate(rule: Rule, readings: Readings, declared: Declarations | None = Non
     the sorts are those of the values and every unit is 1. A rule that names an empty list is UNDETERMINED,
     reason `claim_no_layers`: of nothing, everything is true.
 
-    Raises TollensError `claim_unknown_name`, `claim_type`, `claim_unit_mismatch`; `claim_value` for a value
-    that is not finite or lies outside its support.
+    Raises TollensError `claim_constant`, `claim_unknown_name`, `claim_type`, `claim_unit_mismatch`; `claim_value`
+    for a value that is not finite or lies outside its support.
     """
     declared = declarations(readings) if declared is None else declared
     check(rule, declared)
