@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tollens.core.reading import Status, Undefined
+from tollens.instrument.bulk import mp_edge
 from tollens.instrument.edge import (
     EdgeParams,
     edge,
     family_level,
     implied_theta,
-    mp_edges,
     outliers,
     spike_eigenvalue,
     squared_overlaps,
@@ -103,15 +103,14 @@ def test_no_theta_inside_the_bulk(c: float, share: float) -> None:
 
 
 def test_bulk_edges() -> None:
-    """sigma2 * (sqrt N -+ sqrt M)^2; a spike at threshold theta = c^(1/4) sits exactly on the upper one."""
-    low, high = mp_edges(64, 256, 0.5)
-    assert (low, high) == (0.5 * 64.0, 0.5 * 576.0)
+    """sigma2 * (sqrt N + sqrt M)^2; a spike at threshold theta = c^(1/4) sits exactly on the upper one."""
+    assert mp_edge(0.5, 64, 256) == 0.5 * 576.0
     c = 0.25
     assert spike_eigenvalue(c**0.25, c) == pytest.approx((1 + math.sqrt(c)) ** 2, rel=1e-14)
 
 
 def test_the_edge_lies_above_the_bulk_and_scales() -> None:
-    assert tw_edge(512, 512) > mp_edges(512, 512)[1]
+    assert tw_edge(512, 512) > mp_edge(1.0, 512, 512)
     assert tw_edge(512, 512, 3.0) == pytest.approx(3.0 * tw_edge(512, 512), rel=1e-14)
     assert tw_edge(512, 512, level=1e-6) > tw_edge(512, 512, level=1e-2)
     assert family_level(0.01, 39, 5) == pytest.approx(0.01 / 195)

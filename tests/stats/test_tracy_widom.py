@@ -13,7 +13,6 @@ from tollens.stats.tracy_widom import (
     centre,
     edge_quantile,
     quantile,
-    quantile_small,
     scale,
     sf,
     upper_quantile,
@@ -100,7 +99,6 @@ def test_lower_quantiles() -> None:
 def test_edge_quantile_switches_at_the_small_side() -> None:
     assert edge_quantile(0.01, 50, 60) == upper_quantile(0.01)
     assert edge_quantile(0.01, 20, 300) == upper_quantile_small(0.01, 20, 300)
-    assert quantile_small(0.99, 20, 300) == pytest.approx(edge_quantile(0.01, 20, 300), abs=1e-6)
     assert edge_quantile(0.01, 20, 300) < upper_quantile(0.01)
 
 

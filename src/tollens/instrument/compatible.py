@@ -12,7 +12,6 @@ import math
 from collections.abc import Sequence
 from typing import TypeAlias
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -42,15 +41,13 @@ SHUFFLED = ("num_traps", "max_rand_eval", "rand_distance", "ww_softrank", "ww_ma
 COLUMNS = TAIL + NORMS + BULK + ERG + SHUFFLED
 
 
-def columns(
-    spectrum: Spectrum, shuffled: Array | None = None, shuffled_max: float | None = None
-) -> dict[str, Column]:
+def columns(spectrum: Spectrum, shuffled: Array | None = None) -> dict[str, Column]:
     """All of COLUMNS for one matrix.
 
     `shuffled`: ascending eigenvalues of the matrix with its elements permuted, (M,) or those of several
-    permutations pooled, weight^2; `shuffled_max`: the largest one where the rest was not computed. They are
-    one draw: that program neither seeds nor records its own, and takes `num_traps` and `rand_distance` from
-    two different ones. Without them the columns of SHUFFLED are Undefined `not_requested`.
+    permutations pooled, weight^2. They are one draw: that program neither seeds nor records its own, and
+    takes `num_traps` and `rand_distance` from two different ones. Without them the columns of SHUFFLED are
+    Undefined `not_requested`.
     """
     values, M, N = spectrum.eigenvalues, spectrum.M, spectrum.N
     if spectrum.lambda_max == 0.0:
@@ -62,7 +59,7 @@ def columns(
     spikes = found["num_pl_spikes"]
     found["detX_num"] = count
     found["ERG_gap"] = spikes if isinstance(spikes, Undefined) else count - int(spikes)
-    found |= shuffled_columns(spectrum, shuffled, shuffled_max)
+    found |= shuffled_columns(spectrum, shuffled)
     return {name: found[name] for name in COLUMNS}
 
 
@@ -157,23 +154,20 @@ def log_determinant_count(values: Array, visible: int) -> int:
     return int(below[0]) + 1 if below.size else min(visible + 1, values.size)
 
 
-def shuffled_columns(
-    spectrum: Spectrum, shuffled: Array | None, shuffled_max: float | None
-) -> dict[str, Column]:
+def shuffled_columns(spectrum: Spectrum, shuffled: Array | None) -> dict[str, Column]:
     """The columns that compare with one permutation of the elements."""
     found: dict[str, Column] = dict.fromkeys(SHUFFLED, Undefined("not_requested"))
-    top = float(shuffled[-1]) if shuffled is not None else shuffled_max
-    if top is None:
+    if shuffled is None:
         return found
+    top = float(shuffled[-1])
     found |= {
         "max_rand_eval": top,
         "ww_softrank": top / spectrum.lambda_max,
         "ww_maxdist": spectrum.lambda_max - top,
+        "num_traps": bulk_columns(shuffled, spectrum.M, spectrum.N)["num_spikes"],
     }
-    if shuffled is not None:
-        found["num_traps"] = bulk_columns(shuffled, spectrum.M, spectrum.N)["num_spikes"]
-        if shuffled.size == spectrum.M:
-            found["rand_distance"] = sorted_list_distance(spectrum.eigenvalues, shuffled)
+    if shuffled.size == spectrum.M:
+        found["rand_distance"] = sorted_list_distance(spectrum.eigenvalues, shuffled)
     return found
 
 
@@ -193,10 +187,6 @@ def _cost(shape: tuple[int, int]) -> Cost:
     return Cost(bytes=8 * min(shape), flops=2000 * min(shape))
 
 
-class CompatibleParams(msgspec.Struct, frozen=True):
-    """Nothing to choose: the settings are those of WeightWatcher 0.7.7."""
-
-
 @instrument(
     name="compatible",
     version="1",
@@ -205,9 +195,8 @@ class CompatibleParams(msgspec.Struct, frozen=True):
     needs=("spectrum",),
     invariances=("transpose", "permutation"),
     references=("Martin, Peng, Mahoney, Nature Communications 12, 4122 (2021)", "WeightWatcher 0.7.7"),
-    default_params=CompatibleParams(),
 )
-def compatible(part: Part, params: CompatibleParams, rng: np.random.Generator) -> Sequence[Reading]:
+def compatible(part: Part, params: None, rng: np.random.Generator) -> Sequence[Reading]:
     """The intact matrix's columns; those of SHUFFLED are skipped: no permutation is drawn for them alone."""
     assert part.spectrum is not None
     readings = []

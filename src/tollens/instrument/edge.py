@@ -30,12 +30,6 @@ class EdgeParams(msgspec.Struct, frozen=True):
     min_side: int = 8
 
 
-def mp_edges(M: int, N: int, sigma2: float = 1.0) -> tuple[float, float]:
-    """Ends of the Marchenko-Pastur bulk, sigma2*(sqrt(N) -+ sqrt(M))^2; weight^2, not divided by N."""
-    a, b = math.sqrt(N), math.sqrt(M)
-    return sigma2 * (a - b) ** 2, sigma2 * (a + b) ** 2
-
-
 def tw_edge(M: int, N: int, sigma2: float = 1.0, level: float = 0.01) -> float:
     """What the top eigenvalue of an M x N noise matrix exceeds with probability `level`, in weight^2.
 

@@ -58,7 +58,7 @@ def semi_parametric_samples(
 
 
 def goodness_of_fit(
-    x: NDArray[np.float64], fit: TailFit, draws: int, rng: np.random.Generator, two_sided: bool = True
+    x: NDArray[np.float64], fit: TailFit, draws: int, rng: np.random.Generator
 ) -> Goodness:
     """Share of bootstrap samples whose own best tail, xmin searched anew, is at least as far from its law.
 
@@ -69,7 +69,7 @@ def goodness_of_fit(
     worse = 0
     for start in range(0, draws, step):
         samples = semi_parametric_samples(x, fit, min(step, draws - start), rng)
-        worse += int(np.sum(_native.tail_scan_many(samples, two_sided)[:, 2] >= fit.D))
+        worse += int(np.sum(_native.tail_scan_many(samples, True)[:, 2] >= fit.D))
     p = worse / draws
     return Goodness(p, math.sqrt(p * (1.0 - p) / draws), draws)
 

@@ -50,14 +50,10 @@ def entropy_rank(eigenvalues: Eigenvalues) -> float | Undefined:
     """exp of the Shannon entropy of lambda/sum(lambda), in [1, M] (Roy, Vetterli 2007, eq. 2)."""
     if not eigenvalues[-1] > 0.0:
         return Undefined("zero_matrix")
-    return math.exp(_entropy(eigenvalues))
-
-
-def normalised_entropy(eigenvalues: Eigenvalues, rank: int) -> float | Undefined:
-    """Entropy of lambda/sum(lambda) over ln(rank), in [0, 1]; 0/0 and so UNDEFINED for rank one."""
-    if not eigenvalues[-1] > 0.0:
-        return Undefined("zero_matrix")
-    return _entropy(eigenvalues) / math.log(rank) if rank > 1 else Undefined("rank_one")
+    x = _relative(eigenvalues)
+    total = float(x.sum())
+    x = x[x > 0.0]
+    return math.exp(max(0.0, math.log(total) - float(np.dot(x, np.log(x))) / total))  # -sum p ln p, p = x/total
 
 
 def participation_rank(eigenvalues: Eigenvalues) -> float | Undefined:
@@ -90,16 +86,6 @@ def numerical_rank(eigenvalues: Eigenvalues, tolerance: float, blind_floor: floa
     return int(eigenvalues.size - np.searchsorted(eigenvalues, floor, side="right"))
 
 
-def gaussian_stable_rank(p: int, q: int) -> float:
-    """Large-size stable rank of an iid Gaussian p x q matrix, pq/(sqrt p + sqrt q)^2."""
-    return p * q / (math.sqrt(p) + math.sqrt(q)) ** 2
-
-
-def factor_stable_rank(r: int, k: int) -> float:
-    """Large-size stable rank of an iid Gaussian r x k factor, r/(1 + sqrt(r/k))^2; symmetric in r and k."""
-    return r / (1.0 + math.sqrt(r / k)) ** 2
-
-
 def _relative(eigenvalues: Eigenvalues) -> Eigenvalues:
     """lambda/lambda_max in [0, 1]; zeros for a zero matrix. A power-of-two shift keeps subnormals exact."""
     top = float(eigenvalues[-1])
@@ -108,13 +94,6 @@ def _relative(eigenvalues: Eigenvalues) -> Eigenvalues:
     shift = -math.frexp(top)[1]
     with np.errstate(under="ignore"):
         return np.ldexp(eigenvalues, shift) / math.ldexp(top, shift)
-
-
-def _entropy(eigenvalues: Eigenvalues) -> float:
-    x = _relative(eigenvalues)
-    total = float(x.sum())
-    x = x[x > 0.0]
-    return max(0.0, math.log(total) - float(np.dot(x, np.log(x))) / total)  # -sum p ln p with p = x/total
 
 
 def _cost(shape: tuple[int, int]) -> Cost:

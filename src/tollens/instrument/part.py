@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Moments:
-    """Of all elements, accumulated in float64. `kurtosis` is the plain fourth standardised moment (3 for a Gaussian)."""
+    """Of all elements, accumulated in float64. `kurtosis` is the fourth standardised moment, 3 for a Gaussian."""
 
     count: int
     mean: float
@@ -24,10 +24,6 @@ class Moments:
     max_abs_deviation: float
     kurtosis: float
     nonzero: int
-
-    @property
-    def mean_square(self) -> float:
-        return self.mean**2 + self.std**2
 
 
 @dataclass(frozen=True, slots=True)

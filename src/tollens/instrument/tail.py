@@ -110,9 +110,7 @@ def log_ratio(x: NDArray[np.float64]) -> NDArray[np.float64]:
     return logs
 
 
-def bootstrap_fits(
-    x: NDArray[np.float64], draws: int, rng: np.random.Generator, two_sided: bool = True
-) -> NDArray[np.float64]:
+def bootstrap_fits(x: NDArray[np.float64], draws: int, rng: np.random.Generator) -> NDArray[np.float64]:
     """Tails of `draws` resamples of x with replacement, the search for xmin included.
 
     Returns rows (alpha, xmin, D, n_tail); resamples without two distinct values are left out.
@@ -123,13 +121,13 @@ def bootstrap_fits(
     rows = []
     for start in range(0, draws, step):
         picks = rng.integers(0, n, (min(step, draws - start), n), dtype=np.uint32)
-        rows.append(_native.tail_scan_resamples(x, picks, two_sided))
+        rows.append(_native.tail_scan_resamples(x, picks, True))
     fits = np.concatenate(rows) if rows else np.zeros((0, 4))
     return fits[fits[:, 3] > 0.0]
 
 
 def bootstrap_interval(
-    x: NDArray[np.float64], draws: int, level: float, rng: np.random.Generator, two_sided: bool = True
+    x: NDArray[np.float64], draws: int, level: float, rng: np.random.Generator
 ) -> Interval | Undefined:
     """Percentile bootstrap interval of alpha at `level`, each resample with its own search for xmin.
 
@@ -137,21 +135,18 @@ def bootstrap_interval(
     narrow. Returns Undefined `no_tail` if fewer than half of the resamples have a tail. Reference: Efron
     and Tibshirani (1993), An Introduction to the Bootstrap, chapter 13.
     """
-    alphas = bootstrap_fits(x, draws, rng, two_sided)[:, 0]
+    alphas = bootstrap_fits(x, draws, rng)[:, 0]
     if alphas.size == 0 or 2 * alphas.size < draws:
         return Undefined("no_tail")
     low, high = np.quantile(alphas, [(1.0 - level) / 2.0, (1.0 + level) / 2.0])
     return Interval(float(low), float(high), level, f"percentile bootstrap, {draws} draws, xmin refitted")
 
 
-
-def near_best_range(
-    x: NDArray[np.float64], near: float = 1.1, two_sided: bool = True
-) -> tuple[float, float] | Undefined:
+def near_best_range(x: NDArray[np.float64], near: float = 1.1) -> tuple[float, float] | Undefined:
     """Smallest and largest alpha among all candidate tails with D <= near * D_min."""
     if x.size < 2:
         return Undefined("no_tail")
-    rows = _native.tail_near_best(np.ascontiguousarray(x, dtype=np.float64), two_sided, near)
+    rows = _native.tail_near_best(np.ascontiguousarray(x, dtype=np.float64), True, near)
     if rows.shape[0] == 0:
         return Undefined("no_spread")
     return float(rows[:, 1].min()), float(rows[:, 1].max())

@@ -102,11 +102,6 @@ def upper_quantile_small(level: float, M: int, N: int, known_variance: bool = Fa
     return bracketed_root(excess, max(-2.5, -mu / tau), high, 1e-6)
 
 
-def quantile_small(p: float, M: int, N: int) -> float:
-    """The quantile at p >= 0.5 of (lambda_max/variance - centre)/scale, variance from the same matrix."""
-    return upper_quantile_small(1.0 - p, M, N)
-
-
 def edge_quantile(level: float, M: int, N: int) -> float:
     """The number of scales above the centre that the top noise eigenvalue exceeds with probability `level`.
 
