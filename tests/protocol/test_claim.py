@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from tollens.core.errors import Exit, TollensError
-from tollens.protocol.claim import ClaimAnswer, claim_names, judge_claim, support_of
+from tollens.protocol.claim import ClaimAnswer, claim_names, judge_claim, needs_power_law, support_of
 
 UNITS = {
     "M": "count", "N": "count", "alpha": "1", "stable_rank": "count", "numerical_rank": "count",
@@ -34,6 +34,22 @@ LAYERS = [
 
 def judged(text: str, layers: list[dict[str, Any]] = LAYERS) -> ClaimAnswer:
     return judge_claim(text, layers, UNITS)
+
+
+@pytest.mark.parametrize(
+    ("text", "needed"),
+    [
+        ("all(alpha < 6)", True),
+        ("all(alpha_interval_high < 6)", True),
+        ("all(band == usual)", True),
+        ("all(stable_rank >= 8) and all(alpha > 2)", True),
+        ("all(stable_rank >= 8)", False),
+        ("max(traps_all) == 0", False),
+    ],
+)
+def test_a_claim_about_the_tail_needs_a_power_law(text: str, needed: bool) -> None:
+    """The bounds of alpha and its band speak of the law as much as alpha does."""
+    assert needs_power_law(claim_names(text, UNITS)) == needed
 
 
 @pytest.mark.parametrize(

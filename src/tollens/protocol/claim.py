@@ -48,6 +48,11 @@ _COUNTS_TO_M = frozenset({
 })
 
 
+_OF_THE_LAW = frozenset({
+    "alpha", "alpha_interval", "sigma", "xmin", "n_tail", "D", "alpha_hat", "log10_alpha_norm", "p_gof", "band",
+})
+
+
 class ClaimWitness(msgspec.Struct, frozen=True):
     """`quantity` of `layer` is `value` (in `unit`), to be compared by `relation` with `threshold`.
 
@@ -114,6 +119,11 @@ def claim_names(text: str, units: Mapping[str, str]) -> frozenset[str]:
             fix=f"Did you mean {' or '.join(near)}?" if near else f"Known: {', '.join(sorted(known))}.",
         )
     return frozenset(named)
+
+
+def needs_power_law(named: Iterable[str]) -> bool:
+    """True if one of the quantities that a claim names has a meaning only where the tail is a power law."""
+    return any(name in _OF_THE_LAW or name.startswith("alpha_interval_") for name in named)
 
 
 def judge_claim(text: str, layers: Sequence[Mapping[str, Any]], units: Mapping[str, str]) -> ClaimAnswer:

@@ -20,7 +20,7 @@ from tollens.core.errors import TollensError
 from tollens.core.work import MapFn, serial
 from tollens.instrument.null import ShapeNull
 from tollens.instrument.registry import INSTRUMENTS
-from tollens.protocol.claim import claim_names, judge_claim
+from tollens.protocol.claim import claim_names, judge_claim, needs_power_law
 from tollens.protocol.finding import SEVERITY, Finding, Note, by_severity, findings_of, verdict_of
 from tollens.run.layer import LayerTask, ShapeTask, measure_layer, measure_shape
 from tollens.run.plugins import installed, plugged_quantities
@@ -30,7 +30,6 @@ from tollens.subject.checkpoint import Checkpoint, open_checkpoint
 from tollens.subject.matrices import Inventory, MatrixView, matrices
 
 Progress = Callable[[int, int, str], None]
-NEEDS_POWER_LAW = frozenset({"alpha", "sigma", "xmin", "n_tail", "D", "alpha_hat", "log10_alpha_norm", "p_gof"})
 PLAIN_UNITS = {"M": "count", "N": "count", "Q": "1", "role": "1", "band": "1", "status": "1", "source_dtype": "1"}
 
 
@@ -56,7 +55,7 @@ def scan(
     views = _selected(found.matrices, settings.layers)
     layers = list(_measured(views, settings, map_fn, progress))
     plain = [msgspec.to_builtins(layer) for layer in layers]
-    law = bool(needed & NEEDS_POWER_LAW)
+    law = needs_power_law(needed)
     findings = by_severity(f for fields in plain for f in findings_of(_ours(fields), needs_power_law=law))
     judged = [layer for layer in layers if _judged(layer, findings)]
     answer = judge_claim(claim, [_flat(fields) for fields in plain], units) if claim is not None else UNSET
