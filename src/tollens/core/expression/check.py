@@ -53,8 +53,8 @@ Fail: TypeAlias = Callable[[str, str, str, str, str], TollensError]
 def check(rule: Rule, declared: Declarations) -> None:
     """Return if every part of `rule` is defined for the declared readings and it names at least one.
 
-    Raises TollensError `claim_constant`, `claim_unknown_name`, `claim_type` or `claim_unit_mismatch`, with the place marked in
-    the canonical text of the rule.
+    Raises TollensError `claim_constant`, `claim_unknown_name`, `claim_type` or `claim_unit_mismatch`, with the place
+    marked in the canonical text of the rule.
     """
     text = show(rule)
 
