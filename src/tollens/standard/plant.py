@@ -2,7 +2,7 @@
 
 One element beyond (NM)^(1/4) standard deviations, or a mean offset beyond (NM)^(-1/4) of them, puts an
 eigenvalue of the permuted matrix outside the bulk: the detection threshold of a rank-one perturbation of
-noise (Benaych-Georges and Nadakuditi 2011, theorem 2.9) with theta = element / (sigma sqrt(N)) and theta =
+noise (Benaych-Georges and Nadakuditi 2012) with theta = element / (sigma sqrt(N)) and theta =
 offset sqrt(M) / sigma.
 """
 
