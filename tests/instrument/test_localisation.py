@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.sparse.linalg import ArpackNoConvergence
 
+from tollens.core.errors import TollensError
 from tollens.core.reading import Status, Undefined
 from tollens.instrument.edge import EdgeParams
 from tollens.instrument.localisation import (
@@ -26,6 +28,7 @@ from tollens.instrument.localisation import (
 )
 from tollens.instrument.part import Moments, Part
 from tollens.instrument.spectrum import spectrum_of
+from tollens.run.layer import LAYER_FAILURES
 
 
 def unit(rng: np.random.Generator, n: int) -> np.ndarray:
@@ -240,6 +243,18 @@ def test_a_spectrum_without_a_gap_is_left_to_the_solver_that_restarts() -> None:
     start = np.ones(1000)
     assert krylov_top(lambda x: values * x, start, 5) is None
     assert abs(arpack_top(lambda x: values * x, start, 1)[:, 0]).argmax() == 999
+
+
+def test_vectors_that_do_not_converge_are_a_failure_of_one_layer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A named failure is kept to its layer; what ARPACK raises itself would end the scan."""
+
+    def gives_up(*_: object, **__: object) -> None:
+        raise ArpackNoConvergence("no convergence", np.empty(0), np.empty((0, 0)))
+
+    monkeypatch.setattr("scipy.sparse.linalg.eigsh", gives_up)
+    with pytest.raises(TollensError) as caught:
+        arpack_top(lambda x: x, np.ones(40), 1)
+    assert caught.value.code in LAYER_FAILURES
 
 
 def test_a_start_that_cannot_reach_all_pairs_gives_none() -> None:

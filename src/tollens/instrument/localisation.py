@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from tollens.core.errors import TollensError
 from tollens.core.reading import Cost, Reading, Undefined, reading
 from tollens.instrument.edge import EdgeParams, edge_of, outliers
 from tollens.instrument.part import Moments, Part
@@ -209,12 +210,21 @@ def krylov_top(apply: Operator, start: NDArray[np.float64], count: int) -> NDArr
 
 
 def arpack_top(apply: Operator, start: NDArray[np.float64], count: int) -> NDArray[np.float64]:
-    """The same by ARPACK, which restarts and so ends where `krylov_top` does not; and what it is compared with."""
-    from scipy.sparse.linalg import LinearOperator, eigsh  # costs 0.1 s to import and few callers come here
+    """The same by ARPACK, which restarts and so ends where `krylov_top` does not; and what it is compared with.
+
+    Raises: TollensError `did_not_converge`.
+    """
+    from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh  # 0.1 s, and few callers come here
 
     n = start.size
     operator = LinearOperator((n, n), matvec=lambda x: apply(np.ravel(x)), dtype=np.float64)
-    found = eigsh(operator, k=count, which="LA", tol=TOLERANCE, ncv=min(n, 2 * count + 12), v0=start)
+    try:
+        found = eigsh(operator, k=count, which="LA", tol=TOLERANCE, ncv=min(n, 2 * count + 12), v0=start)
+    except ArpackNoConvergence as error:
+        raise TollensError(
+            "did_not_converge", "localisation", expected=f"{count} singular vectors", found=str(error),
+            fix="Repeat with --precision f64 and report the layer if it persists.",
+        ) from error
     return np.asarray(found[1])
 
 
