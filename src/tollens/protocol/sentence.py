@@ -73,14 +73,14 @@ def sentence(layer: Mapping[str, Any]) -> str:
     name = told.quantity.replace("_", " ").replace("mp distance", "distance of the bulk to Marchenko-Pastur")
     interval = layer.get("alpha_interval") if told.quantity == "alpha" else None
     around = f" [{_number(interval['low'])}, {_number(interval['high'])}]" if isinstance(interval, Mapping) else ""
-    where = "below" if told.below else "above"
+    where, law = "below" if told.below else "above", "iid Gaussian matrices of its shape"
     if told.distance > RIM[told.quantity]:
         says = _SAYS[told.quantity][0 if told.below else 1]
-        return f"{name} {value}{around} lies {where} the {band} of iid Gaussian matrices of its shape: {says}."
+        return f"{name} {value}{around} lies {where} the {band} of {law}: {says}."
     if told.distance > 0:
-        return f"{name} {value} lies just {where} the {band} of iid Gaussian matrices of its shape: chance may explain it."
+        return f"{name} {value} lies just {where} the {band} of {law}: chance may explain it."
     verb = "overlaps" if around else "lies within"
-    return f"{name} {value}{around} {verb} the {band} of iid Gaussian matrices of its shape: chance explains it."
+    return f"{name} {value}{around} {verb} the {band} of {law}: chance explains it."
 
 
 def _without_null(layer: Mapping[str, Any]) -> str:
