@@ -35,6 +35,7 @@ test: check bare
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check src tests benchmarks
+	$(BIN)/ruff format --check --quiet src tests benchmarks
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 

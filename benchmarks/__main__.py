@@ -12,9 +12,7 @@ NAMES = ("startup", "components", "agreement", "floor", "peers", "growth", "memo
 def main() -> int:
     """Each in a process of its own: what a parent has loaded would show in its children's peak memory."""
     parser = argparse.ArgumentParser()
-    parser.add_argument(
-        "names", nargs="*", metavar="NAME", help=f"among {', '.join(NAMES)}; all if none is given"
-    )
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"among {', '.join(NAMES)}; all if none is given")
     parser.add_argument("--quick", action="store_true")
     given = parser.parse_args()
     unknown = sorted(set(given.names) - set(NAMES))

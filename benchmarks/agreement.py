@@ -89,9 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             )
         )
     sentences = _scan(path, given.threads)
-    told = [
-        layer for layer in sentences["layers"] if any(c.isdigit() for c in str(layer.get("sentence", "")))
-    ]
+    told = [layer for layer in sentences["layers"] if any(c.isdigit() for c in str(layer.get("sentence", "")))]
     met = len(told) >= SENTENCES
     lines.append(Line("layers with a sentence that names a number", f">= {SENTENCES}", str(len(told)), met))
     notes = ["largest relative difference; tollens scan --precision f64 --columns weightwatcher"]

@@ -65,9 +65,7 @@ def draw(family: str, shape: tuple[int, int], rng: np.random.Generator) -> tuple
     its limits.
     """
     noise = rng.standard_normal(shape)
-    density = float(
-        rng.choice([10 ** rng.uniform(np.log10(0.003), -1.0), 10 ** rng.uniform(-1.0, np.log10(0.3))])
-    )
+    density = float(rng.choice([10 ** rng.uniform(np.log10(0.003), -1.0), 10 ** rng.uniform(-1.0, np.log10(0.3))]))
     if family == "student":
         nu = float(rng.uniform(2.5, 10.0))
         return nu, rng.standard_t(nu, shape).astype(np.float32)

@@ -42,9 +42,7 @@ def _scan(n: int) -> list[Line]:
         for two_sided in (True, False):
             fast, slow = fit_tail(sample, two_sided), fit_tail_reference(sample, two_sided)
             if (fast.index, round(fast.D, 12)) != (slow.index, round(slow.D, 12)):
-                raise RuntimeError(
-                    f"the pruned scan differs from the exhaustive one on {name}: {fast}, {slow}"
-                )
+                raise RuntimeError(f"the pruned scan differs from the exhaustive one on {name}: {fast}, {slow}")
             ours, plain = (
                 _seconds(lambda f=f, x=sample, t=two_sided: f(x, t), repeats)
                 for f, repeats in ((fit_tail, 20), (fit_tail_reference, 2))

@@ -59,9 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         blas = parts[0]["blas"]
         ratio = [run.wall / floor for run, _, floor in kept]
         whole = [run.wall / bare.wall for run, bare, _ in kept]
-        middle = {
-            key: statistics.median(p[key] for p in parts) for key in ("gram", "eigenvalues", "product_rate")
-        }
+        middle = {key: statistics.median(p[key] for p in parts) for key in ("gram", "eigenvalues", "product_rate")}
         floor = middle["gram"] + middle["eigenvalues"]
         met = None if given.quick else statistics.median(ratio) <= TARGET
         lines.append(

@@ -33,9 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sides, rounds = ((64, 128, 256), 1) if given.quick else (SIDES, given.rounds)
 
     def wall(path: Path, *more: str, rounds: int = rounds) -> float:
-        return _steady(
-            tollens("scan", str(path), "--json", "--quiet", "--threads", "1", *options, *more), rounds
-        ).wall
+        return _steady(tollens("scan", str(path), "--json", "--quiet", "--threads", "1", *options, *more), rounds).wall
 
     per_layer = []
     for side in sides:
@@ -48,9 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         Line(f"M = {side}, seconds a layer", "-", f"{seconds:.3f}", None)
         for side, seconds in zip(sides, per_layer, strict=True)
     ]
-    lines.append(
-        Line("exponent of M", "<= 3.2", f"{exponent:.2f}", None if given.quick else exponent <= 3.2)
-    )
+    lines.append(Line("exponent of M", "<= 3.2", f"{exponent:.2f}", None if given.quick else exponent <= 3.2))
     counts = (2, 4, 8) if given.quick else (4, 8, 16, 32)
     side = 128 if given.quick else 512
     times = [wall(checkpoint(count, side, side)) for count in counts]
@@ -93,9 +89,7 @@ def _line(x: Sequence[float], y: Sequence[float]) -> tuple[float, float]:
     return fitted.slope, fitted.intercept
 
 
-def _svg(
-    sides: Sequence[int], seconds: Sequence[float], exponent: float, constant: float, title: str
-) -> str:
+def _svg(sides: Sequence[int], seconds: Sequence[float], exponent: float, constant: float, title: str) -> str:
     """Points and fitted line on two logarithmic axes; no library, so that it opens anywhere."""
     width, height, left, bottom = 640, 420, 80, 60
     x_low, x_high = math.log(sides[0]), math.log(sides[-1])
@@ -111,8 +105,7 @@ def _svg(
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif" '
         'font-size="13">',
         f'<rect width="{width}" height="{height}" fill="white"/>',
-        f'<text x="{left}" y="28" font-size="15">'
-        f"seconds a layer against M: exponent {exponent:.2f} ({title})</text>",
+        f'<text x="{left}" y="28" font-size="15">seconds a layer against M: exponent {exponent:.2f} ({title})</text>',
     ]
     for power in range(y_low, y_high + 1):
         x0, y = at(sides[0], 10.0**power)
@@ -128,9 +121,7 @@ def _svg(
         x, y = at(side, value)
         parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="5" fill="#d55e00"/>')
         parts.append(f'<text x="{x:.1f}" y="{height - bottom + 22}" text-anchor="middle">{side}</text>')
-    parts.append(
-        f'<text x="{width / 2:.0f}" y="{height - 12}" text-anchor="middle">M (square layers)</text></svg>'
-    )
+    parts.append(f'<text x="{width / 2:.0f}" y="{height - 12}" text-anchor="middle">M (square layers)</text></svg>')
     return "\n".join(parts) + "\n"
 
 

@@ -23,10 +23,34 @@ sys.path.insert(0, str(GOLDEN))
 from matrices import SHUFFLE_SEED, checksum, matrices  # noqa: E402
 
 PRINTED = (
-    "alpha", "D", "xmin", "xmax", "sigma", "num_pl_spikes", "alpha_weighted", "log_alpha_norm", "norm",
-    "log_norm", "spectral_norm", "log_spectral_norm", "stable_rank", "matrix_rank", "entropy",
-    "rank_loss", "sigma_mp", "num_spikes", "mp_softrank", "num_traps", "max_rand_eval", "rand_distance",
-    "ww_softrank", "ww_maxdist", "detX_num", "ERG_gap", "warning", "status",
+    "alpha",
+    "D",
+    "xmin",
+    "xmax",
+    "sigma",
+    "num_pl_spikes",
+    "alpha_weighted",
+    "log_alpha_norm",
+    "norm",
+    "log_norm",
+    "spectral_norm",
+    "log_spectral_norm",
+    "stable_rank",
+    "matrix_rank",
+    "entropy",
+    "rank_loss",
+    "sigma_mp",
+    "num_spikes",
+    "mp_softrank",
+    "num_traps",
+    "max_rand_eval",
+    "rand_distance",
+    "ww_softrank",
+    "ww_maxdist",
+    "detX_num",
+    "ERG_gap",
+    "warning",
+    "status",
 )
 
 

@@ -60,9 +60,7 @@ CASES = (
     ),
     Case("shuffle_nofit", "the same, peer without mp_fit", "student", ALL, ("--randomize",), None),
     Case("minilm", "MiniLM, null + traps + bulk, f32", "minilm", ALL, FULL, 40.0),
-    Case(
-        "minilm_f64", "MiniLM, null + traps + bulk, f64", "minilm", (*ALL, "--precision", "f64"), FULL, 4.0
-    ),
+    Case("minilm_f64", "MiniLM, null + traps + bulk, f64", "minilm", (*ALL, "--precision", "f64"), FULL, 4.0),
     Case("minilm_nofit", "the same, peer without mp_fit, f32", "minilm", ALL, ("--randomize",), None),
     Case("minilm_tail", "MiniLM --only tail, f32", "minilm", ("--only", "tail"), (), None),
 )
@@ -73,9 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--case", action="append", choices=[case.name for case in CASES])
     parser.add_argument("--pairs", type=int, default=3, help="one for cases without a target")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument(
-        "--jobs", type=int, default=1, help="worker processes of Tollens; threads are divided"
-    )
+    parser.add_argument("--jobs", type=int, default=1, help="worker processes of Tollens; threads are divided")
     parser.add_argument("--quick", action="store_true", help="512x512 and one pair: does it run at all")
     given = parser.parse_args(arguments)
     side, pairs = (512, 1) if given.quick else (4096, given.pairs)
@@ -96,9 +92,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"  {case.name}: {lines[-1].measured}; {lines[-1].detail}", flush=True)
     notes = [
         f"{given.threads} threads each (Tollens: {given.jobs} workers); WeightWatcher as {' '.join(FULL)}",
-        "ours: tollens scan FILE --json "
-        + " ".join(ALL)
-        + "; ratio of wall seconds per pair, median (range)",
+        "ours: tollens scan FILE --json " + " ".join(ALL) + "; ratio of wall seconds per pair, median (range)",
     ]
     show("peers: whole processes beside WeightWatcher 0.7.7", lines, notes)
 

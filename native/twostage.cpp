@@ -12,6 +12,7 @@
 #include <cmath>
 #include <cstring>
 #include <stdexcept>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -224,9 +225,10 @@ template <class T> void band_to_tridiagonal(T *band, int n, int b, int threads) 
     std::vector<std::atomic<int>> done(sweeps + 1);
     for (auto &d : done) d.store(0, std::memory_order_relaxed);
     const int finished = n + 2;
-    auto run = [&](int first) {
+    std::atomic<int> taken{0};  // sweeps are taken in order, so whoever is waited for has been taken by somebody
+    auto run = [&] {
         std::vector<T> v(b), next(b), w(b);
-        for (int j = first; j < sweeps; j += threads) {
+        for (int j = taken++; j < sweeps; j = taken++) {
             int s = j + 1, length = std::min(b, n - s), position = 0;
             auto wait = [&](int until) {
                 if (j == 0) return;
@@ -250,14 +252,12 @@ template <class T> void band_to_tridiagonal(T *band, int n, int b, int threads) 
             done[j].store(finished, std::memory_order_release);
         }
     };
-    if (threads <= 1) {
-        threads = 1;
-        run(0);
-        return;
-    }
     std::vector<std::thread> workers;  // joined below, before the band goes out of scope
-    for (int t = 1; t < threads; ++t) workers.emplace_back(run, t);
-    run(0);
+    try {
+        for (int t = 1; t < threads; ++t) workers.emplace_back(run);
+    } catch (const std::system_error &) {  // no more threads to be had: those that are there do all sweeps
+    }
+    run();
     for (auto &worker : workers) worker.join();
 }
 

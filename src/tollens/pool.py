@@ -52,7 +52,10 @@ def _die_quietly() -> None:
 
 def _died(jobs: int) -> TollensError:
     return TollensError(
-        "worker_died", f"one of {jobs} worker processes", expected="an answer to every task",
+        "worker_died",
+        f"one of {jobs} worker processes",
+        expected="an answer to every task",
         found="a worker that the system ended, most often for lack of memory",
-        fix="Give more memory, or fewer --jobs.", exit_code=Exit.INTERNAL,
+        fix="Give more memory, or fewer --jobs.",
+        exit_code=Exit.INTERNAL,
     )

@@ -191,9 +191,7 @@ def declared_size(size: int, member: bytes) -> Make:
 
 def bomb_of_overlapping_members(folder: Path) -> Path:
     """Many entries of the central directory share one compressed body."""
-    path = archive(("w.npy", npy(shape="(1000, 1000)", data=bytes(4_000_000))), method=zipfile.ZIP_DEFLATED)(
-        folder
-    )
+    path = archive(("w.npy", npy(shape="(1000, 1000)", data=bytes(4_000_000))), method=zipfile.ZIP_DEFLATED)(folder)
     content = path.read_bytes()
     start = content.index(b"PK\x01\x02")
     end = content.index(b"PK\x05\x06")
@@ -444,9 +442,7 @@ def test_the_honest_twins_of_the_attacks_are_read(tmp_path: Path) -> None:
         two([16, 32], [0, 16]),
         archive(("w.npy", npy())),
         archive(("w.npy", npy()), method=zipfile.ZIP_DEFLATED),
-        indexed(
-            {"w": "a.safetensors", "u": "b.safetensors"}, a__safetensors=shard("w"), b__safetensors=shard("u")
-        ),
+        indexed({"w": "a.safetensors", "u": "b.safetensors"}, a__safetensors=shard("w"), b__safetensors=shard("u")),
         folder_with(m__safetensors=shard("w"), config__json={"hidden_size": 2}),
         named("m.safetensors", shard("w")),
     ]
@@ -487,16 +483,12 @@ def test_a_pickle_is_refused_without_a_look_inside(tmp_path: Path, monkeypatch: 
 
 
 def test_a_safetensors_header_of_640_bytes_is_no_pickle(tmp_path: Path) -> None:
-    header = (
-        json.dumps(HONEST).encode().ljust(0x280)
-    )  # its length begins 80 02, as a pickle of protocol 2 does
+    header = json.dumps(HONEST).encode().ljust(0x280)  # its length begins 80 02, as a pickle of protocol 2 does
     [tensor] = open_checkpoint(raw(header)(tmp_path)).tensors
     assert tensor.shape == (2, 2)
 
 
-@pytest.mark.parametrize(
-    "write", [lambda p: p.write_bytes(p.read_bytes()[:-4]), lambda p: p.write_bytes(b"")]
-)
+@pytest.mark.parametrize("write", [lambda p: p.write_bytes(p.read_bytes()[:-4]), lambda p: p.write_bytes(b"")])
 def test_a_file_that_shrinks_after_it_was_opened(tmp_path: Path, write: Callable[[Path], object]) -> None:
     path = entry()(tmp_path)
     checkpoint = open_checkpoint(path)

@@ -89,9 +89,7 @@ def test_the_honest_files_are_accepted(folder: Path, kind: str) -> None:
 @FUZZ
 @given(
     st.sampled_from(["m.safetensors", "m.npz", "m", "model.safetensors.index.json"]),
-    st.sampled_from(
-        [b"", b"PK\x03\x04", b"PK\x05\x06", b"\x80\x04", b"\x10\0\0\0\0\0\0\0{", b'{"weight_map":']
-    ),
+    st.sampled_from([b"", b"PK\x03\x04", b"PK\x05\x06", b"\x80\x04", b"\x10\0\0\0\0\0\0\0{", b'{"weight_map":']),
     st.binary(max_size=300),
 )
 def test_random_bytes(folder: Path, name: str, start: bytes, rest: bytes) -> None:
@@ -155,18 +153,14 @@ def test_headers_with_odd_values(folder: Path, data: st.DataObject) -> None:
     examine(written(folder, "safetensors", struct.pack("<Q", len(text)) + text + content[8 + length :]))
 
 
-DESCR = st.sampled_from(
-    ["'<f4'", "'>f8'", "'|O'", "'<U3'", "'|b1'", "'<f3'", "'<f16'", "''", "[('a','<f4')]", "None"]
-)
+DESCR = st.sampled_from(["'<f4'", "'>f8'", "'|O'", "'<U3'", "'|b1'", "'<f3'", "'<f16'", "''", "[('a','<f4')]", "None"])
 SIDES = st.sampled_from(
     ["()", "(4,)", "(2, 2)", "(2,2,)", "(0, 4)", "(-1, 4)", "(4)", "(2L, 2L)", "(99999999999,)", "4"]
 )
 
 
 @FUZZ
-@given(
-    DESCR, st.sampled_from(["True", "False", "1", "None"]), SIDES, st.text(max_size=6), st.binary(max_size=40)
-)
+@given(DESCR, st.sampled_from(["True", "False", "1", "None"]), SIDES, st.text(max_size=6), st.binary(max_size=40))
 def test_array_headers_with_odd_values(
     folder: Path, descr: str, order: str, shape: str, extra: str, data: bytes
 ) -> None:
@@ -190,8 +184,7 @@ def sharded(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @given(
     st.dictionaries(
         st.sampled_from(["a", "b", "c", "d"]),
-        st.sampled_from(["a.safetensors", "b.safetensors", "/a.safetensors", "../a.safetensors", "", "a.bin"])
-        | ODD,
+        st.sampled_from(["a.safetensors", "b.safetensors", "/a.safetensors", "../a.safetensors", "", "a.bin"]) | ODD,
         max_size=4,
     )
     | ODD,

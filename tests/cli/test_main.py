@@ -140,3 +140,12 @@ def test_what_is_printable_stays_and_nothing_else_gets_through(text: str) -> Non
 def test_escapes_by_name() -> None:
     assert printable("a\x1b[2Jb\nc\r\u202e\u2028\udcff") == "a\\x1b[2Jb\\nc\\r\\u202e\\u2028\\udcff"
     assert printable("层 [bold] ü") == "层 [bold] ü"
+
+
+def test_a_claim_error_points_at_its_place_on_a_line_of_its_own(tollens, clean) -> None:
+    run = tollens("scan", clean, "--claim", "all(alpha > 2")
+    assert run.returncode == 2
+    lines = run.stderr.splitlines()
+    shown = next(i for i, line in enumerate(lines) if "all(alpha > 2" in line)
+    assert "\\n" not in run.stderr
+    assert lines[shown + 1].index("^") == lines[shown].index("all(") + len("all(alpha > 2")

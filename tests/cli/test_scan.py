@@ -224,9 +224,7 @@ main(sys.argv[1:])
 """
 
 
-def test_without_the_report_extra_its_command_is_named_before_any_work(
-    tollens, clean: Path, tmp_path: Path
-) -> None:
+def test_without_the_report_extra_its_command_is_named_before_any_work(tollens, clean: Path, tmp_path: Path) -> None:
     run = tollens("scan", clean, "--html", tmp_path / "r.html", code=WITHOUT_EXTRA)
     assert (run.returncode, run.stdout) == (2, "")
     assert run.stderr.startswith("extra_missing: ")

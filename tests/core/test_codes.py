@@ -99,5 +99,6 @@ def test_every_option_that_a_remedy_names_exists() -> None:
 
 def test_a_code_without_an_explanation_would_be_noticed() -> None:
     assert _codes_in('raise TollensError("no_such_code_anywhere", "x")\ny = Undefined("made_up")') == {
-        "no_such_code_anywhere", "made_up"
+        "no_such_code_anywhere",
+        "made_up",
     }

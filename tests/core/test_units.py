@@ -71,9 +71,7 @@ def test_a_megabyte_of_unit_is_refused_at_once() -> None:
     assert len(str(caught.value)) < 300
 
 
-@pytest.mark.parametrize(
-    "powers", [(("kg", 1),), (("s", 0),), (("s", 1), ("s", 1)), (("count", 1), ("s", 1))]
-)
+@pytest.mark.parametrize("powers", [(("kg", 1),), (("s", 0),), (("s", 1), ("s", 1)), (("count", 1), ("s", 1))])
 def test_an_unreduced_unit_cannot_be_made(powers: tuple[tuple[str, int], ...]) -> None:
     with pytest.raises(ValueError, match="not a reduced product"):
         Unit(powers)

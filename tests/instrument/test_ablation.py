@@ -94,9 +94,7 @@ def test_divergence_is_symmetric_bounded_and_blind_to_shifts(seed: int, scale: f
 
 def test_cross_entropy_known_value() -> None:
     logits = np.log(np.array([[0.2, 0.8], [0.5, 0.5]])) + 3.0
-    np.testing.assert_allclose(
-        cross_entropy(logits, np.array([1, 0])), [-math.log(0.8), math.log(2)], rtol=1e-12
-    )
+    np.testing.assert_allclose(cross_entropy(logits, np.array([1, 0])), [-math.log(0.8), math.log(2)], rtol=1e-12)
 
 
 @settings(max_examples=50, deadline=None)

@@ -17,8 +17,14 @@ NULL = NullBand(8.0, 6.0, 12.0, 40, "gaussian")
 @pytest.mark.parametrize(
     ("low", "high", "expected"),
     [
-        (1.2, 1.9, "over-trained"), (1.2, 2.0, None), (2.0, 6.0, "usual"), (2.5, 4.0, "usual"),
-        (1.9, 3.0, None), (5.0, 6.1, None), (6.0, 7.0, None), (6.1, 7.0, "under-trained"),
+        (1.2, 1.9, "over-trained"),
+        (1.2, 2.0, None),
+        (2.0, 6.0, "usual"),
+        (2.5, 4.0, "usual"),
+        (1.9, 3.0, None),
+        (5.0, 6.1, None),
+        (6.0, 7.0, None),
+        (6.1, 7.0, "under-trained"),
     ],
 )
 def test_band_holds_the_whole_interval(low: float, high: float, expected: str | None) -> None:

@@ -38,7 +38,11 @@ def spectrum(matrix: np.ndarray, precision: str = "f64") -> Spectrum:
 def part(matrix: np.ndarray) -> Part:
     deviation = matrix - matrix.mean()
     moments = Moments(
-        matrix.size, float(matrix.mean()), float(matrix.std()), float(np.abs(deviation).max()), 3.0,
+        matrix.size,
+        float(matrix.mean()),
+        float(matrix.std()),
+        float(np.abs(deviation).max()),
+        3.0,
         int(np.count_nonzero(matrix)),
     )
     return Part("w", matrix.shape, "F64", lambda: matrix.copy(), moments, spectrum(matrix))

@@ -127,9 +127,7 @@ def test_norms_are_squared_ones():
     assert found["spectral_norm"] == pytest.approx(16.0)
 
 
-@pytest.mark.parametrize(
-    ("alpha", "warning"), [(1.9, "over-trained"), (2.0, ""), (6.0, ""), (6.1, "under-trained")]
-)
+@pytest.mark.parametrize(("alpha", "warning"), [(1.9, "over-trained"), (2.0, ""), (6.0, ""), (6.1, "under-trained")])
 def test_warning_is_a_label_of_the_exponent(alpha, warning):
     tail = module.TailFit(alpha, 0.1, 1.0, 0, 3, 0.1)
     assert module.tail_columns(np.array([1.0, 2.0, 3.0]), tail)["warning"] == warning
@@ -161,9 +159,7 @@ def test_orthogonal_and_rank_one_matrices():
     assert orthogonal["alpha"] == Undefined("no_spread")
     assert orthogonal["ERG_gap"] == Undefined("no_spread")
     one = columns(spectrum(np.outer(np.arange(1.0, 9.0), np.ones(9))))
-    assert (one["matrix_rank"], one["entropy"], one["alpha"]) == (
-        1, Undefined("rank_one"), Undefined("tail_too_short")
-    )
+    assert (one["matrix_rank"], one["entropy"], one["alpha"]) == (1, Undefined("rank_one"), Undefined("tail_too_short"))
 
 
 def test_small_samples_use_the_corrected_estimate():

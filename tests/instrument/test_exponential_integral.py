@@ -17,9 +17,7 @@ def integral(a: float, b: float) -> float:
     return math.exp(tilted(a, b).log_norm)
 
 
-@pytest.mark.parametrize(
-    ("order", "expected"), [(1.0, 0.219383934395520273677), (2.0, 0.148495506775922047918)]
-)
+@pytest.mark.parametrize(("order", "expected"), [(1.0, 0.219383934395520273677), (2.0, 0.148495506775922047918)])
 def test_tabulated_values(order: float, expected: float) -> None:
     """E_1(1) and E_2(1) = 1/e - E_1(1), Abramowitz and Stegun, table 5.1."""
     assert integral(order, 1.0) == pytest.approx(expected, rel=1e-15)
@@ -51,8 +49,10 @@ def test_moments_by_adaptive_quadrature(a: float, b: float) -> None:
     def moment(f: object) -> float:
         assert callable(f)
         cut = 1.0 + 60.0 / b
-        parts = [quad(lambda y: f(y) * density(y), lo, hi, epsabs=0.0, epsrel=1e-12, limit=400)[0]
-                 for lo, hi in ((1.0, 2.0), (2.0, 20.0), (20.0, cut))]
+        parts = [
+            quad(lambda y: f(y) * density(y), lo, hi, epsabs=0.0, epsrel=1e-12, limit=400)[0]
+            for lo, hi in ((1.0, 2.0), (2.0, 20.0), (20.0, cut))
+        ]
         return math.fsum(parts)
 
     law = tilted(a, b)

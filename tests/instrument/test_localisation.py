@@ -143,8 +143,8 @@ def test_top_pairs_are_the_same_for_the_same_generator() -> None:
 def test_pairs_survive_any_scale(exponent: int) -> None:
     w = np.random.default_rng(2).standard_normal((100, 120))
     w[3, 4] = 60.0
-    (s, u, v), = top_pairs(w, 1, np.random.default_rng(0))
-    (t, x, y), = top_pairs(np.ldexp(w, exponent), 1, np.random.default_rng(0))
+    ((s, u, v),) = top_pairs(w, 1, np.random.default_rng(0))
+    ((t, x, y),) = top_pairs(np.ldexp(w, exponent), 1, np.random.default_rng(0))
     assert math.ldexp(t, -exponent) == pytest.approx(s, rel=1e-12)
     assert u == pytest.approx(x, abs=1e-9)
     assert v == pytest.approx(y, abs=1e-9)
@@ -155,8 +155,8 @@ def test_pairs_survive_the_ends_of_float32(exponent: int) -> None:
     """Below 2^-127 the inverse of the scale is no float32 number."""
     w = np.round(np.random.default_rng(2).standard_normal((100, 120)))  # integers, exact where digits are lost
     w[3, 4] = 60.0
-    (s, u, v), = top_pairs(w, 1, np.random.default_rng(0))
-    (t, x, y), = top_pairs(np.ldexp(w, exponent).astype(np.float32), 1, np.random.default_rng(0))
+    ((s, u, v),) = top_pairs(w, 1, np.random.default_rng(0))
+    ((t, x, y),) = top_pairs(np.ldexp(w, exponent).astype(np.float32), 1, np.random.default_rng(0))
     assert math.ldexp(t, -exponent) == pytest.approx(s, rel=1e-5)
     assert u == pytest.approx(x, abs=1e-4)
     assert v == pytest.approx(y, abs=1e-4)
@@ -174,9 +174,7 @@ def planted(kind: str) -> np.ndarray:
     return w
 
 
-@pytest.mark.parametrize(
-    ("kind", "expected"), [("element", "localised"), ("mean", "delocalised"), ("row", "mixed")]
-)
+@pytest.mark.parametrize(("kind", "expected"), [("element", "localised"), ("mean", "delocalised"), ("row", "mixed")])
 def test_the_kind_of_outlier_is_told(kind: str, expected: str) -> None:
     w = planted(kind)
     pairs, count = localisation.measure(part_of(w))

@@ -39,7 +39,11 @@ def eigenvalues(matrix: np.ndarray) -> np.ndarray:
 def part_of(matrix: np.ndarray, tail: object = None, source_dtype: str = "F64") -> Part:
     deviation = matrix - matrix.mean()
     moments = Moments(
-        matrix.size, float(matrix.mean()), float(matrix.std()), float(np.abs(deviation).max()), 3.0,
+        matrix.size,
+        float(matrix.mean()),
+        float(matrix.std()),
+        float(np.abs(deviation).max()),
+        3.0,
         int(np.count_nonzero(matrix)),
     )
     spectrum = spectrum_of(lambda: np.array(matrix, dtype=np.float64), "f64")
@@ -65,8 +69,13 @@ def test_zero_matrix() -> None:
     assert spectral2(x) == 0.0
     assert numerical_rank(x, rank_tolerance(0.0, 9, 5, 0.0, "f32")) == 0
     for undefined in (
-        log10_fro2(x), log10_spectral2(x), stable_rank(x), entropy_rank(x), participation_rank(x),
-        log10_alpha_norm(x, 2.0), alpha_hat(x, 2.0),
+        log10_fro2(x),
+        log10_spectral2(x),
+        stable_rank(x),
+        entropy_rank(x),
+        participation_rank(x),
+        log10_alpha_norm(x, 2.0),
+        alpha_hat(x, 2.0),
     ):
         assert undefined == Undefined("zero_matrix")
 
@@ -189,16 +198,18 @@ def test_every_stored_float_type_has_its_eps() -> None:
     import ml_dtypes
 
     types = {
-        "f64": np.float64, "f32": np.float32, "f16": np.float16, "bf16": ml_dtypes.bfloat16,
-        "f8_e4m3": ml_dtypes.float8_e4m3fn, "f8_e5m2": ml_dtypes.float8_e5m2,
+        "f64": np.float64,
+        "f32": np.float32,
+        "f16": np.float16,
+        "bf16": ml_dtypes.bfloat16,
+        "f8_e4m3": ml_dtypes.float8_e4m3fn,
+        "f8_e5m2": ml_dtypes.float8_e5m2,
     }
     derived = {k: float(ml_dtypes.finfo(t).eps) for k, t in types.items()}
     assert derived == module.STORED_EPS
 
 
-spectra = arrays(
-    np.float64, st.integers(1, 40), elements=st.floats(0.0, 1.0, allow_subnormal=False)
-).map(np.sort)
+spectra = arrays(np.float64, st.integers(1, 40), elements=st.floats(0.0, 1.0, allow_subnormal=False)).map(np.sort)
 
 
 @given(spectra)

@@ -184,11 +184,19 @@ def test_scaling_of_a_band_is_the_band_of_the_scaled_draws() -> None:
         found = fit_tail(y)
         assert isinstance(found, TailFit)
         expected = {
-            "alpha": found.alpha, "D": found.D, "n_tail": found.n_tail, "xmin": found.xmin, "fro2": y.sum(),
-            "lambda_max": y[-1], "spectral2": y[-1],
-            "log10_fro2": np.log10(y.sum()), "log10_spectral2": np.log10(y[-1]),
-            "alpha_hat": found.alpha * np.log10(y[-1]), "log10_alpha_norm": np.log10(np.sum(y**found.alpha)),
-            "stable_rank": y.sum() / y[-1], "participation_rank": y.sum() ** 2 / np.sum(y**2),
+            "alpha": found.alpha,
+            "D": found.D,
+            "n_tail": found.n_tail,
+            "xmin": found.xmin,
+            "fro2": y.sum(),
+            "lambda_max": y[-1],
+            "spectral2": y[-1],
+            "log10_fro2": np.log10(y.sum()),
+            "log10_spectral2": np.log10(y[-1]),
+            "alpha_hat": found.alpha * np.log10(y[-1]),
+            "log10_alpha_norm": np.log10(np.sum(y**found.alpha)),
+            "stable_rank": y.sum() / y[-1],
+            "participation_rank": y.sum() ** 2 / np.sum(y**2),
         }
         for quantity, value in expected.items():
             assert null.sample(quantity, s)[i] == pytest.approx(value, rel=1e-9), quantity

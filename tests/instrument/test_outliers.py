@@ -16,9 +16,7 @@ def reference(matrix: NDArray[np.float64], edge: float) -> int:
     return int((np.linalg.svd(matrix, compute_uv=False) ** 2 > edge).sum())
 
 
-def counted(
-    matrix: NDArray[np.float64], edge: float, mean: float, precision: Precision = "f64"
-) -> Above | None:
+def counted(matrix: NDArray[np.float64], edge: float, mean: float, precision: Precision = "f64") -> Above | None:
     rows, cols = matrix.shape
     sums = matrix.sum(axis=1 if rows < cols else 0)
     typed = matrix.astype(np.float32 if precision == "f32" else np.float64)

@@ -89,9 +89,7 @@ def test_the_rule_does_not_depend_on_scale() -> None:
 
 def test_gaussian_matrices_of_1024_are_cleared() -> None:
     cleared = sum(
-        clear(
-            moments_of(np.random.default_rng(s).standard_normal((1024, 1024), dtype=np.float32)), 1024, 1024
-        )
+        clear(moments_of(np.random.default_rng(s).standard_normal((1024, 1024), dtype=np.float32)), 1024, 1024)
         for s in range(20)
     )
     assert cleared >= 19
@@ -115,9 +113,7 @@ def test_cleared_matrices_show_no_more_outliers_than_nominal(
     monkeypatch.syspath_prepend(str(BENCHMARKS))
     calibrate = importlib.import_module("calibrate_screen")
     found = list(
-        calibrate.trials(
-            calibrate.FAMILIES, [(256, 256), (512, 512), (256, 1024)], 150, 77, only_cleared=True
-        )
+        calibrate.trials(calibrate.FAMILIES, [(256, 256), (512, 512), (256, 1024)], 150, 77, only_cleared=True)
     )
     with capsys.disabled():
         for family in (*calibrate.FAMILIES, "all"):
@@ -127,9 +123,7 @@ def test_cleared_matrices_show_no_more_outliers_than_nominal(
                 end="",
             )
             assert t.p >= 0.01
-    draws = (
-        np.random.default_rng([9, s]).standard_normal((1024, 1024), dtype=np.float32) for s in range(100)
-    )
+    draws = (np.random.default_rng([9, s]).standard_normal((1024, 1024), dtype=np.float32) for s in range(100))
     cleared = sum(clear(moments_of(m), 1024, 1024) for m in draws)
     with capsys.disabled():
         print(f"\nGaussian 1024 x 1024: {cleared} of 100 cleared", end="")

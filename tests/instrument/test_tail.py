@@ -117,9 +117,7 @@ def test_no_spread() -> None:
     assert near_best_range(np.full(40, 3.0)) == Undefined("no_spread")
 
 
-@pytest.mark.parametrize(
-    "x", [[0.0, 1.0], [-1.0, 1.0], [2.0, 1.0], [1.0, math.inf], [1.0, math.nan], [math.nan, 1.0]]
-)
+@pytest.mark.parametrize("x", [[0.0, 1.0], [-1.0, 1.0], [2.0, 1.0], [1.0, math.inf], [1.0, math.nan], [math.nan, 1.0]])
 def test_what_is_no_sample_is_refused(x: list[float]) -> None:
     with pytest.raises(ValueError, match="ascending, positive and finite"):
         fit_tail(np.array(x))
@@ -130,10 +128,12 @@ grid = st.integers(1, 12).map(float)
 generic = st.floats(1e-12, 1e12)
 extreme = st.floats(5e-324, 1.7e308)
 samples = st.one_of(
-    st.lists(grid, min_size=2, max_size=60), st.lists(generic, min_size=2, max_size=150),
+    st.lists(grid, min_size=2, max_size=60),
+    st.lists(generic, min_size=2, max_size=150),
     st.lists(extreme, min_size=2, max_size=30),
-    st.builds(lambda seed, n, a: list(pareto(n, a, seed)), st.integers(0, 99), st.integers(2, 700),
-              st.floats(1.1, 9.0)),
+    st.builds(
+        lambda seed, n, a: list(pareto(n, a, seed)), st.integers(0, 99), st.integers(2, 700), st.floats(1.1, 9.0)
+    ),
 )
 
 

@@ -156,13 +156,20 @@ def test_more_matrices_raise_the_edge() -> None:
 @settings(max_examples=15, deadline=None)
 @given(seed=st.integers(0, 10**6), exponent=st.integers(-120, 110), turned=st.booleans())
 def test_scale_transpose_and_order_do_not_matter(seed: int, exponent: int, turned: bool) -> None:
-    """Strong plants, so that a new permutation cannot change the count; a power of two is exact in f32."""
+    """Strong plants: a new permutation changes no median, and a power of two is exact in f32."""
     rng = np.random.default_rng(seed)
     matrix = rng.standard_normal((60, 90)).astype(np.float32)
     matrix[3, 4] = -50.0  # one only: two that land in one row share a single singular value
     changed = np.ldexp(matrix[rng.permutation(60)][:, rng.permutation(90)], exponent)
     changed = np.ascontiguousarray(changed.T) if turned else changed
-    assert counts(changed, seed).counts == counts(matrix, seed).counts == (TrapCounts(1, 0, 1, 0),) * 5
+    for found in (counts(changed, seed).counts, counts(matrix, seed).counts):
+        # one shuffle in five hundred shows an outlier of its own: that is the level
+        assert [np.median([getattr(c, kind) for c in found]) for kind in ("all", "mean", "entry", "residual")] == [
+            1,
+            0,
+            1,
+            0,
+        ]
 
 
 def test_subnormal_weights_are_counted() -> None:

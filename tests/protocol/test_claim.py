@@ -10,17 +10,41 @@ from tollens.core.errors import Exit, TollensError
 from tollens.protocol.claim import ClaimAnswer, claim_names, judge_claim, needs_power_law, support_of
 
 UNITS = {
-    "M": "count", "N": "count", "alpha": "1", "stable_rank": "count", "numerical_rank": "count",
-    "fro2": "weight^2", "log10_fro2": "decade", "traps_all": "count", "alpha_interval": "1", "seed": "1",
+    "M": "count",
+    "N": "count",
+    "alpha": "1",
+    "stable_rank": "count",
+    "numerical_rank": "count",
+    "fro2": "weight^2",
+    "log10_fro2": "decade",
+    "traps_all": "count",
+    "alpha_interval_low": "1",
+    "alpha_interval_high": "1",
+    "seed": "1",
 }
 
 
 def layer(name: str, **fields: Any) -> dict[str, Any]:
     plain: dict[str, Any] = {
-        "name": name, "tensor": name, "role": "q", "M": 64, "N": 128, "source_dtype": "BF16", "alpha": 3.5,
-        "alpha_interval": {"low": 3.0, "high": 4.0, "level": 0.9, "method": "bootstrap"}, "stable_rank": 12.5,
-        "numerical_rank": 64, "fro2": 4.0, "log10_fro2": 0.602, "traps_all": [0, 0, 1, 0, 0], "flags": [],
-        "status": "OK", "band": "usual", "undefined": {}, "sentence": "", "histogram": None,
+        "name": name,
+        "tensor": name,
+        "role": "q",
+        "M": 64,
+        "N": 128,
+        "source_dtype": "BF16",
+        "alpha": 3.5,
+        "alpha_interval": {"low": 3.0, "high": 4.0, "level": 0.9, "method": "bootstrap"},
+        "stable_rank": 12.5,
+        "numerical_rank": 64,
+        "fro2": 4.0,
+        "log10_fro2": 0.602,
+        "traps_all": [0, 0, 1, 0, 0],
+        "flags": [],
+        "status": "OK",
+        "band": "usual",
+        "undefined": {},
+        "sentence": "",
+        "histogram": None,
     }
     return plain | fields
 
@@ -80,8 +104,14 @@ def test_verdicts_on_layers(text: str, verdict: str, exit_code: Exit) -> None:
 def test_a_killed_claim_names_its_worst_layer() -> None:
     answer = judged("all(stable_rank >= 10)")
     assert msgspec.to_builtins(answer.witness) == {
-        "layer": "b", "quantity": "stable_rank", "value": 9.0, "unit": "count", "relation": ">=",
-        "threshold": 10.0, "margin": -1.0, "certain": True,
+        "layer": "b",
+        "quantity": "stable_rank",
+        "value": 9.0,
+        "unit": "count",
+        "relation": ">=",
+        "threshold": 10.0,
+        "margin": -1.0,
+        "certain": True,
     }
     assert answer.expected == "all(stable_rank >= 10)"
     assert answer.found == "stable_rank = 9 at b, 1 below 10"
@@ -96,7 +126,8 @@ def test_a_surviving_claim_names_its_tightest_layer() -> None:
 def test_an_undetermined_claim_names_layer_and_reason() -> None:
     answer = judged("all(alpha > 2) and all(alpha_interval_high < 9)")
     assert [(u.layer, u.quantity, u.reason) for u in answer.undetermined] == [
-        ("c", "alpha", "tail_too_short"), ("c", "alpha_interval_high", "tail_too_short")
+        ("c", "alpha", "tail_too_short"),
+        ("c", "alpha_interval_high", "tail_too_short"),
     ]
     assert answer.witness is None
 
@@ -168,6 +199,8 @@ def test_the_names_of_a_claim_are_checked_before_any_work() -> None:
     assert claim_names("min(alpha_interval_low) > 1", UNITS) == {"alpha_interval_low"}
     with pytest.raises(TollensError, match="stable_rank"):
         claim_names("all(sable_rank >= 8)", UNITS)
+    with pytest.raises(TollensError, match="alpha_interval_low"):  # a structure is no number; its parts are
+        claim_names("all(alpha_interval > 1)", UNITS)
 
 
 def test_what_a_quantity_can_be() -> None:

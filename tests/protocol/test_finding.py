@@ -10,9 +10,22 @@ from tollens.core.codes import CODES
 from tollens.protocol.finding import SEVERITY, Finding, by_severity, findings_of, trap_cause, verdict_of
 
 CLEAN: dict[str, Any] = {
-    "name": "w", "status": "OK", "M": 64, "N": 96, "flags": [], "undefined": {}, "lambda_max": 300.0, "fro2": 6000.0,
-    "numerical_rank": 64, "shuffles": 5, "alpha": 3.0, "n_tail": 30,
-    "traps_all": [0] * 5, "traps_mean": [0] * 5, "traps_entry": [0] * 5, "traps_residual": [0] * 5,
+    "name": "w",
+    "status": "OK",
+    "M": 64,
+    "N": 96,
+    "flags": [],
+    "undefined": {},
+    "lambda_max": 300.0,
+    "fro2": 6000.0,
+    "numerical_rank": 64,
+    "shuffles": 5,
+    "alpha": 3.0,
+    "n_tail": 30,
+    "traps_all": [0] * 5,
+    "traps_mean": [0] * 5,
+    "traps_entry": [0] * 5,
+    "traps_residual": [0] * 5,
 }
 
 
@@ -132,8 +145,11 @@ def test_the_lack_of_a_power_law_names_the_reasons_that_hold() -> None:
     """A rejected law is not one that chance explains."""
     laws = [{"name": "exponential", "preferred": "power_law"}, {"name": "lognormal", "preferred": "lognormal"}]
     tested = CLEAN | {
-        "flags": ["no_power_law"], "p_gof": 0.03, "alternatives": laws,
-        "alpha_null": {"median": 6.5, "low": 5.0, "high": 9.0}, "alpha_interval": {"low": 2.0, "high": 4.0},
+        "flags": ["no_power_law"],
+        "p_gof": 0.03,
+        "alternatives": laws,
+        "alpha_null": {"median": 6.5, "low": 5.0, "high": 9.0},
+        "alpha_interval": {"low": 2.0, "high": 4.0},
     }
     [found] = findings_of(tested, needs_power_law=True)
     assert found.sentence.endswith("goodness of fit rejects it (p = 0.03) and lognormal fits the tail better.")

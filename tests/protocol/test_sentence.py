@@ -50,7 +50,8 @@ def test_the_side_is_that_of_the_interval_and_not_of_the_point_in_it() -> None:
 def test_a_side_is_claimed_exactly_where_the_interval_clears_the_band(a: float, b: float, c: float, d: float) -> None:
     low, high, start, end = *sorted((a, b)), *sorted((c, d))
     fields = layer(
-        alpha=(low + high) / 2, alpha_interval={"low": low, "high": high},
+        alpha=(low + high) / 2,
+        alpha_interval={"low": low, "high": high},
         null={"alpha": {**BAND, "median": (start + end) / 2, "low": start, "high": end}},
     )
     said = sentence(fields)

@@ -13,7 +13,7 @@ from tollens.run.scan import scan
 from tollens.run.settings import ScanSettings
 
 SCRIPT = "<script>document.body.id='owned'</script>.weight"
-IMAGE = "\"><img src=x onerror=\"document.body.id='owned'\">.weight"
+IMAGE = '"><img src=x onerror="document.body.id=\'owned\'">.weight'
 QUICK = ScanSettings(bootstrap=30, null_draws=20, shuffles=3)
 
 

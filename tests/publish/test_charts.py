@@ -26,9 +26,7 @@ def layer(**fields: object) -> LayerReport:
 def test_the_tail_line_counts_what_the_power_law_predicts() -> None:
     """1000 points of alpha = 3 from 1 on put 1000 (a^-2 - b^-2) of them between a and b."""
     counts = [1] * 200
-    drawn = SpectrumPicture(
-        layer(alpha=3.0, xmin=1.0, n_tail=1000, lambda_max=100.0), Histogram(-1.0, 2.0, counts)
-    )
+    drawn = SpectrumPicture(layer(alpha=3.0, xmin=1.0, n_tail=1000, lambda_max=100.0), Histogram(-1.0, 2.0, counts))
     (begin, end) = drawn.tail()
     slope = math.log10(end["y"] / begin["y"]) / (end["x"] - begin["x"])
     assert slope == pytest.approx(1.0 - 3.0)

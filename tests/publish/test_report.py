@@ -224,9 +224,7 @@ def test_a_missing_folder_is_named(report: ScanReport, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("module", ["altair", "vl_convert"])
-def test_a_missing_extra_names_its_command(
-    module: str, report: ScanReport, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_missing_extra_names_its_command(module: str, report: ScanReport, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(TollensError, match=re.escape("pip install 'tollens[report]'")):
         report_html(report)

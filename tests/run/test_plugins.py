@@ -19,7 +19,7 @@ from tollens.instrument.registry import INSTRUMENTS
 from tollens.run import layer, plugins
 from tollens.run.plugins import GROUP, PluginReport, load_plugins, plain
 
-GOOD = '''
+GOOD = """
 from tollens.core.reading import Cost, Undefined, reading
 from tollens.instrument.registry import instrument
 
@@ -29,7 +29,7 @@ from tollens.instrument.registry import instrument
 )
 def {name}(part, params, rng):
     {body}
-'''
+"""
 
 
 @pytest.fixture(autouse=True)

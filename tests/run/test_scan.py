@@ -338,9 +338,7 @@ def test_draws_that_were_not_asked_for_are_named_so(scanned) -> None:
 def test_a_null_band_holds_most_gaussian_matrices(scanned) -> None:
     report = scanned({f"w{i}": gaussian(32, 48, 100 + i) for i in range(10)}, ScanSettings(null_draws=100, bootstrap=0))
     for quantity in ("stable_rank", "entropy_rank", "fro2", "spectral2"):
-        inside = sum(
-            v.null[quantity].low <= getattr(v, quantity) <= v.null[quantity].high for v in report.layers
-        )
+        inside = sum(v.null[quantity].low <= getattr(v, quantity) <= v.null[quantity].high for v in report.layers)
         assert inside >= 6, quantity  # 10 draws at 0.9: fewer than 6 inside has a chance of 1.5e-4
 
 

@@ -105,7 +105,8 @@ BROKEN: dict[str, tuple[str, dict[str, Any]]] = {
     "own randomness": ("determinism", {"function": value(lambda part: np.random.default_rng().random())}),
     "not scale invariant": ("scale 4096", {"function": value(lambda part: part.moments.std)}),
     "invariant to powers of two only": (
-        "scale 3.7", {"function": value(lambda part: math.frexp(part.moments.std or 1.0)[0])},
+        "scale 3.7",
+        {"function": value(lambda part: math.frexp(part.moments.std or 1.0)[0])},
     ),
     "shape dependent": ("transpose", {"function": value(lambda part: part.shape[0])}),
     "order dependent": ("permutation", {"function": value(lambda part: float(part.load()[0, 0]))}),

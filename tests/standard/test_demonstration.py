@@ -88,12 +88,8 @@ def test_a_scan_that_misses_the_trap_fails_the_second_step(shown: Demonstration,
 
 def test_a_wrong_cause_fails_the_second_step(shown: Demonstration, tmp_path) -> None:
     report = shown.scans["trapped"]
-    wrong = msgspec.structs.replace(
-        report, findings=[msgspec.structs.replace(report.findings[0], cause="mean")]
-    )
-    means = replace(
-        known(shown), scan=lambda path, claim: shown.scans["good"] if "good" in path.name else wrong
-    )
+    wrong = msgspec.structs.replace(report, findings=[msgspec.structs.replace(report.findings[0], cause="mean")])
+    means = replace(known(shown), scan=lambda path, claim: shown.scans["good"] if "good" in path.name else wrong)
     assert [step.passed for step in demonstrate(None, tmp_path, means).steps] == [True, False, True, True, False]
 
 
@@ -129,8 +125,7 @@ def test_the_published_replacement_puts_a_mean_offset_back() -> None:
     assert replaced.mean() == pytest.approx(made.value, rel=0.02)
     assert abs(removed.mean()) < 0.02 * abs(made.value)
     kept = [
-        accuracy({**good, made.layer: m}, data.inputs(), data.labels)
-        for m in (good[made.layer], replaced, removed)
+        accuracy({**good, made.layer: m}, data.inputs(), data.labels) for m in (good[made.layer], replaced, removed)
     ]
     assert kept[1] < kept[0] - 0.1
     assert kept[2] >= kept[0] - 0.01

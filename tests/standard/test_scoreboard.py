@@ -19,9 +19,7 @@ def test_bits_per_weight() -> None:
 def test_best_ratio_by_hand(tmp_path) -> None:
     # 64 f32 (256 bytes) and 32 f16 (64 bytes): 320 bytes; 96 weights of 4.5 bits: 54 bytes; 320/54.
     save_file({"a": np.zeros((8, 8), np.float32), "b": np.zeros(32, np.float16)}, tmp_path / "w.safetensors")
-    assert best_ratio(open_checkpoint(tmp_path / "w.safetensors").tensors, BlockCode()) == pytest.approx(
-        320 / 54
-    )
+    assert best_ratio(open_checkpoint(tmp_path / "w.safetensors").tensors, BlockCode()) == pytest.approx(320 / 54)
 
 
 def test_nothing_to_compress_is_refused() -> None:

@@ -20,9 +20,7 @@ FUNCTIONS: list[tuple[Callable[[float], float], float, float]] = [
 
 
 @pytest.mark.parametrize(("function", "low", "high"), FUNCTIONS)
-def test_the_root_is_the_one_that_brent_finds(
-    function: Callable[[float], float], low: float, high: float
-) -> None:
+def test_the_root_is_the_one_that_brent_finds(function: Callable[[float], float], low: float, high: float) -> None:
     assert bracketed_root(function, low, high, 1e-9) == pytest.approx(brentq(function, low, high), abs=2e-9)
 
 

@@ -73,7 +73,5 @@ def test_a_pair_of_factors_is_told_from_a_single_one(a: str, b: str) -> None:
 )
 def test_packed_weights_and_their_scales(packed: str, dtype: str, companion: str) -> None:
     assert reasons(tensor(packed, dtype=dtype), tensor(companion)) == ["packed_unsupported"] * 2
-    assert (
-        reasons(tensor("y.weight", dtype="F32"), tensor("y.weight_scale"))[0] is None
-    )  # scales of no integer
+    assert reasons(tensor("y.weight", dtype="F32"), tensor("y.weight_scale"))[0] is None  # scales of no integer
     assert reasons(tensor("z.weight", dtype="F32"), tensor("z.scales"))[1] is None

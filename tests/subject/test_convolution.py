@@ -25,9 +25,7 @@ def test_slices_are_one_matrix_per_kernel_position_and_keep_the_energy() -> None
     found = {label: taken(W, cut) for label, cut in parts("conv.weight", W.shape, 1, "slices")}
     assert list(found) == [f"s{i}" for i in range(6)]
     np.testing.assert_array_equal(found["s3"], W[:, :, 1, 1])
-    assert sum((m**2).sum() for m in found.values()) == pytest.approx(
-        (W**2).sum(), rel=1e-12
-    )  # no hidden factor
+    assert sum((m**2).sum() for m in found.values()) == pytest.approx((W**2).sum(), rel=1e-12)  # no hidden factor
 
 
 def test_a_transposed_kernel_has_its_first_axes_exchanged() -> None:
@@ -56,14 +54,8 @@ def test_depthwise_groups_become_rows() -> None:
 def test_groups_are_known_from_names_and_configuration_only() -> None:
     assert groups("features.0.weight", (32, 1, 3, 3), None) == 1  # a grey image has one channel too
     assert groups("block.dwconv.weight", (32, 1, 7, 7), None) == 32
-    assert (
-        groups("encoder.pos_conv_embed.conv.weight", (768, 48, 128), {"num_conv_pos_embedding_groups": 16})
-        == 16
-    )
-    assert (
-        groups("encoder.pos_conv_embed.conv.weight", (768, 48, 128), {"num_conv_pos_embedding_groups": 7})
-        == 1
-    )
+    assert groups("encoder.pos_conv_embed.conv.weight", (768, 48, 128), {"num_conv_pos_embedding_groups": 16}) == 16
+    assert groups("encoder.pos_conv_embed.conv.weight", (768, 48, 128), {"num_conv_pos_embedding_groups": 7}) == 1
 
 
 @pytest.mark.parametrize(

@@ -18,8 +18,7 @@ def cuts(draw: st.DrawFn) -> tuple[int, Cut]:
     """(numbers in the tensor, a cut of it)."""
     fold = tuple(draw(st.lists(st.integers(1, 6), min_size=2, max_size=4)))
     pick = tuple(
-        draw(st.integers(0, n - 1).flatmap(lambda a, n=n: st.tuples(st.just(a), st.integers(a + 1, n))))
-        for n in fold
+        draw(st.integers(0, n - 1).flatmap(lambda a, n=n: st.tuples(st.just(a), st.integers(a + 1, n)))) for n in fold
     )
     axes = tuple(draw(st.permutations(range(len(fold)))))
     start, rest = draw(st.integers(0, 5)), draw(st.integers(0, 5))
@@ -84,9 +83,7 @@ def test_only_an_unbroken_piece_is_contiguous() -> None:
     assert not folded((4, 6), {}, (1,), (0,)).contiguous
 
 
-def test_a_long_run_is_read_without_what_lies_between(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_long_run_is_read_without_what_lies_between(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from tollens.subject import file
 
     save_file({"w": np.zeros((8, 3, 2048), dtype=np.float32)}, tmp_path / "m.safetensors")

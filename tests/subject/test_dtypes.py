@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tollens.subject.dtypes import STORED, Kind, decode_into, decoded, epsilon, kind_of, size_in_bytes
+from tollens.subject.dtypes import STORED, Kind, decode_into, decoded, kind_of, size_in_bytes
 
 FLOATS = [name for name, t in STORED.items() if t.kind is Kind.FLOAT]
 REFERENCE = {
@@ -74,20 +74,10 @@ def test_f64_into_f32_rounds_and_overflows_to_infinity_without_a_warning() -> No
     assert decode(raw, "F64").tolist() == [float(np.float32(0.1)), np.inf, -np.inf]
 
 
-@pytest.mark.parametrize(
-    ("dtype", "eps"),
-    [("BF16", 2.0**-7), ("F16", 2.0**-10), ("F32", 2.0**-23), ("F64", 2.0**-52), ("F8_E4M3", 0.125)],
-)
-def test_epsilon(dtype: str, eps: float) -> None:
-    assert epsilon(dtype) == eps
-
-
 @pytest.mark.parametrize("dtype", ["I8", "BOOL", "F4", "C64"])
 def test_what_is_no_float_is_not_decoded(dtype: str) -> None:
     with pytest.raises(ValueError, match=dtype):
         decode(b"\0" * 8, dtype)
-    with pytest.raises(ValueError, match=dtype):
-        epsilon(dtype)
 
 
 def test_kinds() -> None:

@@ -45,10 +45,7 @@ def test_rows_interleaved_per_head_as_in_gpt_neox() -> None:
 
 
 def test_interleaved_groups_of_queries_share_a_key() -> None:
-    groups = [
-        np.concatenate([Q[2 * g * HD : 2 * (g + 1) * HD], K[g * HD :][:HD], V[g * HD :][:HD]])
-        for g in range(KV)
-    ]
+    groups = [np.concatenate([Q[2 * g * HD : 2 * (g + 1) * HD], K[g * HD :][:HD], V[g * HD :][:HD]]) for g in range(KV)]
     found = parts("qkv_interleaved", np.concatenate(groups), GQA)
     for name, expected in zip("qkv", (Q, K, V), strict=True):
         np.testing.assert_array_equal(found[name], expected)
@@ -62,9 +59,7 @@ def test_thirds_need_no_configuration() -> None:
     np.testing.assert_array_equal(found["v"], stored.T[:, 2 * D :])
 
 
-@pytest.mark.parametrize(
-    "layout", ["gate_up_concat", "gate_up_concat_columns", "gate_up_interleaved_columns"]
-)
+@pytest.mark.parametrize("layout", ["gate_up_concat", "gate_up_concat_columns", "gate_up_interleaved_columns"])
 def test_gate_and_up(layout: str) -> None:
     gate, up = RNG.standard_normal((2, 6, 10))
     stored = {
@@ -90,9 +85,7 @@ def test_gate_and_up(layout: str) -> None:
         ("a layout nobody knows", (72, 24), GQA),
     ],
 )
-def test_a_layout_that_does_not_fit_is_not_followed(
-    layout: str, shape: tuple[int, int], config: dict | None
-) -> None:
+def test_a_layout_that_does_not_fit_is_not_followed(layout: str, shape: tuple[int, int], config: dict | None) -> None:
     assert split(layout, shape, config) is None
 
 

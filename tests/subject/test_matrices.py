@@ -26,9 +26,7 @@ def w(*shape: int, dtype: Any = np.float32) -> np.ndarray:
     return RNG.standard_normal(shape).astype(dtype)
 
 
-def checkpoint(
-    folder: Path, tensors: dict[str, np.ndarray], config: dict[str, Any] | None = None
-) -> Checkpoint:
+def checkpoint(folder: Path, tensors: dict[str, np.ndarray], config: dict[str, Any] | None = None) -> Checkpoint:
     save_file(tensors, folder / "model.safetensors")
     if config is not None:
         (folder / "config.json").write_text(json.dumps(config))

@@ -25,9 +25,7 @@ ARRAYS = st.one_of(
 
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(ARRAYS, st.sampled_from("CF")), min_size=1, max_size=4), st.booleans())
-def test_what_numpy_writes_is_read_alike(
-    tmp_path: Path, specs: list[tuple[np.ndarray, str]], deflated: bool
-) -> None:
+def test_what_numpy_writes_is_read_alike(tmp_path: Path, specs: list[tuple[np.ndarray, str]], deflated: bool) -> None:
     arrays = {f"layers/{i}": np.asarray(a, order=order) for i, (a, order) in enumerate(specs)}  # type: ignore[call-overload]
     path = tmp_path / "m.npz"
     (np.savez_compressed if deflated else np.savez)(path, **arrays)

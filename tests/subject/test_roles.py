@@ -59,9 +59,7 @@ def _read(path: Path) -> list[Golden]:
             continue
         if line.startswith("["):
             checkpoint, model_type, by_names = line.split("  ")
-            found.append(
-                Golden(path.stem, checkpoint, None if model_type == "-" else model_type, by_names, (), {})
-            )
+            found.append(Golden(path.stem, checkpoint, None if model_type == "-" else model_type, by_names, (), {}))
             continue
         name, shape, dtype, kind, *rest = line.split("  ")
         sides = () if shape == "()" else tuple(int(s) for s in shape.split("x"))
@@ -246,11 +244,7 @@ def test_a_config_that_explains_nothing_is_harmless() -> None:
 
 def test_the_family_with_most_names_wins_not_the_one_with_most_patterns() -> None:
     eye = [t for g in GOLDEN if g.checkpoint == "[vit_base_patch16_224]" for t in g.tensors]
-    text = [
-        tensor(f"layers.{i}.self_attn.{part}_proj.weight", 8, 8)
-        for i in range(30)
-        for part in ("q", "k", "v")
-    ]
+    text = [tensor(f"layers.{i}.self_attn.{part}_proj.weight", 8, 8) for i in range(30) for part in ("q", "k", "v")]
     assert family_of([*eye, *text[:4]]) == "timm_vit"
     assert len(text) > len(eye)
     assert family_of([*eye, *text]) == "olmo"  # the narrowest table that has these three names
@@ -258,9 +252,7 @@ def test_the_family_with_most_names_wins_not_the_one_with_most_patterns() -> Non
 
 def test_the_scale_of_a_fused_matrix_is_not_fused() -> None:
     names = ["model.layers.3.self_attn.qkv_proj.weight", "model.layers.3.self_attn.qkv_proj.weight_scale"]
-    roles = assign(
-        [tensor(names[0], 24, 8, dtype="F8_E4M3"), tensor(names[1], 24, 1)], {"model_type": "phi3"}
-    )
+    roles = assign([tensor(names[0], 24, 8, dtype="F8_E4M3"), tensor(names[1], 24, 1)], {"model_type": "phi3"})
     assert roles[names[0]] == Role("qkv", "phi3", 3, None, "qkv_concat")
     assert roles[names[1]] == Role("buffer", "phi3", 3)
 
@@ -276,9 +268,7 @@ def test_a_composite_config_is_read_at_its_text_part() -> None:
 
 
 _WORDS = sorted({w for t in TABLES for row in t.rows for p in row.patterns for w in p.split(".")} | {"model"})
-_PARTS = st.one_of(
-    st.sampled_from(_WORDS), st.integers(-3, 300).map(str), st.text(max_size=4), st.just("9" * 4400)
-)
+_PARTS = st.one_of(st.sampled_from(_WORDS), st.integers(-3, 300).map(str), st.text(max_size=4), st.just("9" * 4400))
 _NAMES = st.one_of(st.lists(_PARTS, max_size=7).map(".".join), st.sampled_from(sorted(GOLDEN[0].roles)))
 _SHAPES = st.lists(st.integers(0, 5), max_size=5).map(tuple)
 _CONFIGS = st.one_of(
@@ -295,9 +285,7 @@ _CONFIGS = st.one_of(
 
 @settings(max_examples=300, deadline=None)
 @given(st.lists(st.tuples(_NAMES, _SHAPES), max_size=12), _CONFIGS)
-def test_assign_takes_anything(
-    rows: list[tuple[str, tuple[int, ...]]], config: dict[str, Any] | None
-) -> None:
+def test_assign_takes_anything(rows: list[tuple[str, tuple[int, ...]]], config: dict[str, Any] | None) -> None:
     tensors = [tensor(name, *shape) for name, shape in rows]
     roles = assign(tensors, config)
     assert set(roles) == {t.name for t in tensors}

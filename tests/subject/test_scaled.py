@@ -28,9 +28,7 @@ def found(
 
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
 @pytest.mark.parametrize("suffix", ["_scale", "_scale_inv"])
-def test_blocks_share_a_factor_and_the_last_ones_are_cut_short(
-    tmp_path: Path, suffix: str, dtype: str
-) -> None:
+def test_blocks_share_a_factor_and_the_last_ones_are_cut_short(tmp_path: Path, suffix: str, dtype: str) -> None:
     scale = RNG.standard_normal((3, 3)).astype(np.float32)  # 5 rows in blocks of 2, 7 columns in blocks of 3
     inventory = found(tmp_path, scale, BLOCKS, suffix)
     [view] = inventory.matrices
@@ -65,9 +63,7 @@ def test_one_factor_per_row(tmp_path: Path, shape: tuple[int, ...]) -> None:
         ((3, 3), {"quantization_config": "fp8"}),
     ],
 )
-def test_a_layout_that_nothing_settles_is_not_guessed(
-    tmp_path: Path, shape: tuple[int, ...], config: Any
-) -> None:
+def test_a_layout_that_nothing_settles_is_not_guessed(tmp_path: Path, shape: tuple[int, ...], config: Any) -> None:
     inventory = found(tmp_path, np.ones(shape, dtype=np.float32), config)
     assert not inventory.matrices
     assert {s.reason for s in inventory.skipped} == {"packed_unsupported"}

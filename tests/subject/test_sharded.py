@@ -92,9 +92,7 @@ def test_links_within_the_folder_are_followed(shards: Path) -> None:
     assert open_checkpoint(shards).read("b")[0, 0] == 2.0
 
 
-def test_a_folder_reached_through_a_link_is_itself(
-    shards: Path, tmp_path_factory: pytest.TempPathFactory
-) -> None:
+def test_a_folder_reached_through_a_link_is_itself(shards: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     link = tmp_path_factory.mktemp("links") / "model"
     link.symlink_to(shards)
     assert len(open_checkpoint(link).tensors) == 3

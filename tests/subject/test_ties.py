@@ -12,9 +12,7 @@ from tollens.subject.roles import Role
 from tollens.subject.ties import CHUNK, Ties, ties
 
 ROLES = {"e": Role("embedding"), "e2": Role("embedding"), "h": Role("head"), "w": Role("up")}
-BIG = (
-    np.random.default_rng(0).standard_normal((CHUNK // 4 + 3, 8)).astype(np.float32)
-)  # eight chunks and a bit
+BIG = np.random.default_rng(0).standard_normal((CHUNK // 4 + 3, 8)).astype(np.float32)  # eight chunks and a bit
 
 
 def found(folder: Path, tensors: dict[str, np.ndarray], declared: bool = False) -> Ties:

@@ -8,17 +8,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tollens.cli.extras import missing_extra
-from tollens.cli.terminal import emit, printable
+from tollens.cli.terminal import emit, printable, unpadded
 from tollens.core.errors import Exit, TollensError
+from tollens.core.extras import install_command, missing_extra
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from tollens.standard.demonstration import Demonstration
     from tollens.standard.scoreboard import Score
-
-COMMAND = "pip install 'tollens[report]'"
 
 
 @click.command(name="demo")
@@ -60,7 +58,7 @@ def _text(shown: Demonstration) -> str:
     console = Console(highlight=False)
     with console.capture() as capture:
         _show(console, shown)
-    return capture.get()
+    return unpadded(capture.get())
 
 
 def _show(console: Console, shown: Demonstration) -> None:
@@ -103,7 +101,7 @@ def _score(console: Console, score: Score) -> None:
 def _report(shown: Demonstration, html: str) -> str:
     following = "next    tollens scan YOUR_MODEL.safetensors\n"
     if missing_extra() is not None:
-        return f"\nFor the same as a page with pictures: {COMMAND}, then tollens demo again.\n{following}"
+        return f"\nFor the same as a page with pictures: \n{install_command('report')}\n{following}"
     from tollens.publish.report import write_report
 
     try:

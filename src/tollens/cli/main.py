@@ -99,7 +99,9 @@ def print_error(error: TollensError) -> None:
         f"  more      tollens explain {error.code}",
     ]
     for line in lines:
-        click.echo(printable(line), err=True)
+        # only a claim, the user's own text, is shown over several lines: an excerpt with a mark under it
+        parts = line.split("\n") if error.code.startswith("claim_") else [line]
+        click.echo("\n".join([printable(parts[0]), *("            " + printable(p) for p in parts[1:])]), err=True)
 
 
 def print_usage(error: click.ClickException) -> None:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 import msgspec
 
-from tollens.cli.extras import missing_extra
 from tollens.cli.terminal import emit
 from tollens.core.errors import Exit, TollensError
+from tollens.core.extras import install_command, missing_extra
 
 if TYPE_CHECKING:
     from tollens.run.result import ScanReport
@@ -156,7 +156,7 @@ def _require_report(html: str) -> None:
             f"--html {html}",
             expected="the report extra",
             found=f"no module {missing}",
-            fix="Install it: pip install 'tollens[report]'",
+            fix=f"Install it: {install_command('report')}",
         )
     folder = os.path.dirname(os.path.abspath(html))
     if not os.path.isdir(folder):

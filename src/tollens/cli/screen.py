@@ -12,7 +12,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from tollens.cli.terminal import printable
+from tollens.cli.terminal import printable, unpadded
 
 if TYPE_CHECKING:
     from tollens.protocol.claim import ClaimAnswer
@@ -32,7 +32,7 @@ def scan_text(report: ScanReport, *, html: str | None, show_all: bool) -> str:
     console = Console(highlight=False, soft_wrap=False)
     with console.capture() as capture:
         _show(console, report, html=html, show_all=show_all)
-    return capture.get()
+    return unpadded(capture.get())
 
 
 def _show(console: Console, report: ScanReport, *, html: str | None, show_all: bool) -> None:
@@ -141,8 +141,11 @@ def _remarks(console: Console, report: ScanReport) -> None:
     console.print()
     for note in report.notes:
         console.print(f"note  {printable(note.sentence)}", style="dim", markup=False)
+    if report.settings["columns"] == "weightwatcher":
+        console.print("the columns of WeightWatcher stand in --json and --csv", style="dim")
     blind = BLIND[report.settings["precision"]]
-    console.print(f"{report.settings['precision']} arithmetic sees nothing below {blind} of a layer's largest eigenvalue", style="dim")
+    told = f"{report.settings['precision']} arithmetic sees nothing below {blind} of a layer's largest eigenvalue"
+    console.print(told, style="dim")
     why = ", ".join(f"{n} {code}" for code, n in skipped.items())
     chosen = f", of which --layers chose {len(report.layers)} matrices" if report.settings["layers"] else ""
     console.print(
@@ -155,8 +158,14 @@ def _remarks(console: Console, report: ScanReport) -> None:
 
 def _next(report: ScanReport, html: str | None) -> str:
     path = shlex.quote(printable(report.subject.path))
-    if report.verdict == "UNDETERMINED" and not isinstance(report.claim, UnsetType) and report.claim.undetermined:
-        return f"tollens explain {report.claim.undetermined[0].reason}"
+    claim = None if isinstance(report.claim, UnsetType) else report.claim
+    if claim is not None and claim.undetermined:
+        gap = claim.undetermined[0]
+        if gap.reason == "not_requested" and gap.quantity in ("p_gof", "alternatives"):
+            return f"tollens scan {path} --gof 1000 --claim {shlex.quote(printable(claim.text))}"
+        return f"tollens explain {gap.reason}"
+    if claim is not None and claim.witness is not None and claim.witness.layer:
+        return f"tollens scan {path} --json --layers {shlex.quote(printable(claim.witness.layer))}"
     if report.findings:
         return f"tollens explain {report.findings[0].code}"
     if html is None:

@@ -16,6 +16,11 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
+def unpadded(text: str) -> str:
+    """`text` without the blanks that fill its lines up to the width of the terminal."""
+    return "\n".join(line.rstrip(" ") for line in text.split("\n"))
+
+
 def emit(text: str | bytes) -> None:
     """Write a finished answer to stdout. A reader that went away, such as `head`, does not change the exit code."""
     data = text.encode("utf-8", "backslashreplace") if isinstance(text, str) else text

@@ -49,6 +49,4 @@ class TollensError(Exception):
 
 
 def _rebuild(code: str, subject: str, expected: str, found: str, fix: str, exit_code: int) -> TollensError:
-    return TollensError(
-        code, subject, expected=expected, found=found, fix=fix, exit_code=Exit(exit_code)
-    )
+    return TollensError(code, subject, expected=expected, found=found, fix=fix, exit_code=Exit(exit_code))

@@ -101,9 +101,7 @@ def jensen_shannon(logits: Array, other: Array) -> Array:
 
 def cross_entropy(logits: Array, labels: NDArray[np.integer[Any]]) -> Array:
     """Loss of each input in nats: `logits` (..., K, classes), `labels` (K,)."""
-    picked = np.take_along_axis(logits, np.broadcast_to(labels, logits.shape[:-1])[..., None], axis=-1)[
-        ..., 0
-    ]
+    picked = np.take_along_axis(logits, np.broadcast_to(labels, logits.shape[:-1])[..., None], axis=-1)[..., 0]
     return np.asarray(logsumexp(logits, axis=-1) - picked)
 
 
@@ -206,9 +204,7 @@ def ablate(
         return result(Verdict.UNDETERMINED, reason="no_trap")
     if intact.shape[0] < params.min_inputs:
         return result(Verdict.UNDETERMINED, reason="too_few_inputs")
-    sets = [
-        matched_set(energies[cut.outliers :], trap_energy, params.tolerance, rng) for _ in range(params.nulls)
-    ]
+    sets = [matched_set(energies[cut.outliers :], trap_energy, params.tolerance, rng) for _ in range(params.nulls)]
     if any(chosen is None for chosen in sets):
         return result(Verdict.UNDETERMINED, reason="no_matched_null")
 
@@ -216,9 +212,7 @@ def ablate(
         part = cut.component(indices)
         kind = weights[layer].dtype
         edits = (matrix - part + gaussian_like(part, rng) for _ in range(params.draws))
-        return np.stack(
-            [np.asarray(forward({**weights, layer: e.astype(kind)}, inputs), float) for e in edits]
-        )
+        return np.stack([np.asarray(forward({**weights, layer: e.astype(kind)}, inputs), float) for e in edits])
 
     trap = outputs(range(cut.outliers))
     null = [outputs(chosen + cut.outliers) for chosen in sets if chosen is not None]

@@ -216,9 +216,7 @@ def _root(f: Callable[[float], float], low: float, high: float) -> float:
     return float(brentq(f, low, high, xtol=1e-12, rtol=1e-12))
 
 
-def _non_nested(
-    name: str, difference: NDArray[np.float64], parameters: dict[str, float], level: float
-) -> Alternative:
+def _non_nested(name: str, difference: NDArray[np.float64], parameters: dict[str, float], level: float) -> Alternative:
     total, p = vuong(difference)
     preferred = "undecided" if p >= level else POWER_LAW if total > 0.0 else name
     return Alternative(name, total, p, preferred, parameters)

@@ -253,8 +253,12 @@ def _uniform_bulk(M: int, N: int) -> Part:
     np.fill_diagonal(matrix, np.sqrt(values))
     scaled = (matrix - matrix.mean()) / matrix.std()
     moments = Moments(
-        matrix.size, float(matrix.mean()), float(matrix.std()), float(np.abs(matrix - matrix.mean()).max()),
-        float(np.mean(scaled**4)), M,
+        matrix.size,
+        float(matrix.mean()),
+        float(matrix.std()),
+        float(np.abs(matrix - matrix.mean()).max()),
+        float(np.mean(scaled**4)),
+        M,
     )
     return Part("ideal_bulk", (M, N), "F64", matrix.copy, moments, Spectrum(values, M, N, 0.0, "f64"))
 
@@ -263,7 +267,10 @@ def _uniform_bulk(M: int, N: int) -> Part:
     name="bulk",
     version="1",
     quantities={
-        "mp_sigma2": "weight^2", "mp_sigma2_estimates": "weight^2", "mp_edge": "weight^2", "mp_distance": "1",
+        "mp_sigma2": "weight^2",
+        "mp_sigma2_estimates": "weight^2",
+        "mp_edge": "weight^2",
+        "mp_distance": "1",
     },
     cost=_cost,
     needs=("spectrum",),
@@ -271,11 +278,19 @@ def _uniform_bulk(M: int, N: int) -> Part:
     scale_invariant=("mp_distance",),
     known_answers=(
         KnownAnswer(
-            "ideal bulk at c = 1/2", lambda: _uniform_bulk(256, 512), "mp_sigma2", 1.0, 1e-6,
+            "ideal bulk at c = 1/2",
+            lambda: _uniform_bulk(256, 512),
+            "mp_sigma2",
+            1.0,
+            1e-6,
             "F(x_i) = (i - 1/2)/M is solved by the law of unit variance",
         ),
         KnownAnswer(
-            "ideal bulk at c = 1/2", lambda: _uniform_bulk(256, 512), "mp_distance", 0.5 / 256, 1e-9,
+            "ideal bulk at c = 1/2",
+            lambda: _uniform_bulk(256, 512),
+            "mp_distance",
+            0.5 / 256,
+            1e-9,
             "mid-quantiles are half a step away from both sides of the staircase",
         ),
     ),

@@ -32,7 +32,13 @@ SMOOTHING = 1e-10  # added there to each probability, and to the rank, in the en
 
 TAIL = ("alpha", "D", "xmin", "xmax", "sigma", "num_pl_spikes", "alpha_weighted", "log_alpha_norm", "warning")
 NORMS = (
-    "norm", "log_norm", "spectral_norm", "log_spectral_norm", "stable_rank", "matrix_rank", "rank_loss",
+    "norm",
+    "log_norm",
+    "spectral_norm",
+    "log_spectral_norm",
+    "stable_rank",
+    "matrix_rank",
+    "rank_loss",
     "entropy",
 )
 BULK = ("sigma_mp", "num_spikes", "mp_softrank")
@@ -100,9 +106,15 @@ def tail_columns(values: Array, tail: TailFit | Undefined) -> dict[str, Column]:
     log_sum = math.log10(float(np.exp(powers).sum())) + alpha * math.log10(top)
     warning = "over-trained" if alpha < OVER_TRAINED else "under-trained" if alpha > UNDER_TRAINED else ""
     return {
-        "alpha": alpha, "D": tail.D, "xmin": tail.xmin, "xmax": top, "sigma": tail.sigma,
-        "num_pl_spikes": int(np.count_nonzero(values >= tail.xmin)), "log_alpha_norm": log_sum,
-        "alpha_weighted": alpha * math.log10(top), "warning": warning,
+        "alpha": alpha,
+        "D": tail.D,
+        "xmin": tail.xmin,
+        "xmax": top,
+        "sigma": tail.sigma,
+        "num_pl_spikes": int(np.count_nonzero(values >= tail.xmin)),
+        "log_alpha_norm": log_sum,
+        "alpha_weighted": alpha * math.log10(top),
+        "warning": warning,
     }
 
 
@@ -120,9 +132,13 @@ def norm_columns(spectrum: Spectrum) -> dict[str, Column]:
     p = values / total + SMOOTHING
     nats = -float(np.sum(p * np.log(p)))
     return {
-        "norm": total, "log_norm": math.log10(total),
-        "spectral_norm": top, "log_spectral_norm": math.log10(top), "stable_rank": total / top,
-        "matrix_rank": rank, "rank_loss": M - rank,
+        "norm": total,
+        "log_norm": math.log10(total),
+        "spectral_norm": top,
+        "log_spectral_norm": math.log10(top),
+        "stable_rank": total / top,
+        "matrix_rank": rank,
+        "rank_loss": M - rank,
         "entropy": nats / math.log(rank + SMOOTHING) if rank > 1 else Undefined("rank_one"),
     }
 

@@ -125,7 +125,11 @@ def _spiked() -> Part:
     scale_invariant=("n_outliers",),
     known_answers=(
         KnownAnswer(
-            "one spike at theta = 2", _spiked, "n_outliers", 1.0, 0.0,
+            "one spike at theta = 2",
+            _spiked,
+            "n_outliers",
+            1.0,
+            0.0,
             "the spike sits at 5.625*N, the bulk edge at (1 + sqrt(1/2))^2 = 2.91*N",
         ),
     ),
@@ -148,5 +152,7 @@ def edge(part: Part, params: EdgeParams, rng: np.random.Generator) -> list[Readi
         short, long = squared_overlaps(theta, c)
         rows.append({"lambda": float(value), "theta": theta, "overlap_M": short, "overlap_N": long})
     return [
-        reading("tw_edge", threshold), reading("n_outliers", int(found.size)), reading("outliers", rows),
+        reading("tw_edge", threshold),
+        reading("n_outliers", int(found.size)),
+        reading("outliers", rows),
     ]

@@ -21,8 +21,8 @@ def erg_count(eigenvalues: NDArray[np.float64]) -> int | Undefined:
 
     `eigenvalues`: (M,) ascending, any unit; they are scaled to mean 1 over all M. A zero eigenvalue ends
     the sum and is not counted. By Jensen's inequality the total is never positive, and zero only if all are
-    equal; then the count is M, so a sum within rounding of zero is not negative (Martin, Mahoney, 2025,
-    arXiv 2507.17912).
+    equal; then the count is M, so a sum within rounding of zero is not negative (Martin, Hinrichs,
+    2025, arXiv 2507.17912).
     """
     top = float(eigenvalues[-1])
     if top == 0.0:
@@ -58,12 +58,16 @@ def _halving() -> Part:
     quantities={"erg_count": "count", "erg_gap": "count"},
     cost=_cost,
     needs=("spectrum",),
-    references=("Martin, Mahoney 2025, arXiv 2507.17912",),
+    references=("Martin, Hinrichs 2025, SETOL, arXiv 2507.17912",),
     invariances=("scale", "transpose", "permutation", "rotation"),
     scale_invariant=("erg_count", "erg_gap"),
     known_answers=(
         KnownAnswer(
-            "eigenvalues 4, 2, 1, 1/2, 1/4", _halving, "erg_count", 4.0, 0.0,
+            "eigenvalues 4, 2, 1, 1/2, 1/4",
+            _halving,
+            "erg_count",
+            4.0,
+            0.0,
             "mean 1.55; running products 2.58, 3.33, 2.15, 0.69: the fourth is the first below 1",
         ),
         KnownAnswer("the same with a tail of 3", _halving, "erg_gap", 1.0, 0.0, "4 - 3"),

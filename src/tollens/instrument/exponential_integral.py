@@ -63,9 +63,7 @@ def tilted(a: float, b: float) -> Tilted:
     )
 
 
-def _crossing(
-    exponent: Callable[[float], float], outside: float, inside: float, floor: float
-) -> float:
+def _crossing(exponent: Callable[[float], float], outside: float, inside: float, floor: float) -> float:
     """A point just outside the set {exponent > floor}, between `outside` (in the complement) and `inside`."""
     for _ in range(40):
         middle = 0.5 * (outside + inside)

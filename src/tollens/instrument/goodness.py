@@ -57,9 +57,7 @@ def semi_parametric_samples(
     return samples
 
 
-def goodness_of_fit(
-    x: NDArray[np.float64], fit: TailFit, draws: int, rng: np.random.Generator
-) -> Goodness:
+def goodness_of_fit(x: NDArray[np.float64], fit: TailFit, draws: int, rng: np.random.Generator) -> Goodness:
     """Share of bootstrap samples whose own best tail, xmin searched anew, is at least as far from its law.
 
     x: the ascending sample (n,) that `fit` was made from.
@@ -90,7 +88,11 @@ def _cost(shape: tuple[int, int]) -> Cost:
     scale_invariant=("p_gof",),
     known_answers=(
         KnownAnswer(
-            "Pareto mid-quantiles", lambda: pareto_part(3.0), "p_gof", 1.0, 0.0,
+            "Pareto mid-quantiles",
+            lambda: pareto_part(3.0),
+            "p_gof",
+            1.0,
+            0.0,
             "D of exact mid-quantiles is 1/n; a random sample of 512 comes that close with p < 1e-6",
         ),
     ),

@@ -30,9 +30,22 @@ MASS_SHARES = (0.01, 0.05, 0.10)
 # (n, z): the 99.9 % quantile of sum(v^4) over random unit vectors is mean + z*deviation. Simulated by
 # benchmarks/porter_thomas_quantile.py, standard error about 0.03; beyond it z falls towards 3.09.
 _QUANTILE_999 = (
-    (3, 2.283), (4, 3.078), (6, 4.274), (8, 5.000), (12, 5.672), (16, 5.932),
-    (24, 6.011), (32, 5.997), (64, 5.688), (128, 5.198), (256, 4.721),
-    (512, 4.215), (1024, 3.871), (4096, 3.430), (16384, 3.277), (65536, 3.190),
+    (3, 2.283),
+    (4, 3.078),
+    (6, 4.274),
+    (8, 5.000),
+    (12, 5.672),
+    (16, 5.932),
+    (24, 6.011),
+    (32, 5.997),
+    (64, 5.688),
+    (128, 5.198),
+    (256, 4.721),
+    (512, 4.215),
+    (1024, 3.871),
+    (4096, 3.430),
+    (16384, 3.277),
+    (65536, 3.190),
 )
 
 
@@ -222,7 +235,10 @@ def arpack_top(apply: Operator, start: NDArray[np.float64], count: int) -> NDArr
         found = eigsh(operator, k=count, which="LA", tol=TOLERANCE, ncv=min(n, 2 * count + 12), v0=start)
     except ArpackNoConvergence as error:
         raise TollensError(
-            "did_not_converge", "localisation", expected=f"{count} singular vectors", found=str(error),
+            "did_not_converge",
+            "localisation",
+            expected=f"{count} singular vectors",
+            found=str(error),
             fix="Repeat with --precision f64 and report the layer if it persists.",
         ) from error
     return np.asarray(found[1])
@@ -268,7 +284,12 @@ def _one_element() -> Part:
     scale_invariant=("n_localised",),
     known_answers=(
         KnownAnswer(
-            "one element", _one_element, "n_localised", 1.0, 0.0, "both vectors are one site: IPR 1",
+            "one element",
+            _one_element,
+            "n_localised",
+            1.0,
+            0.0,
+            "both vectors are one site: IPR 1",
         ),
     ),
     default_params=LocalisationParams(),

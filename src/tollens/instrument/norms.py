@@ -106,7 +106,10 @@ def _known(eigenvalues: list[float]) -> Part:
     side = values.size
     std = math.sqrt(float(values.sum())) / side
     return Part(
-        name="known", shape=(side, side), source_dtype="F64", load=lambda: np.diag(np.sqrt(values)),
+        name="known",
+        shape=(side, side),
+        source_dtype="F64",
+        load=lambda: np.diag(np.sqrt(values)),
         moments=Moments(side * side, 0.0, std, 1.0, 3.0, side),
         spectrum=Spectrum(values, side, side, 0.0, "f64"),
     )
@@ -116,9 +119,15 @@ def _known(eigenvalues: list[float]) -> Part:
     name="norms",
     version="1",
     quantities={
-        "fro2": "weight^2", "spectral2": "weight^2", "log10_fro2": "decade", "log10_spectral2": "decade",
-        "stable_rank": "count", "entropy_rank": "count", "participation_rank": "count",
-        "numerical_rank": "count", "rank_tolerance": "weight",
+        "fro2": "weight^2",
+        "spectral2": "weight^2",
+        "log10_fro2": "decade",
+        "log10_spectral2": "decade",
+        "stable_rank": "count",
+        "entropy_rank": "count",
+        "participation_rank": "count",
+        "numerical_rank": "count",
+        "rank_tolerance": "weight",
     },
     cost=_cost,
     needs=("spectrum",),
@@ -127,14 +136,27 @@ def _known(eigenvalues: list[float]) -> Part:
     scale_invariant=("stable_rank", "entropy_rank", "participation_rank", "numerical_rank"),
     known_answers=(
         KnownAnswer(
-            "eigenvalues 1, 2, 3", lambda: _known([1.0, 2.0, 3.0]), "stable_rank", 2.0, 1e-12, "(1+2+3)/3",
+            "eigenvalues 1, 2, 3",
+            lambda: _known([1.0, 2.0, 3.0]),
+            "stable_rank",
+            2.0,
+            1e-12,
+            "(1+2+3)/3",
         ),
         KnownAnswer(
-            "eigenvalues 1, 2, 3", lambda: _known([1.0, 2.0, 3.0]), "participation_rank", 36.0 / 14.0, 1e-12,
+            "eigenvalues 1, 2, 3",
+            lambda: _known([1.0, 2.0, 3.0]),
+            "participation_rank",
+            36.0 / 14.0,
+            1e-12,
             "(1+2+3)^2/(1+4+9)",
         ),
         KnownAnswer(
-            "eigenvalues 1, 1, 2", lambda: _known([1.0, 1.0, 2.0]), "entropy_rank", 2.0**1.5, 1e-12,
+            "eigenvalues 1, 1, 2",
+            lambda: _known([1.0, 1.0, 2.0]),
+            "entropy_rank",
+            2.0**1.5,
+            1e-12,
             "p = 1/4, 1/4, 1/2: entropy 2*(1/4)*ln 4 + (1/2)*ln 2 = 1.5*ln 2",
         ),
     ),
@@ -174,12 +196,20 @@ def norms(part: Part, params: None, rng: np.random.Generator) -> list[Reading]:
     invariances=("transpose", "permutation", "rotation"),
     known_answers=(
         KnownAnswer(
-            "eigenvalues 1, 10 and alpha 2", lambda: _with_tail([1.0, 10.0], 2.0), "alpha_hat", 2.0, 1e-12,
+            "eigenvalues 1, 10 and alpha 2",
+            lambda: _with_tail([1.0, 10.0], 2.0),
+            "alpha_hat",
+            2.0,
+            1e-12,
             "2*log10(10)",
         ),
         KnownAnswer(
-            "eigenvalues 1, 10 and alpha 2", lambda: _with_tail([1.0, 10.0], 2.0), "log10_alpha_norm",
-            2.0043213737826426, 1e-12, "log10(1 + 100) = log10(101)",
+            "eigenvalues 1, 10 and alpha 2",
+            lambda: _with_tail([1.0, 10.0], 2.0),
+            "log10_alpha_norm",
+            2.0043213737826426,
+            1e-12,
+            "log10(1 + 100) = log10(101)",
         ),
     ),
 )

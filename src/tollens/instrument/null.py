@@ -106,8 +106,11 @@ def bidiagonal_spectra(M: int, N: int, draws: int, rng: np.random.Generator) -> 
         values[k], squares[k] = chi_tridiagonal(M, N, rng)
     if not _native.tridiagonal_eigenvalues(values, squares):
         raise TollensError(
-            "eigensolver_failed", f"null spectrum {M}x{N}", expected="a converged eigensolver",
-            found="no convergence", fix="Report this with the seed of the run.",
+            "eigensolver_failed",
+            f"null spectrum {M}x{N}",
+            expected="a converged eigensolver",
+            found="no convergence",
+            fix="Report this with the seed of the run.",
         )
     return np.maximum(values, 0.0, out=values)
 
@@ -165,8 +168,11 @@ def _measure(
     found = fit(x[x > blind_floor(top, M, "f64")])
     if isinstance(found, TailFit):
         out |= {
-            "alpha": found.alpha, "sigma": found.sigma, "xmin": found.xmin,
-            "n_tail": found.n_tail, "D": found.D,
+            "alpha": found.alpha,
+            "sigma": found.sigma,
+            "xmin": found.xmin,
+            "n_tail": found.n_tail,
+            "D": found.D,
             "alpha_hat": norms.alpha_hat(x, found.alpha),
             "log10_alpha_norm": norms.log10_alpha_norm(x, found.alpha),
         }

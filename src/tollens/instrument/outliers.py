@@ -61,9 +61,7 @@ def count_above(gram: Array, edge: float, offset: Offset | None = None) -> Above
     return high if low == high or gram.dtype == np.float64 else None
 
 
-def _count_at(
-    gram: Array, diagonal: NDArray[np.float64], t: float, offset: Offset | None, *, hopeful: bool
-) -> Above:
+def _count_at(gram: Array, diagonal: NDArray[np.float64], t: float, offset: Offset | None, *, hopeful: bool) -> Above:
     """Both counts at exactly `t`; `hopeful` tries the cheaper definite factorisation first."""
     solve = None
     centred = 0

@@ -72,8 +72,14 @@ class Instrument:
         if sorted(found) != sorted(self.quantities):
             raise ValueError(f"instrument {self.name} declares {sorted(self.quantities)} and returned {sorted(found)}")
         parameters = msgspec.to_builtins(params) if params is not None else {}
-        stamp = {"target": part.name, "instrument": self.name, "version": self.version, "parameters": parameters,
-                 "seed": seed, "cost": self.cost(part.shape)}
+        stamp = {
+            "target": part.name,
+            "instrument": self.name,
+            "version": self.version,
+            "parameters": parameters,
+            "seed": seed,
+            "cost": self.cost(part.shape),
+        }
         return tuple(
             _stamped(r, unit=self.quantities[r.quantity], scale_invariant=r.quantity in self.scale_invariant, **stamp)
             for r in readings
@@ -83,8 +89,14 @@ class Instrument:
         """The readings of an instrument that was not run."""
         return tuple(
             Reading(
-                quantity=q, unit=u, status=status, reason=reason, target=part_name,
-                instrument=self.name, version=self.version, scale_invariant=q in self.scale_invariant,
+                quantity=q,
+                unit=u,
+                status=status,
+                reason=reason,
+                target=part_name,
+                instrument=self.name,
+                version=self.version,
+                scale_invariant=q in self.scale_invariant,
             )
             for q, u in self.quantities.items()
         )
@@ -121,8 +133,18 @@ def instrument(
         if name in INSTRUMENTS:
             raise ValueError(f"an instrument named {name!r} is registered already")
         made = Instrument(
-            name, version, dict(quantities), tier, cost, needs, invariances, frozenset(scale_invariant),
-            tuple(known_answers), references, function, default_params,
+            name,
+            version,
+            dict(quantities),
+            tier,
+            cost,
+            needs,
+            invariances,
+            frozenset(scale_invariant),
+            tuple(known_answers),
+            references,
+            function,
+            default_params,
         )
         INSTRUMENTS[name] = made
         return made

@@ -24,8 +24,12 @@ RELATIVE_FLOOR: dict[Precision, float] = {"f32": 1e-6, "f64": 1e-15}
 
 # Distance from 1 to the next number of the stored type: 2^-(stored mantissa bits).
 STORED_EPS: dict[str, float] = {
-    "f64": 2.0**-52, "f32": 2.0**-23, "f16": 2.0**-10,
-    "bf16": 2.0**-7, "f8_e4m3": 2.0**-3, "f8_e5m2": 2.0**-2,
+    "f64": 2.0**-52,
+    "f32": 2.0**-23,
+    "f16": 2.0**-10,
+    "bf16": 2.0**-7,
+    "f8_e4m3": 2.0**-3,
+    "f8_e5m2": 2.0**-2,
 }
 EPS_F64 = STORED_EPS["f64"]
 
@@ -123,8 +127,11 @@ def spectrum_of(
     top = float(eigenvalues[-1])
     if not math.isfinite(top) or top < np.finfo(np.float64).tiny:
         raise TollensError(
-            "scale_out_of_range", "spectrum", expected="squared singular values within the range of float64",
-            found=f"weights of magnitude 2^{exponent}", fix="Rescale the tensor by a power of two.",
+            "scale_out_of_range",
+            "spectrum",
+            expected="squared singular values within the range of float64",
+            found=f"weights of magnitude 2^{exponent}",
+            fix="Rescale the tensor by a power of two.",
         )
     return Spectrum(eigenvalues, M, N, blind_floor(top, M, precision), precision, flags)
 
@@ -199,9 +206,7 @@ def diagonal_part(name: str, eigenvalues: NDArray[np.float64]) -> Part:
     mean = float(d.sum()) / n**2
     second = float(((d - mean) ** 2).sum()) + (n**2 - n) * mean**2
     fourth = float(((d - mean) ** 4).sum()) + (n**2 - n) * mean**4
-    moments = Moments(
-        n**2, mean, math.sqrt(second) / n, max(float(d[-1]) - mean, mean), n**2 * fourth / second**2, n
-    )
+    moments = Moments(n**2, mean, math.sqrt(second) / n, max(float(d[-1]) - mean, mean), n**2 * fourth / second**2, n)
     floor = blind_floor(float(eigenvalues[-1]), n, "f64")
     return Part(name, (n, n), "F64", lambda: np.diag(d), moments, Spectrum(eigenvalues, n, n, floor, "f64"))
 
@@ -209,7 +214,11 @@ def diagonal_part(name: str, eigenvalues: NDArray[np.float64]) -> Part:
 def _known(quantity: str, value: float) -> KnownAnswer:
     squares = np.arange(1.0, 11.0) ** 2
     return KnownAnswer(
-        "squares of 1 to 10", lambda: diagonal_part("squares", squares), quantity, value, 1e-12,
+        "squares of 1 to 10",
+        lambda: diagonal_part("squares", squares),
+        quantity,
+        value,
+        1e-12,
         "the eigenvalues are the squares of the diagonal entries 1 to 10",
     )
 

@@ -56,9 +56,7 @@ class Stability:
     stable: bool
 
 
-def outlier_modes(
-    matrix: NDArray[np.floating[Any]], key: PermutationKey, replicate: int, level: float
-) -> list[Mode]:
+def outlier_modes(matrix: NDArray[np.floating[Any]], key: PermutationKey, replicate: int, level: float) -> list[Mode]:
     """Singular triples above the edge of the permuted matrix as published (no centring), largest first.
 
     `matrix`: (rows, cols), finite; it is not changed. `level`: chance of a false outlier in this permutation.
@@ -110,9 +108,7 @@ def expected_overlap(first: Mode, second: Mode) -> float:
     return math.sqrt(product)
 
 
-def stability(
-    matrix: NDArray[np.floating[Any]], key: PermutationKey, replicates: int, level: float
-) -> list[Stability]:
+def stability(matrix: NDArray[np.floating[Any]], key: PermutationKey, replicates: int, level: float) -> list[Stability]:
     """Match every outlier mode of permutation 0 with those of permutations 1 to replicates - 1.
 
     Raises: ValueError below two replicates.
@@ -126,9 +122,7 @@ def stability(
     for replicate in range(1, replicates) if modes else ():
         others = [(m, extract(m)) for m in outlier_modes(matrix, key, replicate, level)]
         for i, (mode, trap) in enumerate(zip(modes, traps, strict=True)):
-            pairs = [
-                (abs(float(np.vdot(trap, t))) / (mode.s * m.s), expected_overlap(mode, m)) for m, t in others
-            ]
+            pairs = [(abs(float(np.vdot(trap, t))) / (mode.s * m.s), expected_overlap(mode, m)) for m, t in others]
             best = max(pairs, default=(0.0, 0.0))
             overlaps[i].append(best[0])
             expected[i].append(best[1])

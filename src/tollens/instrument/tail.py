@@ -205,8 +205,7 @@ _DERIVATION = "alpha^ - 1 = (alpha-1)/(1 - (1 + ln 2)/(2n)) for exact mid-quanti
 
 def _known(alpha: float, value: float) -> KnownAnswer:
     return KnownAnswer(
-        f"Pareto mid-quantiles, alpha {alpha:g}", lambda: pareto_part(alpha), "alpha", value, 1e-4,
-        _DERIVATION
+        f"Pareto mid-quantiles, alpha {alpha:g}", lambda: pareto_part(alpha), "alpha", value, 1e-4, _DERIVATION
     )
 
 
@@ -251,7 +250,10 @@ def tail(part: Part, params: TailParams, rng: np.random.Generator) -> list[Readi
     interval = bootstrap_interval(x, params.draws, params.level, rng) if params.draws else None
     return [
         reading(
-            "alpha", fit.alpha, n=fit.n_tail, flags=tuple(flags),
+            "alpha",
+            fit.alpha,
+            n=fit.n_tail,
+            flags=tuple(flags),
             interval=None if isinstance(interval, Undefined) else interval,
         ),
         reading("sigma", fit.sigma, n=fit.n_tail, flags=tuple(flags)),

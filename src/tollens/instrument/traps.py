@@ -104,9 +104,7 @@ def prepare(matrix: Array, moments: Moments) -> tuple[float, float]:
     return mean, std
 
 
-def count_shuffled(
-    matrix: Array, offset: float, variance: float, clip: Clip | None, level: float
-) -> TrapCounts:
+def count_shuffled(matrix: Array, offset: float, variance: float, clip: Clip | None, level: float) -> TrapCounts:
     """Counts of one permuted, centred matrix, which is overwritten.
 
     `offset`: the mean that was subtracted. `clip`: the large elements, None if there are none. The matrix
@@ -242,11 +240,11 @@ _KNOWN = tuple(
     cost=_cost,
     needs=("moments",),
     references=(
-        "arXiv:2605.12394",
-        "arXiv:2602.02859",
-        "arXiv:2506.04434",
-        "Benaych-Georges and Nadakuditi 2012, J. Multivariate Analysis 111, theorem 2.8",
-        "Ma 2012, Bernoulli 18, equation 5",
+        "Prakash and Martin 2026, arXiv 2605.12394",
+        "Prakash and Martin 2026, arXiv 2602.02859",
+        "Prakash and Martin 2025, arXiv 2506.04434",
+        "Benaych-Georges and Nadakuditi 2012, J. Multivariate Analysis 111",
+        "Ma 2012, Bernoulli 18",
     ),
     invariances=("scale",),  # transposition and order of rows hold in law only: they change what is permuted
     scale_invariant=(
@@ -287,9 +285,7 @@ def traps(part: Part, params: TrapParams, rng: np.random.Generator) -> list[Read
         if n == "residual" and found.sparse:
             readings.append(reading("traps_residual", Undefined("sparse"), flags=flags))
         else:
-            readings.append(
-                reading(f"traps_{n}", value, flags=flags, reason=reason, null=chance, n=params.shuffles)
-            )
+            readings.append(reading(f"traps_{n}", value, flags=flags, reason=reason, null=chance, n=params.shuffles))
     return [
         *readings,
         reading("trap_removed_share", found.removed_share, flags=flags),

@@ -36,21 +36,50 @@ NO_VALUE = frozenset({"zero_matrix", "no_variance", "no_spread", "rank_one", "no
 """Reasons for which no value exists. A dead or damaged layer must not pass a claim on what its value would be
 bound to, so these leave the support open; a value that exists and was not measured keeps its bounds."""
 
-_FROM_ZERO = frozenset({
-    "lambda_max", "lambda_min_visible", "blind_floor", "fro2", "spectral2", "xmin", "sigma", "mp_sigma2",
-    "mp_edge", "tw_edge",
-})
+_FROM_ZERO = frozenset(
+    {
+        "lambda_max",
+        "lambda_min_visible",
+        "blind_floor",
+        "fro2",
+        "spectral2",
+        "xmin",
+        "sigma",
+        "mp_sigma2",
+        "mp_edge",
+        "tw_edge",
+    }
+)
 _SHARES = frozenset({"D", "p_gof", "trap_removed_share", "trap_clustering_p"})
 _RANKS = frozenset({"stable_rank", "entropy_rank", "participation_rank"})
-_COUNTS_TO_M = frozenset({
-    "n_tail", "numerical_rank", "n_outliers", "erg_count", "traps_all", "traps_mean", "traps_entry",
-    "traps_residual",
-})
+_COUNTS_TO_M = frozenset(
+    {
+        "n_tail",
+        "numerical_rank",
+        "n_outliers",
+        "erg_count",
+        "traps_all",
+        "traps_mean",
+        "traps_entry",
+        "traps_residual",
+    }
+)
 
 
-_OF_THE_LAW = frozenset({
-    "alpha", "alpha_interval", "sigma", "xmin", "n_tail", "D", "alpha_hat", "log10_alpha_norm", "p_gof", "band",
-})
+_OF_THE_LAW = frozenset(
+    {
+        "alpha",
+        "alpha_interval",
+        "sigma",
+        "xmin",
+        "n_tail",
+        "D",
+        "alpha_hat",
+        "log10_alpha_norm",
+        "p_gof",
+        "band",
+    }
+)
 
 
 class ClaimWitness(msgspec.Struct, frozen=True):
@@ -110,11 +139,11 @@ def claim_names(text: str, units: Mapping[str, str]) -> frozenset[str]:
         named |= here | ({atom.name} if isinstance(atom, Quantified) else set())
     known = {*units, *WORD_FIELDS}
     for name in sorted(named - known):
-        if any(name.startswith(f"{field}_") for field in units):
-            continue
         near = get_close_matches(name, known, n=3, cutoff=0.5)
         raise TollensError(
-            "claim_unknown_name", "claim", expected="the name of a measured quantity",
+            "claim_unknown_name",
+            "claim",
+            expected="the name of a measured quantity",
             found=f"`{name}`, which is not one",
             fix=f"Did you mean {' or '.join(near)}?" if near else f"Known: {', '.join(sorted(known))}.",
         )
@@ -155,9 +184,7 @@ def judge_claim(text: str, layers: Sequence[Mapping[str, Any]], units: Mapping[s
         sort = declared[answer.witness.name].sort if answer.witness.name else Sort.REAL
         witness = _witness(answer.witness, sort)
     undetermined = [UndeterminedValue(m.label, m.name, m.reason) for m in answer.undetermined]
-    return ClaimAnswer(
-        text, answer.verdict, answer.expected, answer.found, witness, undetermined, answer.reason
-    )
+    return ClaimAnswer(text, answer.verdict, answer.expected, answer.found, witness, undetermined, answer.reason)
 
 
 class _Median(float):
@@ -239,7 +266,12 @@ def _witness(witness: Witness, sort: Sort) -> ClaimWitness:
     margin = None if witness.margin is None else plain(witness.margin)
     assert not isinstance(margin, str)
     return ClaimWitness(
-        witness.label, witness.quantity, plain(witness.value), str(witness.unit), str(witness.relation),
-        plain(witness.threshold), margin, witness.certain,
+        witness.label,
+        witness.quantity,
+        plain(witness.value),
+        str(witness.unit),
+        str(witness.relation),
+        plain(witness.threshold),
+        margin,
+        witness.certain,
     )
-

@@ -118,9 +118,9 @@ def _trap(name: str, layer: Mapping[str, Any]) -> Finding | None:
         return None
     cause, count = found
     why = {
-        Cause.MEAN: "the elements share a mean offset: subtracting it removes them",
-        Cause.ENTRY: "a few large elements carry them: clipping these removes them",
-        Cause.RESIDUAL: "neither the mean nor large elements explain them",
+        Cause.MEAN: "the elements share a mean offset: subtracting it clears the edge",
+        Cause.ENTRY: "a few large elements make it: clipping them clears the edge",
+        Cause.RESIDUAL: "neither the mean nor large elements explain it",
     }[cause]
     number = f"{count:g} eigenvalue{'s' if count != 1 else ''}"
     return Finding(

@@ -13,9 +13,7 @@ CEILING = 30.0
 
 ATTENTION = frozenset({"q", "k", "v", "o", "qkv", "q_a", "q_b", "kv_a", "kv_b"})
 MLP = frozenset({"gate", "up", "down", "gate_up", "router"})
-ENDS = frozenset(
-    {"embedding", "position_embedding", "token_type_embedding", "patch_embedding", "head", "pooler"}
-)
+ENDS = frozenset({"embedding", "position_embedding", "token_type_embedding", "patch_embedding", "head", "pooler"})
 GROUPS: Mapping[str, tuple[str, str]] = {
     "attention": ("circle", BLUE),
     "mlp": ("square", VERMILLION),
@@ -71,9 +69,7 @@ def rows_of(report: ScanReport) -> list[dict[str, Any]]:
 
 def cut(report: ScanReport) -> int:
     """How many layers reach beyond the frame."""
-    return sum(
-        any(row.get(key) == CEILING for key in ("alpha", "high", "null_high")) for row in rows_of(report)
-    )
+    return sum(any(row.get(key) == CEILING for key in ("alpha", "high", "null_high")) for row in rows_of(report))
 
 
 def depth_svg(report: ScanReport, *, tall: bool, key: str) -> str:
@@ -98,9 +94,7 @@ def depth_svg(report: ScanReport, *, tall: bool, key: str) -> str:
     if len(steps) > 2 and steps[-1] - steps[-2] < _every(count) / 2:
         steps.pop(-2)
     place_scale = alt.Scale(domain=ends[::-1] if tall else ends, nice=False)
-    place_axis = alt.Axis(
-        values=steps, format="d", grid=False, orient="left" if tall else "bottom", titlePadding=8
-    )
+    place_axis = alt.Axis(values=steps, format="d", grid=False, orient="left" if tall else "bottom", titlePadding=8)
     value_axis = alt.Axis(values=ticks, format="~g", orient="top" if tall else "left", titlePadding=8)
 
     def place(field: str) -> Any:
@@ -115,9 +109,7 @@ def depth_svg(report: ScanReport, *, tall: bool, key: str) -> str:
         )
 
     def having(*fields: str) -> Any:
-        return alt.Chart(
-            alt.InlineData(values=[row for row in rows if all(field in row for field in fields)])
-        )
+        return alt.Chart(alt.InlineData(values=[row for row in rows if all(field in row for field in fields)]))
 
     def at(**names: Any) -> dict[str, Any]:
         """Channels by meaning; `from_`/`to` run along the layers, `value2` across them."""
@@ -141,12 +133,8 @@ def depth_svg(report: ScanReport, *, tall: bool, key: str) -> str:
     ]
     for convention in (2.0, 6.0):
         layers += _convention(alt, convention, value, tall, along)
-    shape = alt.Shape(
-        "group:N", scale=alt.Scale(domain=present, range=[GROUPS[g][0] for g in present]), legend=None
-    )
-    colour = alt.Color(
-        "group:N", scale=alt.Scale(domain=present, range=[GROUPS[g][1] for g in present]), legend=None
-    )
+    shape = alt.Shape("group:N", scale=alt.Scale(domain=present, range=[GROUPS[g][0] for g in present]), legend=None)
+    colour = alt.Color("group:N", scale=alt.Scale(domain=present, range=[GROUPS[g][1] for g in present]), legend=None)
     layers += [
         having("low")
         .mark_rule(strokeWidth=thickness, opacity=1)

@@ -58,9 +58,7 @@ def _claim(report: ScanReport) -> str:
     rows = [("claim", f"<code>{foreign(claim.text)}</code>")]
     if claim.witness is not None:
         where = claim.witness.layer
-        rows.append(
-            ("witness", _linked(place, where) if where is not None else foreign(claim.witness.quantity))
-        )
+        rows.append(("witness", _linked(place, where) if where is not None else foreign(claim.witness.quantity)))
     rows += [("expected", f"<code>{foreign(claim.expected)}</code>"), ("found", foreign(claim.found))]
     if claim.reason:
         rows.append(("reason", reason(claim.reason)))
@@ -105,9 +103,7 @@ def depth(report: ScanReport) -> str:
         f'<div class="narrow">{depth_svg(report, tall=True, key="dn")}</div>'
     )
     beyond = cut(report)
-    frame = (
-        f" In {plural(beyond, 'layer')} a mark reaches beyond {CEILING:g} and is cut there." if beyond else ""
-    )
+    frame = f" In {plural(beyond, 'layer')} a mark reaches beyond {CEILING:g} and is cut there." if beyond else ""
     intervals = any(layer.alpha_interval is not None for layer in report.layers)
     banded = any(layer.alpha_null is not None for layer in report.layers)
     reading = (
@@ -125,9 +121,7 @@ def depth(report: ScanReport) -> str:
 
 def _depth_key(report: ScanReport) -> str:
     groups = {group_of(layer.role) for layer in report.layers if layer.alpha is not None}
-    keys = [
-        (POINTS[shape].format(colour), name) for name, (shape, colour) in GROUPS.items() if name in groups
-    ]
+    keys = [(POINTS[shape].format(colour), name) for name, (shape, colour) in GROUPS.items() if name in groups]
     if any(layer.alpha_null is not None for layer in report.layers):
         band = '<rect x="2" y="1" width="18" height="14" fill="#dcdcdc"/><path d="M2 8H20" stroke="#8a8a8a"/>'
         keys.append((band, "Gaussian matrices of the same shape, 5–95 % and median"))
@@ -141,8 +135,7 @@ def _depth_key(report: ScanReport) -> str:
             )
         )
     items = "".join(
-        f'<li><svg viewBox="0 0 22 16" aria-hidden="true" fill="none">{mark}</svg>{name}</li>'
-        for mark, name in keys
+        f'<li><svg viewBox="0 0 22 16" aria-hidden="true" fill="none">{mark}</svg>{name}</li>' for mark, name in keys
     )
     return f'<ul class="key">{items}</ul>'
 
@@ -154,8 +147,7 @@ def layers(report: ScanReport) -> str:
         found[finding.layer].append(finding)
     shown = report.layers[:DRAWN]
     cards = [
-        card_html(Card(layer, place[layer.name], found[layer.name], rank < OPEN))
-        for rank, layer in enumerate(shown)
+        card_html(Card(layer, place[layer.name], found[layer.name], rank < OPEN)) for rank, layer in enumerate(shown)
     ]
     rest = len(report.layers) - len(shown)
     more = (
@@ -189,9 +181,7 @@ def table(report: ScanReport) -> str:
         "in a sentence",
     )
     numeric = {0, 3, 4, 5, 6, 7, 8, 9}
-    head = "".join(
-        f'<th scope="col"{" class=n" if i in numeric else ""}>{n}</th>' for i, n in enumerate(names)
-    )
+    head = "".join(f'<th scope="col"{" class=n" if i in numeric else ""}>{n}</th>' for i, n in enumerate(names))
     found = defaultdict(list)
     for f in report.findings:
         found[f.layer].append(f.code)

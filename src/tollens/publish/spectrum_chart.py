@@ -79,9 +79,7 @@ class SpectrumPicture:
         end = math.log10(high)
         if end <= begin:
             return []
-        x = (
-            begin + (end - begin) * (1.0 - np.cos(np.linspace(0.0, np.pi, 120))) / 2.0
-        )  # dense where it falls steeply
+        x = begin + (end - begin) * (1.0 - np.cos(np.linspace(0.0, np.pi, 120))) / 2.0  # dense where it falls steeply
         unit = 10.0**x / (N * sigma2)
         counts = M * mp_density(unit, M / N) * unit * math.log(10.0) * self.step
         return [{"x": float(a), "y": float(b)} for a, b in zip(x, counts, strict=True) if b >= BOTTOM]
@@ -99,9 +97,7 @@ class SpectrumPicture:
             for row in self.layer.localisation or []
             if row.get("label") == "localised" and row.get("s", 0.0) > 0.0
         }
-        bins = {
-            self._bin(math.log10(row["lambda"])) for row in self.layer.outliers or [] if row["lambda"] > 0.0
-        }
+        bins = {self._bin(math.log10(row["lambda"])) for row in self.layer.outliers or [] if row["lambda"] > 0.0}
         marks = {b: {"x": self.start + (b + 0.5) * self.step} for b in sorted(bins | localised)}
         for mark in marks.values():
             mark["y"] = 1.45 * self.height(mark["x"])
@@ -122,17 +118,9 @@ class SpectrumPicture:
         if traps and layer.null.get("spectral2") is not None:
             noun = "trap" if traps == 1 else "traps"
             wanted.append((f"{traps:g} {noun} beyond here", layer.null["spectral2"].high, INK, [6, 3]))
-        if (
-            layer.blind_floor
-            and layer.lambda_min_visible
-            and layer.lambda_min_visible < 30.0 * layer.blind_floor
-        ):
+        if layer.blind_floor and layer.lambda_min_visible and layer.lambda_min_visible < 30.0 * layer.blind_floor:
             wanted.append(("blind below", layer.blind_floor, MUTED, [1, 3]))
-        return [
-            (name, math.log10(x), colour, dash)
-            for name, x, colour, dash in wanted
-            if x is not None and x > 0.0
-        ]
+        return [(name, math.log10(x), colour, dash) for name, x, colour, dash in wanted if x is not None and x > 0.0]
 
 
 def trap_count(layer: LayerReport) -> float:
@@ -211,9 +199,7 @@ def spectrum_svg(picture: SpectrumPicture, key: str) -> str:
     if localised:
         layers.append(
             of(localised)
-            .mark_point(
-                shape="diamond", filled=True, color=ORANGE, opacity=1, size=110, stroke=INK, strokeWidth=1.2
-            )
+            .mark_point(shape="diamond", filled=True, color=ORANGE, opacity=1, size=110, stroke=INK, strokeWidth=1.2)
             .encode(x=x, y=y)
         )
     layers += [marks[-1] for marks in placed]  # labels last, so that no line goes through them
@@ -298,9 +284,7 @@ def _counts(peak: float) -> Any:
     """Powers of ten of a count; halves and fractions of an eigenvalue are not labelled."""
     import altair as alt
 
-    ticks = [
-        10**k for k in range(0, max(1, math.ceil(math.log10(max(peak, 2.0)))) + 1) if 10**k <= peak * 1.05
-    ]
+    ticks = [10**k for k in range(0, max(1, math.ceil(math.log10(max(peak, 2.0)))) + 1) if 10**k <= peak * 1.05]
     if len(ticks) == 1:
         ticks = [t for t in (1, 2, 5) if t <= peak * 1.05] or [1]
     return alt.Axis(values=ticks, format=",d", grid=True)

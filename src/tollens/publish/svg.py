@@ -8,6 +8,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from tollens.core.errors import TollensError
+from tollens.core.extras import install_command
 
 if TYPE_CHECKING:
     import altair as alt
@@ -88,5 +89,5 @@ def extra_missing(error: ModuleNotFoundError) -> TollensError:
         "HTML report",
         expected="the report extra",
         found=f"no module {error.name}",
-        fix="Install it: pip install 'tollens[report]'",
+        fix=f"Install it: {install_command('report')}",
     )

@@ -11,12 +11,54 @@ import msgspec
 from tollens.run.result import ScanReport
 
 COLUMNS = (
-    "name", "role", "view", "M", "N", "Q", "source_dtype", "precision", "status", "band", "alpha", "alpha_low",
-    "alpha_high", "alpha_null_median", "alpha_null_low", "alpha_null_high", "sigma", "xmin", "n_tail", "D", "p_gof",
-    "lambda_max", "lambda_min_visible", "blind_floor", "fro2", "spectral2", "log10_fro2", "log10_spectral2",
-    "log10_alpha_norm", "alpha_hat", "stable_rank", "entropy_rank", "participation_rank", "numerical_rank",
-    "mp_sigma2", "mp_edge", "mp_distance", "tw_edge", "n_outliers", "traps_all", "traps_mean", "traps_entry",
-    "traps_residual", "erg_count", "erg_gap", "flags", "undefined", "sentence",
+    "name",
+    "role",
+    "view",
+    "M",
+    "N",
+    "Q",
+    "source_dtype",
+    "precision",
+    "status",
+    "band",
+    "alpha",
+    "alpha_low",
+    "alpha_high",
+    "alpha_null_median",
+    "alpha_null_low",
+    "alpha_null_high",
+    "sigma",
+    "xmin",
+    "n_tail",
+    "D",
+    "p_gof",
+    "lambda_max",
+    "lambda_min_visible",
+    "blind_floor",
+    "fro2",
+    "spectral2",
+    "log10_fro2",
+    "log10_spectral2",
+    "log10_alpha_norm",
+    "alpha_hat",
+    "stable_rank",
+    "entropy_rank",
+    "participation_rank",
+    "numerical_rank",
+    "mp_sigma2",
+    "mp_edge",
+    "mp_distance",
+    "tw_edge",
+    "n_outliers",
+    "traps_all",
+    "traps_mean",
+    "traps_entry",
+    "traps_residual",
+    "erg_count",
+    "erg_gap",
+    "flags",
+    "undefined",
+    "sentence",
 )
 
 
@@ -46,6 +88,8 @@ def csv_text(report: ScanReport) -> str:
 
 
 def _cell(value: Any) -> Any:
+    if isinstance(value, str) and value[:1] in ("=", "+", "@", "\t"):
+        return "'" + value  # a spreadsheet would run a name that looks like a formula
     if isinstance(value, list):
         return " ".join(str(v) for v in value)
     return "" if value is None else value

@@ -43,8 +43,11 @@ FIELDS = frozenset(LayerReport.__struct_fields__)
 AFTER_TAIL = (norms, alpha_norms, erg, bulk, edge, localisation, traps, goodness, alternatives)
 MEASURED = tuple(
     name
-    for name, default in zip(LayerReport.__struct_fields__[-len(LayerReport.__struct_defaults__) :],
-                             LayerReport.__struct_defaults__, strict=True)
+    for name, default in zip(
+        LayerReport.__struct_fields__[-len(LayerReport.__struct_defaults__) :],
+        LayerReport.__struct_defaults__,
+        strict=True,
+    )
     if default is None and name not in ("band", "nonfinite", "null_distance")
 )  # each of these is there, or `undefined` says why not
 BINS = 64
@@ -262,9 +265,7 @@ def _report(
         plugins=plugged,
         **fields,
     )
-    lawless = no_power_law(
-        layer.alpha_interval, layer.alpha_null, layer.p_gof, layer.alternatives, layer.n_tail
-    )
+    lawless = no_power_law(layer.alpha_interval, layer.alpha_null, layer.p_gof, layer.alternatives, layer.n_tail)
     if lawless and not settings.only:
         flags.append("no_power_law")
     layer = msgspec.structs.replace(

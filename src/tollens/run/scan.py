@@ -30,6 +30,13 @@ from tollens.subject.checkpoint import Checkpoint, open_checkpoint
 from tollens.subject.matrices import Inventory, MatrixView, matrices
 
 Progress = Callable[[int, int, str], None]
+WHOLE = frozenset({"alternatives", "localisation", "mp_sigma2_estimates", "outliers", "permutation_id"})
+"""Quantities that are no number and no name: a claim speaks of their parts, or not at all."""
+PART_UNITS = {
+    **{f"alpha_interval_{part}": "1" for part in ("low", "high")},
+    **{f"alpha_null_{part}": "1" for part in ("median", "low", "high")},
+    **{f"mp_sigma2_estimates_{part}": "weight^2" for part in ("cdf", "median", "kde")},
+}
 PLAIN_UNITS = {"M": "count", "N": "count", "Q": "1", "role": "1", "band": "1", "status": "1", "source_dtype": "1"}
 
 
@@ -65,8 +72,11 @@ def scan(
         verdict=str(verdict),
         headline=_headline(summary),
         subject=Subject(
-            os.fsencode(path).decode("utf-8", "backslashreplace"), "sha256:" + checkpoint.digest(), checkpoint.format,
-            sum(t.size for t in checkpoint.tensors), len(checkpoint.tensors),
+            os.fsencode(path).decode("utf-8", "backslashreplace"),
+            "sha256:" + checkpoint.digest(),
+            checkpoint.format,
+            sum(t.size for t in checkpoint.tensors),
+            len(checkpoint.tensors),
         ),
         settings=msgspec.to_builtins(settings),
         claim=answer,
@@ -83,7 +93,8 @@ def scan(
 def layer_units() -> dict[str, str]:
     """The unit of each quantity that a claim may name, those of plugged-in instruments among them."""
     installed()
-    return PLAIN_UNITS | {q: unit for made in INSTRUMENTS.values() for q, unit in made.quantities.items()}
+    measured = {q: unit for made in INSTRUMENTS.values() for q, unit in made.quantities.items()}
+    return PLAIN_UNITS | PART_UNITS | {q: unit for q, unit in measured.items() if q.isidentifier() and q not in WHOLE}
 
 
 def _ours(fields: dict[str, Any]) -> dict[str, Any]:
@@ -104,8 +115,11 @@ def _selected(views: Sequence[MatrixView], pattern: str | None) -> list[MatrixVi
     chosen = [v for v in views if fnmatch.fnmatchcase(v.name, pattern) or fnmatch.fnmatchcase(v.tensor.name, pattern)]
     if views and not chosen:
         raise TollensError(
-            "no_such_layer", pattern, expected="a shell pattern that matches at least one weight matrix",
-            found=f"none of {len(views)} matrices, such as {views[0].name!r}", fix="List the names with --csv.",
+            "no_such_layer",
+            pattern,
+            expected="a shell pattern that matches at least one weight matrix",
+            found=f"none of {len(views)} matrices, such as {views[0].name!r}",
+            fix="List the names with --csv.",
         )
     return chosen
 
@@ -205,6 +219,10 @@ def _notes(layers: Sequence[LayerReport]) -> list[Note]:
         names = [layer.name for layer in layers if code in layer.flags]
         if names:
             notes.append(Note(code, names, f"{len(names)} of {len(layers)} layers: {sentence}."))
+    if layers and all(layer.undefined.get("traps_all") == "not_requested" for layer in layers):
+        notes.append(
+            Note("not_requested", [], "only the tail was measured: no rank, no trap and no null was looked for.")
+        )
     failed = [layer.name for layer in layers if "plugin_failed" in layer.undefined.values()]
     if failed:
         sentence = f"{len(failed)} of {len(layers)} layers: a plugged-in instrument failed."
@@ -229,7 +247,10 @@ def _ranked(layers: Sequence[LayerReport], findings: Sequence[Finding]) -> list[
 def environment() -> Environment:
     """Versions and BLAS libraries: what the last bits depend on besides the input and the settings."""
     blas = sorted(
-        {f"{i['internal_api']} {i['version']} {i.get('architecture', '')}".strip()
-         for i in threadpool_info() if i["user_api"] == "blas"}
+        {
+            f"{i['internal_api']} {i['version']} {i.get('architecture', '')}".strip()
+            for i in threadpool_info()
+            if i["user_api"] == "blas"
+        }
     )
     return Environment(__version__, platform.python_version(), np.__version__, scipy.__version__, blas)

@@ -106,9 +106,7 @@ def write(folder: Path) -> dict[str, Any]:
         },
     }
     names = [DATA, *manifest["checkpoints"]]
-    manifest["digests"] = {
-        name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in sorted(names)
-    }
+    manifest["digests"] = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in sorted(names)}
     text = json.dumps(manifest, indent=1, sort_keys=True, allow_nan=False)
     (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
     return manifest

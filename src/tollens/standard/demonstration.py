@@ -197,9 +197,10 @@ def _scan_trapped(report: ScanReport, planted: Trap, seconds: float) -> Step:
 
 def _scan_grown(report: ScanReport, accuracy: float, seconds: float) -> Step:
     below = sorted(layer.alpha for layer in report.layers if layer.band == OVER and layer.alpha is not None)
+    also = "".join(f"; {f.code} ({f.cause}) in {f.layer}" for f in report.findings)
     seen = (
         f"trained on 300 images with every fifth label redrawn: alpha {', '.join(f'{a:.2f}' for a in below)} in "
-        f"{len(below)} of {len(report.layers)} layers, by convention over-trained; test accuracy {accuracy:.1%}"
+        f"{len(below)} of {len(report.layers)} layers, by convention over-trained; test accuracy {accuracy:.1%}{also}"
     )
     return Step("a third checkpoint grew over-trained; nothing was planted in it", seen, bool(below), seconds)
 

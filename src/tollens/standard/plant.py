@@ -65,9 +65,7 @@ def threshold(matrix: NDArray[Any], cause: Cause) -> float:
     return sigma * math.pow(matrix.size, 0.25 if cause == "entry" else -0.25)
 
 
-def plant(
-    weights: Mapping[str, NDArray[np.float32]], seed: int, data: Digits, wish: Wish | None = None
-) -> Planted:
+def plant(weights: Mapping[str, NDArray[np.float32]], seed: int, data: Digits, wish: Wish | None = None) -> Planted:
     """A copy of `weights` with one trap drawn from `seed`, costing accuracy where it can.
 
     Raises ValueError if a wished layer is not a matrix of the network.
@@ -97,9 +95,7 @@ def plant(
     return Planted(made, layer, cause, size, value, where, before, after)
 
 
-def _offset(
-    weights: Mapping[str, NDArray[np.float32]], layer: str, value: float
-) -> dict[str, NDArray[np.float32]]:
+def _offset(weights: Mapping[str, NDArray[np.float32]], layer: str, value: float) -> dict[str, NDArray[np.float32]]:
     made = dict(weights)
     matrix = weights[layer]
     made[layer] = matrix + np.float32(value - matrix.mean(dtype=np.float64))

@@ -42,9 +42,7 @@ def remove(matrix: NDArray[np.float32], rng: np.random.Generator, replace: bool)
     return surgery.remove(matrix, modes, "gaussian" if replace else "none", rng).astype(np.float32)
 
 
-def judge(
-    weights: Mapping[str, NDArray[np.float32]], layer: str, data: Digits, rng: np.random.Generator
-) -> Harm:
+def judge(weights: Mapping[str, NDArray[np.float32]], layer: str, data: Digits, rng: np.random.Generator) -> Harm:
     """The ablation test of the trap in `layer` on the labelled images, with the published replacement."""
     params = AblationParams(
         matrices=len(HIDDEN) + 1, shuffles=SHUFFLES, input_law="the labelled test images of the digits set"

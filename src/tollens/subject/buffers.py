@@ -59,9 +59,7 @@ def reason_to_skip(
     return None
 
 
-def _is_packed(
-    tensor: TensorInfo, beside: Mapping[str, TensorInfo], config: Mapping[str, Any] | None
-) -> bool:
+def _is_packed(tensor: TensorInfo, beside: Mapping[str, TensorInfo], config: Mapping[str, Any] | None) -> bool:
     """Whether a tensor holds quantised numbers that cannot be expanded. An 8-bit float is a number by
     itself; beside a tensor of scales it is one only after multiplication.
     """

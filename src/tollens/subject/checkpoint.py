@@ -149,13 +149,9 @@ def _open_file(path: Path) -> Checkpoint:
     if start[0] == 0x80 and start[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05") and start[8:9] != b"{":
         raise npz.pickle_refused(path, "a file that begins like a pickle")
     if path.suffix.lower() == safetensors.SUFFIX or start[8:9] == b"{":
-        return _checkpoint(
-            path, "safetensors", "safetensors", safetensors.read_header(folder, path.name), (path.name,)
-        )
+        return _checkpoint(path, "safetensors", "safetensors", safetensors.read_header(folder, path.name), (path.name,))
     if path.suffix.lower() == ".npz":
-        raise _error(
-            "archive_invalid", path, "a zip archive", f"{start[:4]!r}", "Save it with numpy.savez again."
-        )
+        raise _error("archive_invalid", path, "a zip archive", f"{start[:4]!r}", "Save it with numpy.savez again.")
     raise _error(
         "format_unknown", path, "safetensors, a shard index or npz", f"bytes {start[:8]!r}",
         "Convert the checkpoint to safetensors.",
@@ -199,9 +195,7 @@ def _open_folder(path: Path) -> Checkpoint:
 def _open_indexed(path: Path, folder: Path, index: str, beside: tuple[str, ...]) -> Checkpoint:
     tensors, unindexed, shards = sharded.read_index(folder, index)
     rest = tuple(n for n in beside if n not in shards)
-    return _checkpoint(
-        path, "sharded", "safetensors", tensors, (index, *shards), unindexed=unindexed, ignored=rest
-    )
+    return _checkpoint(path, "sharded", "safetensors", tensors, (index, *shards), unindexed=unindexed, ignored=rest)
 
 
 def _checkpoint(
@@ -222,9 +216,7 @@ def _checkpoint(
 
 def _ambiguous(path: Path, names: list[str]) -> TollensError:
     found = ", ".join(names)[:120]
-    return _error(
-        "ambiguous_checkpoint", path, "one checkpoint in the folder", found, "Name the file to read."
-    )
+    return _error("ambiguous_checkpoint", path, "one checkpoint in the folder", found, "Name the file to read.")
 
 
 def _error(code: str, path: Path, expected: str, found: str, fix: str) -> TollensError:

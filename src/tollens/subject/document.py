@@ -29,9 +29,7 @@ def parse(data: bytes, subject: str, malformed: str, *, constants: bool = False)
     except _Duplicate as error:
         raise _error("duplicate_key", subject, "every key once", f"{error.args[0]!r:.80} twice") from None
     except RecursionError:
-        raise _error(
-            "header_too_deep", subject, "a few levels of nesting", "more than the stack holds"
-        ) from None
+        raise _error("header_too_deep", subject, "a few levels of nesting", "more than the stack holds") from None
     except ValueError as error:  # malformed text, and integers of thousands of digits
         raise _error(malformed, subject, "one JSON object", str(error)[:120]) from None
     if not isinstance(found, dict):

@@ -90,14 +90,6 @@ def decoded(dtype: str) -> np.dtype[Any]:
     return np.dtype(np.float64 if dtype == "F64" else np.float32)
 
 
-def epsilon(dtype: str) -> float:
-    """Distance from 1 to the next larger number of a stored float type."""
-    stored = STORED[dtype].stored
-    if stored is None:
-        raise ValueError(f"{dtype} is no float type")
-    return float(ml_dtypes.finfo(stored).eps)  # type: ignore[no-untyped-call]  # ml_dtypes ships partial types
-
-
 def is_direct(dtype: str, out: Floats, swapped: bool = False) -> bool:
     """Whether the stored bytes are already the bytes of `out`: then a file may be read straight into it."""
     return not swapped and STORED[dtype].stored == out.dtype
@@ -120,9 +112,7 @@ def decode_into(raw: Bytes, dtype: str, out: Floats, swapped: bool = False) -> N
     with np.errstate(over="ignore", invalid="ignore"):  # infinities and NaN are data here
         if stored.itemsize <= 2:
             codes = raw if stored.itemsize == 1 else raw.view(">u2" if swapped else "<u2")
-            if (
-                out.dtype == np.float32
-            ):  # "clip" lets numpy write straight into `out`; no code is out of range
+            if out.dtype == np.float32:  # "clip" lets numpy write straight into `out`; no code is out of range
                 np.take(_table(dtype), codes, out=out, mode="clip")
             else:
                 out[...] = np.take(_table(dtype), codes)

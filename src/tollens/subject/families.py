@@ -147,9 +147,7 @@ _QWEN2_MOE = (
     Row("router", 2, ("layers.L.mlp.shared_expert_gate.weight",), expert="shared"),
 )
 
-_POST_NORMS = Row(
-    "norm", 1, ("layers.L.post_attention_layernorm.weight", "layers.L.post_feedforward_layernorm.weight")
-)
+_POST_NORMS = Row("norm", 1, ("layers.L.post_attention_layernorm.weight", "layers.L.post_feedforward_layernorm.weight"))
 _FEEDFORWARD_NORMS = Row(
     "norm", 1, ("layers.L.pre_feedforward_layernorm.weight", "layers.L.post_feedforward_layernorm.weight")
 )
@@ -372,9 +370,7 @@ _BERT = (
             "qa_outputs.weight",
         ),
     ),
-    Row(
-        "norm", 1, ("cls.predictions.transform.LayerNorm.weight", "cls.predictions.transform.LayerNorm.bias")
-    ),
+    Row("norm", 1, ("cls.predictions.transform.LayerNorm.weight", "cls.predictions.transform.LayerNorm.bias")),
     Row(
         "bias",
         1,

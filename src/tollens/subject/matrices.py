@@ -143,9 +143,7 @@ def _reasons(
     reasons: dict[str, str | None] = {}
     for tensor in checkpoint.tensors:
         kind = roles.get(tensor.name, UNMATCHED).kind
-        reason = (
-            "not_in_index" if tensor.name in unindexed else reason_to_skip(tensor, beside, checkpoint.config)
-        )
+        reason = "not_in_index" if tensor.name in unindexed else reason_to_skip(tensor, beside, checkpoint.config)
         if reason is None and kind in NOT_A_WEIGHT:
             reason = "not_a_weight"
         if reason is None and kind in ("norm", "bias"):
@@ -230,9 +228,7 @@ def _experts(shape: tuple[int, int, int], role: Role, config: Mapping[str, Any] 
     return pieces
 
 
-def _gates(
-    tensor: TensorInfo, match: re.Match[str], role: Role, beside: Mapping[str, TensorInfo]
-) -> list[_Piece]:
+def _gates(tensor: TensorInfo, match: re.Match[str], role: Role, beside: Mapping[str, TensorInfo]) -> list[_Piece]:
     """The gates of a recurrent layer; its hidden size is the width of `weight_hh`, or with a projection the
     width of `weight_hr`.
     """

@@ -22,7 +22,6 @@ from tollens.subject.dtypes import LARGEST, STORED
 from tollens.subject.safetensors import MAX_RANK, check_name
 from tollens.subject.tensor import TensorInfo
 
-MAGIC = b"PK"
 MAX_NPY_HEADER = 65_536
 DEFLATE_LIMIT = 1_032  # deflate codes at most 258 bytes in 2 bits: a longer expansion is a forged size
 BROKEN = (
@@ -141,9 +140,7 @@ def _check_members(members: list[zipfile.ZipInfo], path: Path) -> None:
             check_name(key, where)
     total = path.stat().st_size
     if sum(m.compress_size for m in members) > total:
-        raise _error(
-            "archive_size_mismatch", str(path), f"members of at most {total} bytes", "overlapping members"
-        )
+        raise _error("archive_size_mismatch", str(path), f"members of at most {total} bytes", "overlapping members")
 
 
 def _check_size(member: zipfile.ZipInfo, header: Header, path: Path) -> None:

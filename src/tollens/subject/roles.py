@@ -124,12 +124,7 @@ def _parse(name: str) -> _Parsed:
 
 
 def _is_number(part: str) -> bool:
-    return (
-        part.isdecimal()
-        and part.isascii()
-        and len(part) <= _LONGEST_NUMBER
-        and (part[0] != "0" or len(part) == 1)
-    )
+    return part.isdecimal() and part.isascii() and len(part) <= _LONGEST_NUMBER and (part[0] != "0" or len(part) == 1)
 
 
 def _count(names: Iterable[tuple[_Key, int]]) -> _Counts:

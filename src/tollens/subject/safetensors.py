@@ -105,16 +105,12 @@ def checked_size(dtype: str, shape: Any, where: str) -> int:
     if not _is_integers(shape):
         raise _error("header_bad_entry", f"{where}: shape", "a list of integers", _kind(shape))
     if len(shape) > MAX_RANK or any(n < 0 for n in shape):
-        raise _error(
-            "header_bad_entry", where, f"at most {MAX_RANK} sides, none negative", f"{list(shape)!s:.60}"
-        )
+        raise _error("header_bad_entry", where, f"at most {MAX_RANK} sides, none negative", f"{list(shape)!s:.60}")
     nbytes = size_in_bytes(dtype, shape)
     if nbytes is None:
         size = math.prod(n for n in shape if n)
         code = "header_bad_entry" if size <= LARGEST // 16 else "shape_overflow"
-        raise _error(
-            code, where, "a whole number of bytes below 2^63", f"{dtype} of shape {list(shape)!s:.60}"
-        )
+        raise _error(code, where, "a whole number of bytes below 2^63", f"{dtype} of shape {list(shape)!s:.60}")
     return nbytes
 
 

@@ -29,9 +29,7 @@ class Scale:
     cols: int
 
 
-def scale_of(
-    tensor: TensorInfo, beside: Mapping[str, TensorInfo], config: Mapping[str, Any] | None
-) -> Scale | None:
+def scale_of(tensor: TensorInfo, beside: Mapping[str, TensorInfo], config: Mapping[str, Any] | None) -> Scale | None:
     """The scale that belongs to a tensor of 8-bit floats; None where there is none, or none whose layout the
     shapes and the declared block size settle.
     """

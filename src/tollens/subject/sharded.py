@@ -26,9 +26,7 @@ def read_index(folder: Path, index: str) -> tuple[tuple[TensorInfo, ...], tuple[
         raise _error("index_invalid", str(path), f"at most {MAX_INDEX} bytes", "more")
     weight_map = document.parse(data, str(path), "index_invalid").get("weight_map")
     if not isinstance(weight_map, dict) or not all(isinstance(v, str) for v in weight_map.values()):
-        raise _error(
-            "index_invalid", f"{path}: weight_map", "a map of tensor names to file names", "another type"
-        )
+        raise _error("index_invalid", f"{path}: weight_map", "a map of tensor names to file names", "another type")
     shards = tuple(sorted(set(weight_map.values())))
     for shard in shards:
         if not shard.endswith(safetensors.SUFFIX):
@@ -57,9 +55,7 @@ def read_files(folder: Path, names: tuple[str, ...]) -> tuple[TensorInfo, ...]:
         for tensor in safetensors.read_header(folder, name):
             if tensor.name in held:
                 where = f"{folder}: {tensor.name!r:.80}"
-                raise _error(
-                    "index_mismatch", where, "every tensor once", f"{held[tensor.name]} and {name} hold it"
-                )
+                raise _error("index_mismatch", where, "every tensor once", f"{held[tensor.name]} and {name} hold it")
             held[tensor.name] = name
             tensors.append(tensor)
     return tuple(tensors)
@@ -73,9 +69,7 @@ def check_inside(folder: Path, name: str) -> None:
     """
     parts = name.split("/")
     if name.startswith("/") or "\\" in name or "\0" in name or ".." in parts or "" in parts:
-        raise _error(
-            "index_escapes", f"{folder}: {name!r:.80}", "a plain file name", "a path out of the folder"
-        )
+        raise _error("index_escapes", f"{folder}: {name!r:.80}", "a plain file name", "a path out of the folder")
     root = folder.resolve()
     try:
         target = (root / name).resolve()
@@ -83,9 +77,7 @@ def check_inside(folder: Path, name: str) -> None:
         raise _error("index_escapes", f"{folder}: {name!r:.80}", "a file", "a ring of links") from None
     blobs = root.parent.parent / "blobs" if root.parent.name == "snapshots" else root
     if not (target.is_relative_to(root) or target.is_relative_to(blobs)):
-        raise _error(
-            "index_escapes", f"{folder}: {name!r:.80}", "a file of this folder", "a link that leaves it"
-        )
+        raise _error("index_escapes", f"{folder}: {name!r:.80}", "a file of this folder", "a link that leaves it")
 
 
 def _error(code: str, subject: str, expected: str, found: str) -> TollensError:

@@ -40,8 +40,14 @@ def verdict(text: str, **readings: Entry | Sequence[Entry]) -> Verdict:
     [
         # x_(ceil(p n)): the definition, at exact multiples and beside them. In binary 0.07 * 100 is
         # 7.000000000000001, whose ceiling would be 8.
-        ("0.5", 4, 2), ("0.5", 5, 3), ("1", 7, 7), ("0.25", 4, 1), ("0.26", 4, 2), ("0.07", 100, 7),
-        ("0.29", 100, 29), ("0.0001", 3, 1),
+        ("0.5", 4, 2),
+        ("0.5", 5, 3),
+        ("1", 7, 7),
+        ("0.25", 4, 1),
+        ("0.26", 4, 2),
+        ("0.07", 100, 7),
+        ("0.29", 100, 29),
+        ("0.0001", 3, 1),
     ],
 )
 def test_quantile_is_an_order_statistic(level: str, n: int, place: int) -> None:
@@ -323,11 +329,19 @@ single_atoms = st.one_of(
 )
 any_atoms = st.one_of(
     single_atoms,
-    st.sampled_from([
-        "max(x) - min(x) > 2", "min(x) + max(x) == 0", "all(x <= mean(x))", "any(x == max(x))",
-        "all(x >= min(x))", "mean(x) - min(x) < 1", "max(x) - max(x) == 0", "any(x > 1 + min(x))",
-        "quantile(0.5, x) - min(x) != 1",
-    ]),
+    st.sampled_from(
+        [
+            "max(x) - min(x) > 2",
+            "min(x) + max(x) == 0",
+            "all(x <= mean(x))",
+            "any(x == max(x))",
+            "all(x >= min(x))",
+            "mean(x) - min(x) < 1",
+            "max(x) - max(x) == 0",
+            "any(x > 1 + min(x))",
+            "quantile(0.5, x) - min(x) != 1",
+        ]
+    ),
 )
 connected = st.one_of(
     any_atoms,
@@ -361,9 +375,7 @@ def test_no_filling_contradicts_a_determined_answer(text: str, values: list[int 
 
 @given(single_atoms, lists)
 @settings(max_examples=150, deadline=None)
-def test_a_single_atom_is_undetermined_exactly_if_two_fillings_disagree(
-    text: str, values: list[int | Entry]
-) -> None:
+def test_a_single_atom_is_undetermined_exactly_if_two_fillings_disagree(text: str, values: list[int | Entry]) -> None:
     declared = {"x": Declared(True, Sort.INTEGER)}
     answer = evaluate(parse(text), {"x": _column(values)}, declared)
     named = sorted(int(m.label) for m in answer.undetermined)

@@ -73,10 +73,23 @@ def _error(text: str) -> TollensError:
     return caught.value
 
 
-pieces = st.sampled_from([
-    *sorted(KEYWORDS | RESERVED), *BASE_UNITS, *"<>=!+-*/^()., \n\t", "<=", "==", "x", "y1", "0", "1", "2.5",
-    "1e9", "²", "𝟙",
-])
+pieces = st.sampled_from(
+    [
+        *sorted(KEYWORDS | RESERVED),
+        *BASE_UNITS,
+        *"<>=!+-*/^()., \n\t",
+        "<=",
+        "==",
+        "x",
+        "y1",
+        "0",
+        "1",
+        "2.5",
+        "1e9",
+        "²",
+        "𝟙",
+    ]
+)
 
 
 def _read(text: str) -> Rule | TollensError:
@@ -127,10 +140,12 @@ def _named(name: str) -> Linear:
         ),
         (
             "a<1 or b<1 and not c<1",
-            Or((
-                Compare(_named("a"), Op.LT, _bare("1")),
-                And((Compare(_named("b"), Op.LT, _bare("1")), Not(Compare(_named("c"), Op.LT, _bare("1"))))),
-            )),
+            Or(
+                (
+                    Compare(_named("a"), Op.LT, _bare("1")),
+                    And((Compare(_named("b"), Op.LT, _bare("1")), Not(Compare(_named("c"), Op.LT, _bare("1"))))),
+                )
+            ),
         ),
         (
             "2 B/token*x < .5",

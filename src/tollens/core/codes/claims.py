@@ -17,8 +17,7 @@ CLAIMS: dict[str, Code] = {
     ),
     "claim_prose": Code(
         "Claim is prose",
-        "The text is a sentence for people. A sentence cannot be tested, because nothing says what would "
-        "refute it.",
+        "The text is a sentence for people. A sentence cannot be tested, because nothing says what would refute it.",
         "Say the same as a comparison of named quantities with numbers, such as `all(stable_rank >= 8)`.",
     ),
     "claim_character": Code(
@@ -63,8 +62,7 @@ CLAIMS: dict[str, Code] = {
     ),
     "claim_unit_mismatch": Code(
         "Units differ",
-        "The two sides carry different units. Nothing is converted silently: % and pp, nat and bit, s and"
-        " ms differ.",
+        "The two sides carry different units. Nothing is converted silently: % and pp, nat and bit, s and ms differ.",
         "Write the number with the unit of the quantity, such as `3 weight^2`.",
     ),
     "claim_unit": Code(
@@ -86,8 +84,7 @@ CLAIMS: dict[str, Code] = {
     ),
     "claim_value": Code(
         "Reading outside its support",
-        "A reading given to the claim is not a finite number, or lies outside the support declared for "
-        "it.",
+        "A reading given to the claim is not a finite number, or lies outside the support declared for it.",
         "Correct the reading or its support; an absent value is given as undefined with its reason.",
     ),
     "unit_syntax": Code(

@@ -37,8 +37,7 @@ ERRORS: dict[str, Code] = {
     ),
     "path_not_a_file": Code(
         "Not a regular file",
-        "The path is a device, a socket or another special file; only regular files and directories are "
-        "read.",
+        "The path is a device, a socket or another special file; only regular files and directories are read.",
         "Give a checkpoint file or a directory that holds one.",
     ),
     "format_unknown": Code(
@@ -79,8 +78,7 @@ ERRORS: dict[str, Code] = {
     ),
     "header_too_long": Code(
         "Header length out of bounds",
-        "The announced header length exceeds what the format allows. Such a length is a damaged or "
-        "hostile file.",
+        "The announced header length exceeds what the format allows. Such a length is a damaged or hostile file.",
         "Download or write the file again.",
     ),
     "header_not_json": Code(
@@ -125,8 +123,7 @@ ERRORS: dict[str, Code] = {
     ),
     "tensor_hole": Code(
         "Unclaimed bytes",
-        "Some bytes of the data section belong to no tensor; the format forbids holes because they can "
-        "hide data.",
+        "Some bytes of the data section belong to no tensor; the format forbids holes because they can hide data.",
         "Write the file again with a standard tool.",
     ),
     "trailing_bytes": Code(
@@ -208,8 +205,7 @@ ERRORS: dict[str, Code] = {
     ),
     "changed_while_reading": Code(
         "File changed while it was read",
-        "The file's size or modification time changed during the scan, so the readings may belong to two "
-        "versions.",
+        "The file's size or modification time changed during the scan, so the readings may belong to two versions.",
         "Scan again when nothing writes to the checkpoint.",
     ),
     "no_such_layer": Code(

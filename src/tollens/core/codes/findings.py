@@ -20,14 +20,12 @@ FINDINGS: dict[str, Code] = {
     ),
     "dead": Code(
         "Dead layer",
-        "All elements are zero or all are equal: the layer passes on nothing that depends on what it "
-        "learned.",
+        "All elements are zero or all are equal: the layer passes on nothing that depends on what it learned.",
         "Check whether the layer was loaded, frozen or pruned by mistake.",
     ),
     "rank_collapsed": Code(
         "Rank collapsed",
-        "Fewer than half of the eigenvalues stand above the rounding of the stored type; most directions "
-        "are lost.",
+        "Fewer than half of the eigenvalues stand above the rounding of the stored type; most directions are lost.",
         "Check whether the layer is a merged low-rank factor; if not, restore it.",
     ),
     "no_power_law": Code(

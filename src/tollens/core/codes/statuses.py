@@ -7,14 +7,12 @@ from tollens.core.codes.code import Code
 STATUSES: dict[str, Code] = {
     "zero_matrix": Code(
         "All elements are zero",
-        "Norms and ranks are 0. Logarithms of norms, tail exponents and rank ratios do not exist for a "
-        "zero matrix.",
+        "Norms and ranks are 0. Logarithms of norms, tail exponents and rank ratios do not exist for a zero matrix.",
         "Check whether the layer was ever written; a zero layer carries nothing.",
     ),
     "no_variance": Code(
         "All elements are equal",
-        "After subtracting the mean nothing is left, so a noise level, a bulk edge and a trap count do "
-        "not exist.",
+        "After subtracting the mean nothing is left, so a noise level, a bulk edge and a trap count do not exist.",
         "Check whether the layer was trained or merely initialised to a constant.",
     ),
     "bulk_below_floor": Code(
@@ -30,26 +28,22 @@ STATUSES: dict[str, Code] = {
     ),
     "no_spread": Code(
         "All eigenvalues are equal",
-        "The sum of logarithms in the exponent's estimate is zero, as for an orthogonal matrix: there is "
-        "no tail.",
+        "The sum of logarithms in the exponent's estimate is zero, as for an orthogonal matrix: there is no tail.",
         "Read the norms and ranks instead; they are exact here.",
     ),
     "rank_one": Code(
         "Rank one",
-        "A single eigenvalue is not zero. A distribution of one value has no tail and no normalised "
-        "entropy.",
+        "A single eigenvalue is not zero. A distribution of one value has no tail and no normalised entropy.",
         "Read the norms and ranks instead.",
     ),
     "lower_bound": Code(
         "A lower bound",
-        "The blind floor of the arithmetic, not the tolerance of the stored type, hid eigenvalues from this "
-        "count.",
+        "The blind floor of the arithmetic, not the tolerance of the stored type, hid eigenvalues from this count.",
         "Measure again with `--precision f64` if the exact count matters.",
     ),
     "too_small": Code(
         "Matrix too small",
-        "The smaller side is below the minimum (8 by default), too few eigenvalues for a tail, bulk or "
-        "trap reading.",
+        "The smaller side is below the minimum (8 by default), too few eigenvalues for a tail, bulk or trap reading.",
         "Norms and ranks are still given; lower the minimum side only to look, not to judge.",
     ),
     "tail_too_short": Code(
@@ -80,8 +74,7 @@ STATUSES: dict[str, Code] = {
     ),
     "floor_in_tail": Code(
         "Tail reaches the blind floor",
-        "The tail begins less than ten times above the value below which this precision sees only "
-        "rounding.",
+        "The tail begins less than ten times above the value below which this precision sees only rounding.",
         "Repeat with --precision f64.",
     ),
     "sparse": Code(
@@ -123,8 +116,7 @@ STATUSES: dict[str, Code] = {
     ),
     "interval_spans_null": Code(
         "Effect not told from its null",
-        "The interval of the divergence holds the 95 % quantile of random ablations: neither benign nor "
-        "active.",
+        "The interval of the divergence holds the 95 % quantile of random ablations: neither benign nor active.",
         "Repeat with more inputs.",
     ),
     "loss_not_decreased": Code(
@@ -160,8 +152,7 @@ STATUSES: dict[str, Code] = {
     ),
     "lora_unpaired": Code(
         "Half of a low-rank adapter",
-        "One factor of a LoRA pair says nothing alone: its partner can rescale it at will. The partner is"
-        " missing.",
+        "One factor of a LoRA pair says nothing alone: its partner can rescale it at will. The partner is missing.",
         "Give the complete adapter.",
     ),
     "packed_unsupported": Code(
@@ -208,8 +199,7 @@ STATUSES: dict[str, Code] = {
     ),
     "estimators_disagree": Code(
         "Estimates of the noise level disagree",
-        "The estimators of the bulk's variance differ by more than 5 %, so the bulk is not "
-        "Marchenko-Pastur.",
+        "The estimators of the bulk's variance differ by more than 5 %, so the bulk is not Marchenko-Pastur.",
         "Read all the estimates; do not trust an edge derived from one of them.",
     ),
     "precision_escalated": Code(
@@ -219,8 +209,7 @@ STATUSES: dict[str, Code] = {
     ),
     "dequantised": Code(
         "De-quantised before measuring",
-        "The stored weights are quantised; the readings describe their expanded values, rounding "
-        "included.",
+        "The stored weights are quantised; the readings describe their expanded values, rounding included.",
         "Compare with the original checkpoint if it exists.",
     ),
     "no_null": Code(

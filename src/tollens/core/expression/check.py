@@ -63,7 +63,10 @@ def check(rule: Rule, declared: Declarations) -> None:
 
     if not names(rule):
         raise fail(
-            "claim_constant", text, "the name of a reading", "numbers only",
+            "claim_constant",
+            text,
+            "the name of a reading",
+            "numbers only",
             "Name what is measured, such as `all(stable_rank >= 8)`.",
         )
     for atom in atoms(rule):
@@ -164,17 +167,26 @@ class _Check:
             near = get_close_matches(name, self.declared, n=3, cutoff=0.5)
             known = ", ".join(sorted(self.declared)[:12]) or "none"
             raise self.fail(
-                "claim_unknown_name", name, "the name of a reading", f"{quoted(name)}, which is not one",
+                "claim_unknown_name",
+                name,
+                "the name of a reading",
+                f"{quoted(name)}, which is not one",
                 f"Did you mean {' or '.join(near)}?" if near else f"Known: {known}.",
             )
         if listed and not found.listed:
             raise self.fail(
-                "claim_type", name, "a list", f"the single reading {quoted(name)}",
+                "claim_type",
+                name,
+                "a list",
+                f"the single reading {quoted(name)}",
                 f"Compare `{name}` itself.",
             )
         if found.listed and not listed:
             raise self.fail(
-                "claim_type", name, "one value", f"the list {quoted(name)}, one value for each layer",
+                "claim_type",
+                name,
+                "one value",
+                f"the list {quoted(name)}, one value for each layer",
                 f"Say which: `all({name} >= 8)`, `any({name} >= 8)`, `min({name}) >= 8`.",
             )
         return found
@@ -183,20 +195,29 @@ class _Check:
         reading = self._known(name, listed=isinstance(atom, Quantified))
         if atom.op not in (Op.EQ, Op.NE):
             raise self.fail(
-                "claim_type", name, "== or !=", f"{atom.op} between names",
+                "claim_type",
+                name,
+                "== or !=",
+                f"{atom.op} between names",
                 f"{quoted(name)} holds names, which have no order.",
             )
         if not other or other in self.declared:
             example = folded(min(reading.words, default="head"))
             raise self.fail(
-                "claim_type", other or name, f"a value of {quoted(name)}", "something else",
+                "claim_type",
+                other or name,
+                f"a value of {quoted(name)}",
+                "something else",
                 f"Compare with a name such as `{name} {atom.op} {example}`.",
             )
         words = {folded(word) for word in reading.words}
         if words and other not in words:
             near = get_close_matches(other, words, n=3, cutoff=0.5)
             raise self.fail(
-                "claim_unknown_name", other, f"a value of {quoted(name)}", f"{quoted(other)}, which is none",
+                "claim_unknown_name",
+                other,
+                f"a value of {quoted(name)}",
+                f"{quoted(other)}, which is none",
                 f"Did you mean {' or '.join(near)}?" if near else f"Known: {', '.join(sorted(words)[:12])}.",
             )
 
@@ -207,7 +228,10 @@ class _Check:
         reading = self._known(name, listed=listed)
         if reading.sort is Sort.WORD:
             raise self.fail(
-                "claim_type", name, "a number", f"{quoted(name)}, which holds names",
+                "claim_type",
+                name,
+                "a number",
+                f"{quoted(name)}, which holds names",
                 "Compare names by == or !=.",
             )
         return reading
@@ -239,7 +263,10 @@ class _Check:
             fix = f"Write the unit: `{part} {expected}`."
             return self.fail("claim_unit_mismatch", part, f"the unit {expected}", "a bare number", fix)
         return self.fail(
-            "claim_unit_mismatch", part, f"the unit {expected}", f"the unit {found}",
+            "claim_unit_mismatch",
+            part,
+            f"the unit {expected}",
+            f"the unit {found}",
             "Nothing is converted silently; write both sides in one unit.",
         )
 
@@ -259,6 +286,9 @@ class _Check:
 
     def _not_integer(self, part: str, op: Op) -> TollensError:
         return self.fail(
-            "claim_type", part, f"integers or names on both sides of {op}", f"the real number {quoted(part)}",
+            "claim_type",
+            part,
+            f"integers or names on both sides of {op}",
+            f"the real number {quoted(part)}",
             "Compare reals with < <= > >=; equality of measured reals is an accident of rounding.",
         )

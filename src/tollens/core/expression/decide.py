@@ -105,9 +105,7 @@ def _sum_witness(atom: Compare, left: Normal, right: Normal, total: Range, colum
         quantity = f"{show_linear(atom.left)} - {subtracted}"
     assert isinstance(value, Fraction)
     assert isinstance(threshold, Fraction)
-    return Witness(
-        None, "", quantity, value, atom.op, threshold, _margin(value, atom.op, threshold), total.certain
-    )
+    return Witness(None, "", quantity, value, atom.op, threshold, _margin(value, atom.op, threshold), total.certain)
 
 
 # any and all

@@ -53,9 +53,7 @@ def evaluate(rule: Rule, readings: Readings, declared: Declarations | None = Non
         found = f"no layer has a value of {empty[0]}"
         return Answer(Verdict.UNDETERMINED, None, show(rule), found, reason="claim_no_layers")
     columns = {
-        name: Column(
-            entries, () if declared[name].sort is Sort.WORD else tuple(range_of(entry) for entry in entries)
-        )
+        name: Column(entries, () if declared[name].sort is Sort.WORD else tuple(range_of(entry) for entry in entries))
         for name, entries in named.items()
     }
     outcome = _outcome(pushed(rule), columns)

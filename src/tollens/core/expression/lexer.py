@@ -23,8 +23,23 @@ _NUMBER = re.compile(r"(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _RELATION = re.compile(r"<=|>=|==|!=|<|>")
 _INSTEAD = {
-    "≥": ">=", "≤": "<=", "≠": "!=", "−": "-", "–": "-", "—": "-", "×": "*", "·": "*", "&": "and", "|": "or",
-    "!": "not", "=": "==", "∧": "and", "∨": "or", "¬": "not", "∀": "all", "∃": "any",
+    "≥": ">=",
+    "≤": "<=",
+    "≠": "!=",
+    "−": "-",
+    "–": "-",
+    "—": "-",
+    "×": "*",
+    "·": "*",
+    "&": "and",
+    "|": "or",
+    "!": "not",
+    "=": "==",
+    "∧": "and",
+    "∨": "or",
+    "¬": "not",
+    "∀": "all",
+    "∃": "any",
 }
 
 
@@ -50,8 +65,12 @@ def tokens(text: str) -> list[Token]:
     """
     if len(text) > MAX_LENGTH:
         raise fault(
-            "claim_too_long", text, 0, expected=f"at most {MAX_LENGTH} characters",
-            found=f"{len(text)} characters", fix="Split the claim into several.",
+            "claim_too_long",
+            text,
+            0,
+            expected=f"at most {MAX_LENGTH} characters",
+            found=f"{len(text)} characters",
+            fix="Split the claim into several.",
         )
     found: list[Token] = []
     position = 0
@@ -63,7 +82,11 @@ def tokens(text: str) -> list[Token]:
             position = found[-1].position + len(found[-1].text)
     if not found:
         raise fault(
-            "claim_empty", text, 0, expected="a comparison", found="no text",
+            "claim_empty",
+            text,
+            0,
+            expected="a comparison",
+            found="no text",
             fix="Write for instance `all(stable_rank >= 8)`.",
         )
     return [*found, Token(Kind.END, "", len(text))]
@@ -81,8 +104,12 @@ def _token(text: str, position: int) -> Token:
     if word := _WORD.match(text, position):
         if len(word[0]) > MAX_NAME:
             raise fault(
-                "claim_too_long", text, position, expected=f"a name of at most {MAX_NAME} characters",
-                found=f"one of {len(word[0])}", fix="Names are those of the readings.",
+                "claim_too_long",
+                text,
+                position,
+                expected=f"a name of at most {MAX_NAME} characters",
+                found=f"one of {len(word[0])}",
+                fix="Names are those of the readings.",
             )
         return Token(Kind.WORD, word[0], position)
     if relation := _RELATION.match(text, position):

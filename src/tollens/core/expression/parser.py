@@ -65,8 +65,12 @@ def parse(text: str, profile: Profile = Profile.RULE) -> Rule:
     except TollensError as error:
         if error.code in ("claim_syntax", "claim_character", "claim_unit") and _is_prose(text):
             raise fault(
-                "claim_prose", text, 0, expected="a comparison of named quantities with numbers",
-                found="a sentence", fix="Say what would be measured, such as `all(stable_rank >= 8)`.",
+                "claim_prose",
+                text,
+                0,
+                expected="a comparison of named quantities with numbers",
+                found="a sentence",
+                fix="Say what would be measured, such as `all(stable_rank >= 8)`.",
             ) from error
         raise
 
@@ -127,8 +131,12 @@ class _Parser:
         self._depth += 1
         if self._depth > MAX_DEPTH:
             raise fault(
-                "claim_too_deep", self._text, self._peek().position, expected=f"at most {MAX_DEPTH} levels",
-                found="one more", fix="Remove superfluous parentheses and double negations.",
+                "claim_too_deep",
+                self._text,
+                self._peek().position,
+                expected=f"at most {MAX_DEPTH} levels",
+                found="one more",
+                fix="Remove superfluous parentheses and double negations.",
             )
 
     def _rule(self) -> Rule:
@@ -193,8 +201,12 @@ class _Parser:
     def _refuse_chain(self) -> None:
         if self._peek().kind is Kind.RELATION:
             raise fault(
-                "claim_chained", self._text, self._peek().position, expected="one relation in a comparison",
-                found="a second one", fix="Write `a < b and b < c`.",
+                "claim_chained",
+                self._text,
+                self._peek().position,
+                expected="one relation in a comparison",
+                found="a second one",
+                fix="Write `a < b and b < c`.",
             )
 
     def _linear(self) -> Linear:
@@ -232,8 +244,12 @@ class _Parser:
             level = number(self._text, self._take())
             if not 0 < level <= 1:
                 raise fault(
-                    "claim_quantile", self._text, token.position, expected="a level in (0, 1]",
-                    found=quoted(token.text), fix="Use a level such as 0.5 or 0.95.",
+                    "claim_quantile",
+                    self._text,
+                    token.position,
+                    expected="a level in (0, 1]",
+                    found=quoted(token.text),
+                    fix="Use a level such as 0.5 or 0.95.",
                 )
             self._expect(",")
         name = self._name()
@@ -252,8 +268,11 @@ class _Parser:
         if self._peek().text == "(":
             near = get_close_matches(token.text, [*_FOLDS, *_QUANTIFIERS], n=1, cutoff=0.6)
             raise fault(
-                "claim_function", self._text, token.position,
-                expected="one of any, all, mean, min, max, quantile", found=quoted(token.text),
+                "claim_function",
+                self._text,
+                token.position,
+                expected="one of any, all, mean, min, max, quantile",
+                found=quoted(token.text),
                 fix=f"Did you mean `{near[0]}`?" if near else "No other function exists.",
             )
         return token.text
@@ -297,6 +316,10 @@ class _Parser:
             return base_unit(token.text, power)
         except TollensError as error:
             raise fault(
-                error.code, self._text, token.position, expected=error.expected, found=quoted(token.text),
+                error.code,
+                self._text,
+                token.position,
+                expected=error.expected,
+                found=quoted(token.text),
                 fix=error.fix,
             ) from error

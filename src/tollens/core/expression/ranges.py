@@ -72,7 +72,10 @@ def exact(value: int | float) -> Fraction:
 
 def unscorable(found: str, expected: str, label: str = "reading") -> TollensError:
     return TollensError(
-        "claim_value", label, expected=expected, found=found,
+        "claim_value",
+        label,
+        expected=expected,
+        found=found,
         fix="A value that does not exist is given as undefined, with its reason.",
         exit_code=Exit.NOT_SCORABLE,
     )

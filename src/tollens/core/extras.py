@@ -1,8 +1,10 @@
-"""Which optional packages are here."""
+"""Which optional packages are here, and the exact command that brings them."""
 
 from __future__ import annotations
 
 import importlib.util
+import shlex
+import sys
 
 REPORT = ("altair", "vl_convert")
 
@@ -17,3 +19,8 @@ def _is_here(module: str) -> bool:
         return importlib.util.find_spec(module) is not None
     except ModuleNotFoundError:  # an import hook may say no in this way
         return False
+
+
+def install_command(extra: str) -> str:
+    """The command that installs an extra into the environment that is running; `pip` alone may be another one."""
+    return f"{shlex.quote(sys.executable)} -m pip install 'tollens[{extra}]'"
