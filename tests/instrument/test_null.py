@@ -261,3 +261,8 @@ def test_the_chi_model_at_a_larger_size() -> None:
         samples[field] = tuple([getattr(f, field) for f in fit] for fit in fits)
     for name, (a, b) in samples.items():
         assert ks_2samp(a, b).pvalue > 0.001, name
+
+
+def test_the_number_of_threads_does_not_change_a_bit() -> None:
+    one, three = (bidiagonal_spectra(40, 70, 21, np.random.default_rng(5), threads) for threads in (1, 3))
+    np.testing.assert_array_equal(one, three)

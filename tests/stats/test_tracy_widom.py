@@ -12,6 +12,7 @@ from tollens.stats.tracy_widom import (
     cdf,
     centre,
     edge_quantile,
+    exact_upper_quantile,
     quantile,
     scale,
     sf,
@@ -155,3 +156,15 @@ def test_import_is_cheap() -> None:
     code = "import sys, tollens.stats.tracy_widom; print([m for m in sys.modules if m.startswith('scipy')])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("level", [1e-12, 1.1e-12, 1e-10, 3e-7, 1e-5, 2e-4, 1e-3, 0.01, 0.03, 0.05])
+def test_the_series_agrees_with_the_exact_law(level: float) -> None:
+    assert upper_quantile(level) == pytest.approx(exact_upper_quantile(level), abs=1e-7)
+
+
+def test_a_scan_quantile_needs_no_special_functions() -> None:
+    code = (
+        "import sys; from tollens.stats.tracy_widom import upper_quantile as q; q(1e-4); print('scipy' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"

@@ -90,9 +90,11 @@ def blas_threads(count: int) -> AbstractContextManager[Any]:
 
 def measure_shape(task: ShapeTask) -> ShapeNull:
     """The null spectra of one shape, the same for (seed, M, N) whoever draws them."""
+    settings, extra = task.settings, {"mp_distance": fitted_distance}
     with blas_threads(1):
-        rng = generator(task.settings.seed, "null", f"{task.M}x{task.N}")
-        return shape_null(task.M, task.N, task.settings.null_draws, rng, extra={"mp_distance": fitted_distance})
+        rng = generator(settings.seed, "null", f"{task.M}x{task.N}")
+        threads = settings.threads if task.M >= ONE_THREAD_SIDE else 1
+        return shape_null(task.M, task.N, settings.null_draws, rng, extra=extra, threads=threads)
 
 
 def measure_layer(task: LayerTask) -> LayerReport:
