@@ -7,6 +7,7 @@ import os
 import platform
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import msgspec
@@ -60,7 +61,9 @@ def scan(
     checkpoint = open_checkpoint(path)
     found = matrices(checkpoint)
     views = _selected(found.matrices, settings.layers)
-    layers = list(_measured(views, settings, map_fn, progress))
+    with ThreadPoolExecutor(1) as beside:  # hashing releases the interpreter lock and needs no worker
+        digest = beside.submit(checkpoint.digest)
+        layers = list(_measured(views, settings, map_fn, progress))
     plain = [msgspec.to_builtins(layer) for layer in layers]
     law = needs_power_law(needed)
     findings = by_severity(f for fields in plain for f in findings_of(_ours(fields), needs_power_law=law))
@@ -73,7 +76,7 @@ def scan(
         headline=_headline(summary),
         subject=Subject(
             os.fsencode(path).decode("utf-8", "backslashreplace"),
-            "sha256:" + checkpoint.digest(),
+            "sha256:" + digest.result(),
             checkpoint.format,
             sum(t.size for t in checkpoint.tensors),
             len(checkpoint.tensors),
