@@ -7,6 +7,8 @@ void bind_tail(nb::module_ &m);
 void bind_tridiagonal(nb::module_ &m);
 void bind_shuffle(nb::module_ &m);
 void bind_twostage(nb::module_ &m);
+void bind_product(nb::module_ &m);
+void bind_shifted(nb::module_ &m);
 
 NB_MODULE(_native, m) {
     m.doc() = "Compiled kernels of Tollens.";
@@ -14,4 +16,6 @@ NB_MODULE(_native, m) {
     bind_tridiagonal(m);
     bind_shuffle(m);
     bind_twostage(m);
+    bind_product(m);
+    bind_shifted(m);
 }

@@ -1,5 +1,7 @@
 """Types of the compiled kernels; one section a kernel file in native/."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -34,3 +36,9 @@ def tridiagonalise_f64(
     threads: int,
     api: list[object],
 ) -> None: ...
+
+# native/product.cpp
+def gram_product(w: NDArray[Any], x: NDArray[Any], out: NDArray[Any], threads: int = 1) -> None: ...
+
+# native/shifted.cpp
+def shifted(gram: NDArray[Any], diagonal: NDArray[np.float64], t: float) -> None: ...

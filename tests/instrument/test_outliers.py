@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from tollens.instrument.outliers import Above, Offset, count_above
+from tollens.instrument.outliers import Above, Offset, count_above, count_from_top
 from tollens.instrument.spectrum import Precision, gram
 
 
@@ -89,3 +89,53 @@ def test_single_precision_error_is_inside_its_margin() -> None:
             for p in ("f32", "f64")
         ]
         assert abs(tops[0] / tops[1] - 1.0) < 8 * float(np.finfo(np.float32).eps)
+
+
+def from_top(matrix: NDArray[np.float32], edge: float, mean: float, seed: int, doubt: float = 1e-6) -> Above | None:
+    offset = Offset(mean, matrix.shape[0], matrix.sum(axis=0, dtype=np.float64))
+    return count_from_top(matrix, edge, offset, doubt, np.random.default_rng(seed))
+
+
+@pytest.mark.parametrize("shape", [(250, 250), (150, 450), (450, 150)])
+def test_the_top_end_counts_as_an_svd_does(shape: tuple[int, int]) -> None:
+    """Noise with elements and directions near, at and beyond their thresholds, several of one size among them; what
+    is left open is left to the factorisation, which must be seldom."""
+    rng = np.random.default_rng(shape)
+    root, open_ = float(np.prod(shape)) ** 0.25, 0
+    for trial in range(60):
+        matrix = rng.standard_normal(shape)
+        for _ in range(rng.integers(0, 6)):
+            matrix[rng.integers(shape[0]), rng.integers(shape[1])] = rng.uniform(0.9, 2.0) * root
+        if trial % 4 == 0:
+            left, right = (np.linalg.qr(rng.standard_normal((n, 4)))[0] for n in shape)
+            matrix += 1.6 * root * left @ right.T
+        matrix -= matrix.mean()
+        typed = matrix.astype(np.float32)
+        edge = float((np.sqrt(shape[0]) + np.sqrt(shape[1])) ** 2 * typed.var() * rng.uniform(1.02, 1.15))
+        mean = float(rng.choice([0.0, 0.3, 1.1, 3.0, 1e4])) / root
+        found = from_top(typed, edge, mean, trial)
+        if found is None:
+            open_ += 1
+            continue
+        wide = typed.astype(np.float64)
+        assert found == Above(reference(wide, edge), reference(wide + mean, edge))
+    assert open_ <= 15
+
+
+def test_the_top_end_leaves_open_what_lies_at_the_edge() -> None:
+    matrix = np.random.default_rng(4).standard_normal((200, 200)).astype(np.float32)
+    top = float(np.linalg.svd(matrix.astype(np.float64), compute_uv=False)[0] ** 2)
+    assert from_top(matrix, top * (1 + 1e-8), 0.0, 0) is None
+    assert from_top(matrix, top * (1 - 1e-8), 0.0, 0) is None
+    assert from_top(matrix, top * (1 + 1e-2), 0.0, 0) == Above(0, 0)
+    assert from_top(matrix, top * (1 - 1e-3), 0.0, 0) == Above(1, 1)
+
+
+def test_more_doubt_is_sooner_decided(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The bound is what decides: with so few products that it says no, nothing is counted."""
+    matrix = np.random.default_rng(5).standard_normal((600, 600)).astype(np.float32)
+    edge = 1.02 * float(np.linalg.svd(matrix.astype(np.float64), compute_uv=False)[0] ** 2)
+    monkeypatch.setattr("tollens.instrument.outliers.STEPS", 14)
+    monkeypatch.setattr("tollens.instrument.outliers.CONVERGED", 0.0)  # nothing may be set aside
+    assert from_top(matrix, edge, 0.0, 0, doubt=0.5) == Above(0, 0)
+    assert from_top(matrix, edge, 0.0, 0, doubt=1e-30) is None

@@ -13,12 +13,14 @@ from scipy.stats import beta
 
 from tollens.core.reading import Status, Undefined
 from tollens.instrument.edge import tw_edge
+from tollens.instrument.outliers import count_from_top
 from tollens.instrument.part import Part
 from tollens.instrument.permutation import draw_key, key_of, shuffle
 from tollens.instrument.registry import KnownAnswer
 from tollens.instrument.screen import moments_of
 from tollens.instrument.traps import (
     Cause,
+    Counting,
     TrapCounts,
     TrapParams,
     Traps,
@@ -87,9 +89,28 @@ def test_uncentred_counts_agree_with_an_svd(shape: tuple[int, int], factor: floa
     edge = tw_edge(min(shape), max(shape), variance, 0.3)
     for _ in range(3):
         tops = [int((np.linalg.svd(base + m, compute_uv=False) ** 2 > edge).sum()) for m in (0.0, offset)]
-        found = count_shuffled(base.copy(), offset, variance, None, 0.3)
+        found = count_shuffled(base.copy(), offset, variance, None, Counting(0.3, np.random.default_rng(0)))
         assert (found.residual, found.all) == tuple(tops)
         shuffle(base, draw_key(np.random.default_rng(1)), 0)
+
+
+@pytest.mark.parametrize("shape", [(150, 220), (220, 150)])
+def test_the_top_end_and_the_factorisation_count_alike(monkeypatch: pytest.MonkeyPatch, shape: tuple[int, int]) -> None:
+    """All causes at once: a mean, elements, and both ways of counting, on the same permutations."""
+    matrix = noise(15, shape)
+    matrix += 0.2
+    matrix[3, 4], matrix[100, 90], matrix[7, 8] = 40.0, -45.0, 30.0
+    by_factors = counts(matrix).counts
+    monkeypatch.setattr("tollens.instrument.traps.TOP_SIDE", 100)
+    calls = []
+    monkeypatch.setattr(
+        "tollens.instrument.traps.count_from_top", lambda *a: calls.append(found := count_from_top(*a)) or found
+    )
+    assert counts(matrix).counts == by_factors == (TrapCounts(4, 1, 3, 0),) * 5
+    assert len(calls) == 10  # centred and clipped, each of five
+    assert None not in calls
+    monkeypatch.setattr("tollens.instrument.traps.count_from_top", lambda *_: None)
+    assert counts(matrix).counts == by_factors
 
 
 def test_mean_and_elements_together() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any, Literal, TypeAlias
 
 import msgspec
@@ -13,18 +12,19 @@ from numpy.typing import NDArray
 from tollens.core.errors import TollensError
 from tollens.core.reading import Cost, Reading, Undefined, reading
 from tollens.instrument.edge import EdgeParams, edge_of, outliers
+from tollens.instrument.krylov import Krylov, Product, products_with
 from tollens.instrument.part import Moments, Part
 from tollens.instrument.registry import KnownAnswer, instrument
-from tollens.instrument.spectrum import Spectrum, gram
+from tollens.instrument.spectrum import KEPT_SIDE, Spectrum, gram
 
-Operator: TypeAlias = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 Label: TypeAlias = Literal["localised", "delocalised", "mixed"]
 
 SUPPORT_SHARE = 0.1  # a localised vector lives on less than this share of its sites
 TOLERANCE = 1e-4  # relative residual of an eigenpair; labels and masses need two digits
 AIM = 1e-8  # what is tried for within STEPS, so that the order of rows changes no digit that is shown
-STEPS = 128  # Lanczos vectors kept; outliers, which is what is asked for, take 20 to 60
-FORM_GRAM = 1024  # smaller side up to which one Gram matrix is cheaper than two passes over W a step
+BLOCK = 4  # start vectors
+STEPS = 32  # products made at most; outliers, which is what is asked for, take 6 to 15
+FORM_GRAM = KEPT_SIDE  # smaller side up to which one Gram matrix is cheaper than a pass over W a step
 MASS_SHARES = (0.01, 0.05, 0.10)
 
 # (n, z): the 99.9 % quantile of sum(v^4) over random unit vectors is mean + z*deviation. Simulated by
@@ -50,10 +50,11 @@ _QUANTILE_999 = (
 
 
 class LocalisationParams(msgspec.Struct, frozen=True):
-    """Which outliers are looked at: those above `edge`, at most `most`, from the top."""
+    """Which outliers are looked at: those above `edge`, at most `most`, from the top. `threads` of the products."""
 
     edge: EdgeParams = EdgeParams()
     most: int = 5
+    threads: int = 1
 
 
 def ipr(v: NDArray[np.floating[Any]]) -> float:
@@ -124,113 +125,92 @@ def label(u: NDArray[np.floating[Any]], v: NDArray[np.floating[Any]]) -> Label:
 
 
 def top_pairs(
-    matrix: NDArray[np.floating[Any]], count: int, rng: np.random.Generator
+    matrix: NDArray[np.floating[Any]],
+    count: int,
+    rng: np.random.Generator,
+    lower: NDArray[np.floating[Any]] | None = None,
+    threads: int = 1,
 ) -> list[tuple[float, NDArray[np.float64], NDArray[np.float64]]]:
-    """The `count` largest singular triples (s, left (rows,), right (cols,)) of a matrix, descending.
+    """The `count` largest singular triples (s, left (rows,), right (cols,)) of a C-contiguous matrix, descending.
 
-    Lanczos on the smaller Gram operator, which is formed up to a side of FORM_GRAM: memory is the matrix and
-    some 60 vectors. The start vector comes from `rng`; signs make the largest element of the left vector
-    positive. Exact SVD where the smaller side is below 64.
+    `lower` is the lower triangle of the Gram matrix on the smaller side if it is known, at any scale. Up to a side of
+    FORM_GRAM it is formed otherwise, beyond it the matrix is read once a step: memory is then the matrix and some 80
+    vectors. The start comes from `rng`; signs make the largest element of the left vector positive. Exact SVD where
+    the smaller side is below 64.
     """
     rows, cols = matrix.shape
     side = min(rows, cols)
     exponent = math.frexp(float(max(matrix.max(), -matrix.min())))[1]
     if abs(exponent) > 60:  # squares, and a vector times the inverse of the scale, would leave the range of float32
-        unit = top_pairs(np.ldexp(matrix, -exponent), count, rng)
+        unit = top_pairs(np.ldexp(matrix, -exponent), count, rng, lower, threads)
         return [(math.ldexp(s, exponent), u, v) for s, u, v in unit]
     if side < 64 or 4 * count > side:
         left, s, right = np.linalg.svd(np.ldexp(matrix.astype(np.float64), -exponent), full_matrices=False)
         pairs = [(float(s[i]), left[:, i], right[i]) for i in range(count)]
-    else:
-        pairs = _lanczos(matrix if rows >= cols else matrix.T, count, exponent, rng)
+    elif side <= FORM_GRAM:
+        if lower is None:
+            lower = gram(np.ldexp(matrix, -exponent), "f64" if matrix.dtype == np.float64 else "f32")
+        vectors = _top_vectors(_formed(lower), side, count, rng)
+        pairs = _images(matrix if rows >= cols else matrix.T, vectors, exponent)
         if rows < cols:
             pairs = [(s, v, u) for s, u, v in pairs]
+    else:
+        streamed, scale = products_with(matrix, threads), math.ldexp(1.0, -2 * exponent)
+        vectors = _top_vectors(lambda x: streamed(x * scale), cols, count, rng)
+        pairs = _images(matrix, vectors, exponent)
     return [_signed(math.ldexp(s, exponent), u, v) for s, u, v in pairs]
 
 
-def _lanczos(
-    tall: NDArray[np.floating[Any]], count: int, exponent: int, rng: np.random.Generator
+def _formed(lower: NDArray[np.floating[Any]]) -> Product:
+    """Products with the symmetric matrix of this lower triangle, in its type."""
+    full = lower + lower.T
+    np.fill_diagonal(full, lower.diagonal())
+    return lambda x: (x.astype(full.dtype) @ full).astype(np.float64)
+
+
+def _top_vectors(product: Product, n: int, count: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    start = rng.standard_normal((BLOCK, n))
+    vectors = krylov_top(product, start, count)
+    return vectors if vectors is not None else arpack_top(product, start[0], count)
+
+
+def _images(
+    tall: NDArray[np.floating[Any]], vectors: NDArray[np.float64], exponent: int
 ) -> list[tuple[float, NDArray[np.float64], NDArray[np.float64]]]:
-    scale = math.ldexp(1.0, -exponent)  # W is scaled to max 1 on the fly, so that squares stay in range
-    side = tall.shape[1]
-
-    def image(x: NDArray[Any]) -> NDArray[Any]:
-        product: NDArray[Any] = tall @ (np.ravel(x) * scale).astype(tall.dtype)
-        return product
-
-    def twice(x: NDArray[Any]) -> NDArray[Any]:
-        product: NDArray[Any] = ((image(x) * scale).astype(tall.dtype) @ tall).astype(np.float64)
-        return product
-
-    apply = twice
-    if side <= FORM_GRAM:
-        product = _symmetric_gram(tall)
-        apply = lambda x: (product @ x.astype(product.dtype) * scale * scale).astype(np.float64)  # noqa: E731
-    start = np.asarray(rng.standard_normal(side))
-    vectors = krylov_top(apply, start, count)
-    if vectors is None:
-        vectors = arpack_top(apply, start, count)
-    pairs = []
-    for i in range(count):
-        right = np.asarray(vectors[:, i], dtype=np.float64)
-        left = image(right).astype(np.float64)
-        s = float(np.linalg.norm(left))
-        pairs.append((s, left / s, right))
-    return sorted(pairs, key=lambda p: -p[0])
+    """Triples (s, left, right) of 2^-exponent times the matrix for right vectors as rows (count, cols)."""
+    scaled = np.ldexp(vectors, -exponent).astype(tall.dtype)
+    lefts = (tall @ scaled.T).T.astype(np.float64)
+    pairs = [(float(np.linalg.norm(left)), left, right) for left, right in zip(lefts, vectors, strict=True)]
+    return sorted(((s, left / s, right) for s, left, right in pairs), key=lambda p: -p[0])
 
 
-def _symmetric_gram(tall: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
-    """The full Gram matrix on the smaller side, in the dtype of the matrix."""
-    owned = tall if tall.flags.c_contiguous else tall.T
-    lower = gram(owned, "f64" if tall.dtype == np.float64 else "f32")
-    full: NDArray[np.floating[Any]] = lower + np.tril(lower, -1).T
-    return full
+def krylov_top(product: Product, start: NDArray[np.float64], count: int) -> NDArray[np.float64] | None:
+    """Eigenvectors (count, n), as rows, of the largest eigenvalues of a symmetric operator, largest first; None if
+    STEPS products do not suffice.
 
-
-def krylov_top(apply: Operator, start: NDArray[np.float64], count: int) -> NDArray[np.float64] | None:
-    """Eigenvectors (n, count) of the largest eigenvalues of a symmetric operator; None if STEPS do not suffice.
-
-    Lanczos's recursion with every new vector made orthogonal to all before it, twice, which keeps the basis
-    orthogonal to rounding (Parlett 1998, section 13.8); no restart. Stops once the residual of each wanted pair
-    is below AIM of its value; at the last step TOLERANCE will do.
+    `start` (b, n). Stops once the residual of each wanted pair is below AIM of its value; at the last step TOLERANCE
+    will do.
     """
-    n = start.size
-    steps = min(STEPS, n)
-    basis = np.empty((steps, n))
-    basis[0] = start / np.linalg.norm(start)
-    diagonal, off = np.zeros(steps), np.zeros(steps)
-    for k in range(steps):
-        image = apply(basis[k])
-        diagonal[k] = basis[k] @ image
-        known = basis[: k + 1]
-        image = image - known.T @ (known @ image)
-        image -= known.T @ (known @ image)
-        off[k] = np.linalg.norm(image)
-        size = k + 1
-        closed = off[k] <= 1e-14 * abs(diagonal[:size]).max()  # the basis spans all that the start can reach
-        last = closed or size == steps
-        if last or (size >= 2 * count + 4 and size % 6 == 0):
-            small = np.diag(diagonal[:size]) + np.diag(off[:k], 1) + np.diag(off[:k], -1)
-            values, vectors = np.linalg.eigh(small)
-            wanted = vectors[:, -count:]
-            if size >= count and np.all(off[k] * abs(wanted[-1]) <= (TOLERANCE if last else AIM) * values[-count:]):
-                return np.asarray(known.T @ wanted)
-            if closed:
-                return None
-        if size < steps:
-            basis[size] = image / off[k]
-    return None
+    space = Krylov(product, start, min(STEPS, start.shape[1] // start.shape[0]))
+    while True:
+        space.grow(3 if space.steps else 6)
+        values, vectors, residuals = space.ritz()
+        last = space.closed or space.steps == space.most
+        if values.size >= count and np.all(residuals[:count] < (TOLERANCE if last else AIM) * values[:count]):
+            return np.asarray(vectors[:, :count].T @ space.basis)
+        if last:
+            return None
 
 
-def arpack_top(apply: Operator, start: NDArray[np.float64], count: int) -> NDArray[np.float64]:
-    """The same by ARPACK, which restarts and so ends where `krylov_top` does not; and what it is compared with.
+def arpack_top(product: Product, start: NDArray[np.float64], count: int) -> NDArray[np.float64]:
+    """The same from one start vector (n,) by ARPACK, which restarts and so ends where `krylov_top` does not.
 
     Raises: TollensError `did_not_converge`.
     """
     from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh  # 0.1 s, and few callers come here
 
     n = start.size
-    operator = LinearOperator((n, n), matvec=lambda x: apply(np.ravel(x)), dtype=np.float64)
+    operator = LinearOperator((n, n), matvec=lambda x: product(x.reshape(1, n))[0], dtype=np.float64)
     try:
         found = eigsh(operator, k=count, which="LA", tol=TOLERANCE, ncv=min(n, 2 * count + 12), v0=start)
     except ArpackNoConvergence as error:
@@ -241,7 +221,7 @@ def arpack_top(apply: Operator, start: NDArray[np.float64], count: int) -> NDArr
             found=str(error),
             fix="Repeat with --precision f64 and report the layer if it persists.",
         ) from error
-    return np.asarray(found[1])
+    return np.ascontiguousarray(found[1].T[::-1])
 
 
 def _signed(
@@ -303,7 +283,7 @@ def localisation(part: Part, params: LocalisationParams, rng: np.random.Generato
     count = min(params.most, int(outliers(part.spectrum.eigenvalues, threshold).size))
     rows: list[dict[str, Any]] = []
     if count:
-        for s, u, v in top_pairs(part.load(), count, rng):
+        for s, u, v in top_pairs(part.load(), count, rng, part.spectrum.gram, params.threads):
             rows.append({"s": s, "label": label(u, v), "rows": _side(u), "columns": _side(v)})
     localised = sum(row["label"] == "localised" for row in rows)
     return [reading("localisation", rows), reading("n_localised", localised)]

@@ -1,8 +1,11 @@
-"""How many eigenvalues of a Gram matrix lie above an edge: by factorisation, without an eigensolver.
+"""How many eigenvalues of a Gram matrix lie above an edge, without an eigensolver.
 
-The number of eigenvalues of G above t is the number of negative pivots of t*I - G (Sylvester's law of
-inertia). A Cholesky factorisation that succeeds certifies that there are none, at a quarter of the price of
-an eigensolver that finds values only.
+By factorisation: the number of eigenvalues of G above t is the number of negative pivots of t*I - G
+(Sylvester's law of inertia). A Cholesky factorisation that succeeds certifies that there are none, at a
+quarter of the price of an eigensolver that finds values only.
+
+From the top end, for large matrices: Ritz values of a Krylov space, and a bound on what it can have missed.
+G is then never formed.
 """
 
 from __future__ import annotations
@@ -16,9 +19,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import lapack
 
+from tollens.core.native import _native
+from tollens.instrument.krylov import Krylov, Rows, products_with, start_angle, steps_needed
+
 Array = NDArray[np.floating[Any]]
-BLOCK = 512  # columns mirrored at a time; bounds the temporary
 UNIT_MARGIN = 64.0  # roundings by which a decision must clear the edge; eigenvalue errors measured: below 8
+RANDOM = 6  # Gaussian start vectors; with the two of an offset they are eight, which one product takes together
+STEPS = 48  # products after which forming the Gram matrix is no dearer
+CONVERGED = 1e-3  # residual against the edge below which a Ritz vector is taken for an eigenvector
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +69,62 @@ def count_above(gram: Array, edge: float, offset: Offset | None = None) -> Above
     return high if low == high or gram.dtype == np.float64 else None
 
 
+def count_from_top(
+    matrix: Array, edge: float, offset: Offset | None, doubt: float, rng: np.random.Generator, threads: int = 1
+) -> Above | None:
+    """The same counts from the rows x cols matrix itself, or None if its top end leaves them open.
+
+    Ritz values above the edge are never too many. One is missing with probability at most `doubt`, over the start
+    that `rng` draws: every Ritz vector from the top on that has converged is set aside, and the first that has not
+    lies so far below the edge that its space would have shown another eigenvalue beyond (`steps_needed`). Setting
+    aside leaves the Krylov space of the projected start, as eigenvectors decouple. `offset.sums` (cols,) are the sums
+    of the columns and `offset.length` the number of rows, whichever side is longer.
+
+    Rounding is that of the type of the matrix; values within its margin of the edge are left open.
+    """
+    start = rng.standard_normal((RANDOM, matrix.shape[1]))
+    if offset is not None and offset.mean != 0.0:  # the offset then acts within the first block, whatever its size
+        start = np.concatenate([start, np.ones((1, matrix.shape[1])), offset.sums[None]])
+    space = Krylov(products_with(matrix, threads), start, STEPS)
+    tangent = start_angle(RANDOM, matrix.shape[1], doubt)
+    wanted = STEPS // 2
+    while True:
+        space.grow(wanted - space.steps)
+        added = [None] if offset is None or offset.mean == 0.0 else [None, _projected_offset(space.basis, offset)]
+        found = [_decide(space, more, edge, tangent, float(np.finfo(matrix.dtype).eps)) for more in added]
+        counts = [count for count, _ in found]
+        if all(count is not None for count in counts):
+            return Above(int(counts[0] or 0), int(counts[-1] or 0))
+        if space.closed or space.steps == STEPS:
+            return None
+        # What is needed falls as more Ritz vectors converge, so it is looked at again on the way.
+        wanted = space.steps + min(max(4, max(needed for _, needed in found) - space.steps), 8)
+
+
+def _decide(space: Krylov, added: Rows | None, edge: float, tangent: float, eps: float) -> tuple[int | None, int]:
+    """Eigenvalues above the edge if that is decided, and the products after which it may be."""
+    values, _, residuals = space.ritz(added)
+    count = int((values > edge).sum())
+    loose = residuals > CONVERGED * edge
+    converged = int(np.argmax(loose)) if loose.any() else values.size
+    if space.closed or converged == values.size:
+        needed = 0
+    elif values[converged] >= edge:
+        return None, 0
+    else:
+        needed = math.ceil(steps_needed(max(float(values[converged]), 1e-3 * edge), edge, tangent))
+    margin = eps * (UNIT_MARGIN + math.sqrt(space.basis.shape[1]) + float(values[0]) / edge)
+    near = bool((np.abs(values / edge - 1.0) <= margin).any())
+    return (count if needed <= space.steps and not near else None), needed
+
+
+def _projected_offset(basis: Rows, offset: Offset) -> Rows:
+    """(B + m)'(B + m) - B'B on the basis: m (r e' + e r') + m^2 N e e', r the sums and e = (1, ..., 1)."""
+    ones, sums = basis.sum(axis=1), basis @ offset.sums
+    across = offset.mean * np.outer(sums, ones)
+    return across + across.T + offset.mean**2 * offset.length * np.outer(ones, ones)
+
+
 def _count_at(gram: Array, diagonal: NDArray[np.float64], t: float, offset: Offset | None, *, hopeful: bool) -> Above:
     """Both counts at exactly `t`; `hopeful` tries the cheaper definite factorisation first."""
     solve = None
@@ -72,21 +136,10 @@ def _count_at(gram: Array, diagonal: NDArray[np.float64], t: float, offset: Offs
     return Above(centred, centred + _added(solve, offset) if offset is not None else centred)
 
 
-def _shifted(gram: Array, diagonal: NDArray[np.float64], t: float) -> None:
-    """Write t*I - G to the upper triangle and the diagonal."""
-    for start in range(0, diagonal.size, BLOCK):
-        stop = min(start + BLOCK, diagonal.size)
-        gram[:start, start:stop] = gram[start:stop, :start].T
-        np.negative(gram[:start, start:stop], out=gram[:start, start:stop])
-        lower = np.tril(gram[start:stop, start:stop], -1)
-        gram[start:stop, start:stop] = lower - lower.T
-    np.fill_diagonal(gram, t - diagonal)
-
-
 def _definite(gram: Array, diagonal: NDArray[np.float64], t: float) -> Callable[[Array], Array] | None:
     """Solver of (t*I - G) x = b if that matrix is positive definite, else None."""
     single = gram.dtype == np.float32
-    _shifted(gram, diagonal, t)
+    _native.shifted(gram, diagonal, t)
     factorise, back = (lapack.spotrf, lapack.spotrs) if single else (lapack.dpotrf, lapack.dpotrs)
     factor, info = factorise(gram, lower=0, clean=0, overwrite_a=1)
     return None if info != 0 else lambda b: back(factor, b, lower=0)[0]
@@ -95,7 +148,7 @@ def _definite(gram: Array, diagonal: NDArray[np.float64], t: float) -> Callable[
 def _indefinite(gram: Array, diagonal: NDArray[np.float64], t: float) -> tuple[int, Callable[[Array], Array]]:
     """The number of negative eigenvalues of t*I - G, and its solver."""
     single = gram.dtype == np.float32
-    _shifted(gram, diagonal, t)
+    _native.shifted(gram, diagonal, t)
     work = (lapack.ssytrf_lwork if single else lapack.dsytrf_lwork)(diagonal.size, lower=0)[0]
     factorise, back = (lapack.ssytrf, lapack.ssytrs) if single else (lapack.dsytrf, lapack.dsytrs)
     factor, pivots, _ = factorise(gram, lower=0, lwork=int(work), overwrite_a=1)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from tollens.core.reading import Cost, NullBand, Reading, Undefined, reading
 from tollens.instrument.clipping import Clip, clip_of, clustering, remove_large
 from tollens.instrument.edge import family_level, tw_edge
-from tollens.instrument.outliers import Above, Offset, count_above
+from tollens.instrument.outliers import Above, Offset, count_above, count_from_top
 from tollens.instrument.part import Moments, Part
 from tollens.instrument.permutation import PermutationKey, draw_key, shuffle
 from tollens.instrument.registry import KnownAnswer, instrument
@@ -35,6 +35,7 @@ class TrapParams(msgspec.Struct, frozen=True):
     kappa     large elements exceed sigma*max(kappa*(NM)^(1/4), 3)
     force     shuffle also what the screen clears
     min_side  smaller side below which no count is made
+    threads   of the products with large matrices; no count depends on it
     """
 
     shuffles: int = 5
@@ -43,6 +44,7 @@ class TrapParams(msgspec.Struct, frozen=True):
     kappa: float = 1.0 / 3.0
     force: bool = False
     min_side: int = 8
+    threads: int = 1
 
 
 class Cause(StrEnum):
@@ -69,6 +71,9 @@ class TrapCounts:
 
 
 NONE = TrapCounts(0, 0, 0, 0)
+TOP_SIDE = 1536  # from this smaller side on the top end is found for less than a Gram matrix and its factorisation
+TOP_ASPECT = 4  # and up to this many columns a row, since the vectors of the top end are as long as a row
+DOUBT = 1e-3  # chance of missing an outlier there, as a share of the level at which noise shows one
 
 
 def is_sparse(moments: Moments, M: int, N: int) -> bool:
@@ -104,21 +109,28 @@ def prepare(matrix: Array, moments: Moments) -> tuple[float, float]:
     return mean, std
 
 
-def count_shuffled(matrix: Array, offset: float, variance: float, clip: Clip | None, level: float) -> TrapCounts:
+@dataclass(frozen=True, slots=True)
+class Counting:
+    """How the outliers of one permuted matrix are counted: the level of a false one, and what the top end draws."""
+
+    level: float
+    rng: np.random.Generator
+    threads: int = 1
+
+
+def count_shuffled(matrix: Array, offset: float, variance: float, clip: Clip | None, how: Counting) -> TrapCounts:
     """Counts of one permuted, centred matrix, which is overwritten.
 
     `offset`: the mean that was subtracted. `clip`: the large elements, None if there are none. The matrix
     without them is counted only where the centred one has outliers, as only those can be explained by them.
     """
-    M, N = min(matrix.shape), max(matrix.shape)
-    sums = matrix.sum(axis=1 if matrix.shape[0] < matrix.shape[1] else 0, dtype=np.float64)
-    above = _decided(matrix, tw_edge(M, N, variance, level), Offset(offset, N, sums))
+    above = _decided(matrix, variance, offset, how)
     remaining = above.centred
     if remaining > 0 and clip is not None:
         remaining = 0
         if clip.variance > 0.0:
             remove_large(matrix, clip)
-            remaining = _decided(matrix, tw_edge(M, N, clip.variance, level), None).centred
+            remaining = _decided(matrix, clip.variance, 0.0, how).centred
     return TrapCounts(
         all=above.uncentred,
         mean=max(0, above.uncentred - above.centred),
@@ -127,13 +139,22 @@ def count_shuffled(matrix: Array, offset: float, variance: float, clip: Clip | N
     )
 
 
-def _decided(matrix: Array, edge: float, offset: Offset | None) -> Above:
-    """The counts in the precision of the matrix, in float64 where that leaves them open."""
-    if matrix.dtype == np.float32:
-        above = count_above(gram(matrix, "f32"), edge, offset)
+def _decided(matrix: Array, variance: float, offset: float, how: Counting) -> Above:
+    """The counts from the top end of a large matrix, else by factorisation in the precision of the matrix, and in
+    float64 where that leaves them open."""
+    M, N = min(matrix.shape), max(matrix.shape)
+    edge = tw_edge(M, N, variance, how.level)
+    if M >= TOP_SIDE and matrix.shape[1] <= TOP_ASPECT * matrix.shape[0]:
+        sums = Offset(offset, matrix.shape[0], matrix.sum(axis=0, dtype=np.float64))
+        above = count_from_top(matrix, edge, sums, DOUBT * how.level, how.rng, how.threads)
         if above is not None:
             return above
-    above = count_above(gram(matrix, "f64"), edge, offset)
+    sums = Offset(offset, N, matrix.sum(axis=1 if matrix.shape[0] < matrix.shape[1] else 0, dtype=np.float64))
+    if matrix.dtype == np.float32:
+        above = count_above(gram(matrix, "f32"), edge, sums)
+        if above is not None:
+            return above
+    above = count_above(gram(matrix, "f64"), edge, sums)
     assert above is not None  # float64 always decides
     return above
 
@@ -162,7 +183,7 @@ def count_traps(
 ) -> Traps | Undefined:
     """Shuffle `params.shuffles` times and count outliers by cause; each shuffle loads the matrix anew.
 
-    Replicate r is the permutation (key, r). One matrix and one Gram matrix live at a time. Undefined for a
+    Replicate r is the permutation (key, r). One matrix and at most one Gram matrix live at a time. Undefined for a
     constant matrix and for one whose smaller side is below `min_side`.
     """
     if params.shuffles < 1:
@@ -184,13 +205,14 @@ def count_traps(
     if clear(moments, M, N) and not params.force:
         return Traps((NONE,) * params.shuffles, True, sparse, share, clustered)
     level = family_level(params.alpha_fam, params.matrices, params.shuffles)
+    how = Counting(level, rng, params.threads)
     counts = []
     for replicate in range(params.shuffles):
         if replicate > 0:
             matrix = load()
             prepare(matrix, moments)
         shuffle(matrix, key, replicate)
-        counts.append(count_shuffled(matrix, offset, sigma * sigma, clip, level))
+        counts.append(count_shuffled(matrix, offset, sigma * sigma, clip, how))
         del matrix
     return Traps(tuple(counts), False, sparse, share, clustered)
 

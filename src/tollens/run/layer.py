@@ -185,13 +185,12 @@ def _readings(part: Part, task: LayerTask) -> Iterable[Reading]:
     if isinstance(noise.value, float):
         beyond = EdgeParams(sigma2=noise.value, matrices=task.matrices, min_side=side)
         yield from edge.measure(part, beyond, seed=seed)
-        yield from localisation.measure(part, LocalisationParams(beyond), seed=seed)
+        yield from localisation.measure(part, LocalisationParams(beyond, threads=settings.threads), seed=seed)
     else:
         for without_noise in (edge, localisation):
             yield from without_noise.skipped(part.name, str(noise.reason), Status.UNDEFINED)
-    yield from traps.measure(
-        part, TrapParams(shuffles=settings.shuffles, matrices=task.matrices, min_side=side), seed=seed
-    )
+    counted = TrapParams(shuffles=settings.shuffles, matrices=task.matrices, min_side=side, threads=settings.threads)
+    yield from traps.measure(part, counted, seed=seed)
     optional = (
         (goodness, GoodnessParams(draws=settings.gof, min_side=side)),
         (alternatives, AlternativesParams(min_side=side)),
