@@ -7,6 +7,7 @@ void bind_tail(nb::module_ &m);
 void bind_tridiagonal(nb::module_ &m);
 void bind_shuffle(nb::module_ &m);
 void bind_twostage(nb::module_ &m);
+void bind_elements(nb::module_ &m);
 
 NB_MODULE(_native, m) {
     m.doc() = "Compiled kernels of Tollens.";
@@ -14,4 +15,5 @@ NB_MODULE(_native, m) {
     bind_tridiagonal(m);
     bind_shuffle(m);
     bind_twostage(m);
+    bind_elements(m);
 }
