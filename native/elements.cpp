@@ -1,8 +1,8 @@
 // Passes over all elements of a matrix: extremes, moments, what lies outside an interval, and how places fall on lines.
 //
 // Sums run in float64 over `lanes` partial sums a block, joined in a fixed order; the totals of the blocks are added
-// with compensation (Neumaier 1974). Neither the width of the vectors nor the length of the array enters the order, so
-// every instruction set returns the same bits.
+// with compensation (Neumaier 1974). The width of the vectors does not enter the order, so every instruction set
+// returns the same bits.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/tuple.h>
@@ -316,6 +316,7 @@ void bind_elements(nb::module_ &m) {
     tollens_elements::bind_for<float>(m);
     tollens_elements::bind_for<double>(m);
     m.def("line_squares", &tollens_elements::line_squares, "places"_a.noconvert(), "wanted"_a, "rows"_a, "columns"_a,
-          "out"_a.noconvert(), "Sums of squared counts, by row and by column, of the first `wanted` different places of each draw; -1 where a "
-          "draw holds fewer.");
+          "out"_a.noconvert(),
+          "Sums of squared counts, by row and by column, of the first `wanted` different places of each draw; -1 where "
+          "a draw holds fewer.");
 }

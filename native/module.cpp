@@ -8,6 +8,7 @@ void bind_tridiagonal(nb::module_ &m);
 void bind_shuffle(nb::module_ &m);
 void bind_twostage(nb::module_ &m);
 void bind_elements(nb::module_ &m);
+void bind_bulk(nb::module_ &m);
 
 NB_MODULE(_native, m) {
     m.doc() = "Compiled kernels of Tollens.";
@@ -16,4 +17,5 @@ NB_MODULE(_native, m) {
     bind_shuffle(m);
     bind_twostage(m);
     bind_elements(m);
+    bind_bulk(m);
 }
