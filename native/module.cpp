@@ -9,6 +9,8 @@ void bind_shuffle(nb::module_ &m);
 void bind_twostage(nb::module_ &m);
 void bind_product(nb::module_ &m);
 void bind_shifted(nb::module_ &m);
+void bind_elements(nb::module_ &m);
+void bind_bulk(nb::module_ &m);
 
 NB_MODULE(_native, m) {
     m.doc() = "Compiled kernels of Tollens.";
@@ -18,4 +20,6 @@ NB_MODULE(_native, m) {
     bind_twostage(m);
     bind_product(m);
     bind_shifted(m);
+    bind_elements(m);
+    bind_bulk(m);
 }

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.integrate import quad
+from scipy.optimize import minimize_scalar
 
+from tollens.core.native import _native
 from tollens.core.reading import Status, Undefined
 from tollens.instrument import bulk as module
 from tollens.instrument.bulk import (
@@ -24,6 +28,7 @@ from tollens.instrument.bulk import (
     sigma2_kde,
     sigma2_median,
 )
+from tollens.instrument.null import bidiagonal_spectrum
 from tollens.instrument.part import Moments, Part
 from tollens.instrument.spectrum import Spectrum, spectrum_of
 
@@ -171,6 +176,61 @@ def test_a_null_draw_is_fitted_like_the_matrix_it_is_compared_with():
     fitted = np.median([fitted_distance(values, 64, 64) for values in draws])
     assert 0.7 * known < fitted < known
     assert fitted_distance(draws[0], 64, 64) == bulk_of(Spectrum(draws[0], 64, 64, 0.0, "f64")).distance
+
+
+def least_squares(y: np.ndarray, share: np.ndarray, c: float, sigma2: float) -> float:
+    """The fit of `mp_fit` by the definition: numpy's arctan2, sums over the whole array."""
+
+    def residual(scale: float) -> np.ndarray:
+        return share - mp_cdf(y / scale, c)
+
+    r = residual(sigma2)
+    for _ in range(30):
+        slope = mp_density(y / sigma2, c) * y / sigma2
+        if not slope.any():
+            break
+        step = max(-1.0, min(1.0, -float(slope @ r) / float(slope @ slope)))
+        while abs(step) > 1e-13:
+            trial = residual(sigma2 * math.exp(step))
+            if abs(step) < 1e-6 or trial @ trial <= r @ r:
+                sigma2, r = sigma2 * math.exp(step), trial
+                break
+            step *= 0.5
+        if abs(step) < 1e-10:
+            break
+    return sigma2
+
+
+@pytest.mark.parametrize("shape", [(2, 2), (9, 9), (20, 21), (384, 384), (384, 30522), (300, 500)])
+@pytest.mark.parametrize("start", [0.1, 0.9, 1.2, 1e6])
+def test_the_compiled_fit_agrees_with_its_definition(shape, start):
+    """From starts near and far; at a start of a million no point lies on the law and the start is returned."""
+    M, N = shape
+    values = bidiagonal_spectrum(M, N, np.random.default_rng(8))
+    first, last = M // 10, max(M * 4 // 5, 1)
+    found = _native.mp_fit(values[first:last], first, M, N, start)
+    expected = least_squares(values[first:last] / N, (np.arange(first, last) + 0.5) / M, M / N, start)
+    assert found == pytest.approx(expected, rel=1e-12)
+
+
+def test_the_minimum_is_the_one_of_a_general_search():
+    values = bidiagonal_spectrum(200, 300, np.random.default_rng(9))
+    share = (np.arange(20, 160) + 0.5) / 200
+    found = _native.mp_fit(values[20:160], 20, 200, 300, 0.8)
+    usual = minimize_scalar(
+        lambda t: np.square(share - mp_cdf(values[20:160] / 300 / math.exp(t), 200 / 300)).sum(), (-0.1, 0.1), tol=1e-9
+    )
+    assert math.log(found) == pytest.approx(usual.x, abs=1e-7)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (9, 9), (20, 21), (384, 30522), (300, 500)])
+def test_the_compiled_distance_agrees_with_its_definition(shape):
+    """Two points beyond the law on either side are among them."""
+    M, N = shape
+    values = N * np.linspace(0.5 * mp_support(M / N)[0], 1.1 * mp_support(M / N)[1], M)
+    model, steps = mp_cdf(values / (1.01 * N), M / N), np.arange(M + 1) / M
+    expected = max(np.max(steps[1:] - model), np.max(model - steps[:-1]))
+    assert _native.mp_distance(values, N, 1.01) == pytest.approx(expected, abs=1e-15 * N / M + 1e-15)
 
 
 def test_distance_is_cheap_enough_for_forty_null_draws():

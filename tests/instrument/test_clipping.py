@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
+from tollens.core.native import _native
 from tollens.core.reading import Undefined
-from tollens.instrument.clipping import clip_of, clustering, remove_large
+from tollens.instrument.clipping import PER_LINE, _by_lines, _by_places, clip_of, clustering, remove_large
 
 
 def noise(seed: int = 0, shape: tuple[int, int] = (200, 300)) -> np.ndarray:
@@ -57,9 +60,89 @@ def test_a_matrix_whose_non_zeros_are_all_large_keeps_no_variance() -> None:
     assert (clip.removed, clip.variance) == (100, 0.0)
 
 
-@pytest.mark.parametrize("count", [40, 3000])
-def test_scattered_large_elements_do_not_cluster_and_a_column_does(count: int) -> None:
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("shape", [(1, 1), (3, 33), (70, 119)])
+def test_the_kernels_agree_with_numpy(dtype: type, shape: tuple[int, int]) -> None:
+    matrix = np.random.default_rng(6).standard_t(2.0, shape).astype(dtype)
+    low, high = float(dtype(-0.7)), float(dtype(0.9))
+    large = (matrix < low) | (matrix > high)
+    count, total, squares = _native.element_kept_sums(matrix.reshape(-1), low, high)
+    kept = matrix[~large].astype(np.float64)
+    assert (count, total, squares) == (kept.size, pytest.approx(kept.sum()), pytest.approx(np.square(kept).sum()))
+    down, across = np.zeros(shape[0], dtype=np.int64), np.zeros(shape[1], dtype=np.int64)
+    _native.element_count_outside(matrix, low, high, down, across)
+    assert down.tolist() == large.sum(axis=1).tolist()
+    assert across.tolist() == large.sum(axis=0).tolist()
+    _native.element_remove_outside(matrix.reshape(-1), low, high, 0.25)
+    assert np.array_equal(matrix[~large].astype(np.float64), (kept.astype(dtype) - dtype(0.25)).astype(np.float64))
+    assert not matrix[large].any()
+
+
+def test_the_kernels_refuse_what_does_not_fit() -> None:
+    one, two = np.zeros(1, dtype=np.int64), np.zeros(2, dtype=np.int64)
+    with pytest.raises(ValueError, match="one count a row"):
+        _native.element_count_outside(np.zeros((2, 1)), -1.0, 1.0, one, one)
+    with pytest.raises(ValueError, match="one count a row"):
+        _native.element_count_outside(np.zeros((2, 1)), -1.0, 1.0, two, two)
+    statistics = np.zeros((1, 2), dtype=np.int64)
+    for outside in (-1, 12):
+        with pytest.raises(ValueError, match="outside the matrix"):
+            _native.line_squares(np.array([[3, outside]]), 2, 3, 4, statistics)
+    with pytest.raises(ValueError, match="two statistics"):
+        _native.line_squares(np.array([[3, 4]]), 2, 3, 4, np.zeros((2, 2), dtype=np.int64))
+
+
+def test_repeated_places_count_once() -> None:
+    """Of 5, 5, 6, 1, 0 in a 3 x 4 matrix the first three: (1,1), (1,2), (0,1); two rows of 2 and 1, columns alike."""
+    places = np.array([[5, 5, 6, 1, 0], [2, 2, 2, 2, 3], [0, 4, 8, 8, 8]])
+    squares = np.empty((3, 2), dtype=np.int64)
+    _native.line_squares(places, 3, 3, 4, squares)
+    assert squares.tolist() == [[5, 5], [-1, -1], [3, 9]]
+
+
+class Stuttering:
+    """A generator whose first call repeats one place only in every second draw."""
+
+    def __init__(self) -> None:
+        self.rng, self.calls = np.random.default_rng(0), 0
+
+    def integers(self, low: int, high: int, size: tuple[int, int]) -> np.ndarray:
+        self.calls += 1
+        places = self.rng.integers(low, high, size)
+        if self.calls == 1:
+            places[::2] = 7
+        return places
+
+
+def test_draws_with_too_many_repetitions_are_made_anew() -> None:
+    rng = Stuttering()
+    drawn = _by_places(40, 60, 30, 50, rng)  # type: ignore[arg-type]
+    assert rng.calls == 2
+    assert (drawn >= 30).all()
+
+
+@pytest.mark.parametrize("draw", [_by_places, _by_lines])
+def test_drawn_statistics_have_the_mean_of_the_law(draw: Callable[..., np.ndarray]) -> None:
+    """A line of n of T places holds a hypergeometric number: mean m = k n/T, variance m(1 - n/T)(T - k)/(T - 1)."""
+    rows, cols, k = 40, 60, 100
+    drawn = draw(rows, cols, k, 2000, np.random.default_rng(8))
+    for lines, found in zip((rows, cols), drawn.T, strict=True):
+        mean = k / lines
+        expected = lines * (mean * (1 - 1 / lines) * (rows * cols - k) / (rows * cols - 1) + mean**2)
+        assert found.mean() == pytest.approx(expected, abs=4.0 * found.std() / 2000**0.5)
+
+
+def test_places_held_at_once_do_not_depend_on_the_number_of_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tollens.instrument.clipping.HELD", 500)
+    assert (_by_places(40, 60, 30, 50, np.random.default_rng(0)) >= 30).all()
+
+
+@pytest.mark.parametrize(("count", "per_line"), [(40, PER_LINE), (3000, PER_LINE), (3000, 1)])
+def test_scattered_large_elements_do_not_cluster_and_a_column_does(
+    count: int, per_line: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Both ways of drawing the null: by places (few) and by line counts (many)."""
+    monkeypatch.setattr("tollens.instrument.clipping.PER_LINE", per_line)
     rng = np.random.default_rng(3)
     scattered = rng.standard_normal((400, 500)) * 0.1
     scattered.flat[rng.choice(scattered.size, count, replace=False)] = 50.0

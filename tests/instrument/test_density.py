@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import fmin
 
+from tollens.core.native import _native
 from tollens.core.reading import Undefined
 from tollens.instrument.density import (
     kde_sigma,
@@ -92,6 +93,20 @@ def test_a_spike_so_large_that_the_grid_steps_over_the_bulk_leaves_no_fit():
     """One of 4,000 eigenvalues holds 3/4 of the sum: the grid's step is 3, the bulk sits between 0 and 3."""
     values = np.append(np.linspace(0.24, 0.26, 3999), 3000.0)
     assert kde_sigma(values, 2.0, free_radius=True) == Undefined("mp_fit_failed")
+
+
+@pytest.mark.parametrize("count", [1, 16, 37, 1000])
+def test_the_compiled_residual_agrees_with_its_definition(count):
+    x = np.linspace(0.0, 5.0, count)
+    weight, y = np.random.default_rng(count).uniform(0.1, 1.0, (2, count))
+    law = 0.3 * weight * np.sqrt(np.maximum((4.0 - x) * (x - 0.5), 0.0))
+    assert _native.density_residual(x, weight, y, 0.5, 4.0, 0.3) == pytest.approx(np.square(law - y).sum(), rel=1e-14)
+
+
+def test_the_compiled_residual_wants_one_weight_and_one_value_a_point():
+    for sizes in ((4, 3, 4), (4, 4, 5)):
+        with pytest.raises(ValueError, match="one weight"):
+            _native.density_residual(*(np.ones(n) for n in sizes), 0.0, 1.0, 1.0)
 
 
 @given(st.floats(-3.0, 3.0), st.floats(-3.0, 3.0), st.integers(1, 4))

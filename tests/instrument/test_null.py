@@ -13,6 +13,8 @@ from scipy.stats import ks_2samp
 from tollens.core.native import _native
 from tollens.core.reading import Undefined
 from tollens.core.seeding import generator
+from tollens.instrument import edge, norms
+from tollens.instrument.erg import erg_count
 from tollens.instrument.null import (
     ShapeNull,
     bidiagonal_spectra,
@@ -20,6 +22,7 @@ from tollens.instrument.null import (
     chi_tridiagonal,
     shape_null,
 )
+from tollens.instrument.spectrum import STORED_EPS, blind_floor, rank_tolerance
 from tollens.instrument.tail import TailFit, fit_tail
 
 STATISTICS = {
@@ -200,6 +203,34 @@ def test_scaling_of_a_band_is_the_band_of_the_scaled_draws() -> None:
         }
         for quantity, value in expected.items():
             assert null.sample(quantity, s)[i] == pytest.approx(value, rel=1e-9), quantity
+
+
+@pytest.mark.parametrize(("M", "N"), [(1, 3), (7, 9), (20, 20), (60, 200)])
+def test_all_draws_at_once_agree_with_the_functions_of_one_matrix(M: int, N: int) -> None:
+    null = shape_null(M, N, 200, np.random.default_rng(6))
+    for i, x in enumerate(bidiagonal_spectra(M, N, 200, np.random.default_rng(6))):
+        variance = float(x.sum()) / (M * N)
+        expected: dict[str, float] = {
+            "lambda_max": float(x[-1]),
+            "fro2": norms.fro2(x),
+            "spectral2": norms.spectral2(x),
+            "log10_fro2": norms.log10_fro2(x),
+            "log10_spectral2": norms.log10_spectral2(x),
+            "stable_rank": norms.stable_rank(x),
+            "entropy_rank": norms.entropy_rank(x),
+            "participation_rank": norms.participation_rank(x),
+        }
+        for dtype in STORED_EPS:
+            tolerance = rank_tolerance(math.sqrt(x[-1]), N, M, math.sqrt(variance), dtype)
+            floor = blind_floor(float(x[-1]), M, "f64")
+            expected[f"numerical_rank[{dtype}]"] = norms.numerical_rank(x, tolerance, floor)
+        if M >= 8:
+            expected["n_outliers"] = edge.outliers(x, edge.tw_edge(M, N, variance)).size
+            expected["erg_count"] = erg_count(x)
+        for quantity, value in expected.items():
+            assert null.values[quantity][i] == pytest.approx(value, rel=1e-12), quantity
+    if (M, N) == (20, 20):
+        assert null.values["n_outliers"].any()  # so that the comparison of counts was one
 
 
 def test_gap_is_count_minus_tail(null: ShapeNull) -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from scipy.stats import kurtosis
 
 from tollens.instrument.part import Moments
-from tollens.instrument.screen import ScreenConstants, clear, moments_of
+from tollens.instrument.screen import ScreenConstants, clear, extremes_of, moments_of
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 
@@ -51,6 +51,41 @@ def test_subnormal_and_huge_single_precision() -> None:
         m = moments_of(matrix)
         assert m.std == pytest.approx(float(matrix.astype(np.float64).std()), rel=1e-9)
         assert 2.0 < m.kurtosis < 4.0
+
+
+def test_a_sum_beyond_float64_does_not_spoil_the_moments() -> None:
+    matrix = np.random.default_rng(2).uniform(0.5, 1.0, (30, 40)) * 1.7e308
+    assert not math.isfinite(extremes_of(matrix).total)
+    plain, huge = moments_of(matrix / 2.0**20), moments_of(matrix)
+    assert huge.mean == pytest.approx(plain.mean * 2.0**20, rel=1e-12)
+    assert huge.std == pytest.approx(plain.std * 2.0**20, rel=1e-12)
+    assert huge.kurtosis == pytest.approx(plain.kurtosis, rel=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("count", [1, 31, 33, 4096, 3 * 4096 + 37])
+def test_extremes_of_any_length(dtype: type, count: int) -> None:
+    """Lengths that end inside a row of partial sums, at the end of a block and behind it; one bad element anywhere."""
+    values = (np.random.default_rng(count).standard_normal(count) - 0.3).astype(dtype)
+    values[::5] = 0.0
+    seen = extremes_of(values)
+    assert (seen.low, seen.high, seen.nonzero) == (values.min(), values.max(), np.count_nonzero(values))
+    exact = math.fsum(values.tolist())
+    assert seen.total == pytest.approx(exact, abs=1e-15 * float(np.abs(values).sum()))
+    for where in {0, count // 2, count - 1}:
+        for bad in (np.nan, np.inf, -np.inf):
+            broken = values.copy()
+            broken[where] = bad
+            assert not extremes_of(broken).finite
+
+
+def test_moments_of_arrays_that_lie_otherwise_in_memory() -> None:
+    matrix = np.random.default_rng(3).standard_normal((40, 50)).astype(np.float16)
+    plain = moments_of(matrix.astype(np.float64))
+    for other in (matrix, matrix.astype(np.float32)[::-1], matrix.astype(np.float64).T, matrix.astype(">f8")):
+        assert moments_of(other).std == pytest.approx(plain.std, rel=1e-12)
+    matrix.flags.writeable = False
+    assert moments_of(matrix).kurtosis == pytest.approx(plain.kurtosis, rel=1e-12)
 
 
 @pytest.mark.parametrize("value", [0.0, 0.1, -7e30])

@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from tollens.core.native import _native
 from tollens.core.reading import Cost, Reading, Status, Undefined, reading
 from tollens.instrument.density import kde_sigma
 from tollens.instrument.part import Moments, Part
@@ -91,12 +92,12 @@ def mp_quantile(share: ArrayLike, c: float) -> Array:
 
 def mp_edge(sigma2: float, M: int, N: int) -> float:
     """Upper edge sigma^2 (sqrt(N) + sqrt(M))^2 of the bulk, weight^2."""
-    return float(sigma2 * (np.sqrt(N) + np.sqrt(M)) ** 2)
+    return sigma2 * (math.sqrt(N) + math.sqrt(M)) ** 2
 
 
 def sigma2_median(eigenvalues: Array, M: int, N: int, floor: float = 0.0) -> float | Undefined:
     """Element variance from the median eigenvalue; `eigenvalues` ascending (M,), weight^2."""
-    middle = float(np.median(eigenvalues))
+    middle = 0.5 * (float(eigenvalues[(M - 1) // 2]) + float(eigenvalues[M // 2]))
     if not middle > floor:
         return Undefined("bulk_below_floor")
     return middle / (N * mp_median(M / N))
@@ -113,7 +114,8 @@ def fit_cdf(
     direction from either side, so with k of them the rest is fitted as the bulk of an (M-k) x (N-k) matrix;
     without that sigma^2 comes out 8 % low with 5 spikes at 64 x 64. At N = M the same fit is the one of
     singular values to the quarter circle with its radius free, since a CDF does not change when the axis is
-    bent. Undefined `bulk_below_floor` if half of the range cannot be seen above `floor`.
+    bent. The minimum over log sigma^2 is found by Gauss-Newton with halved steps. Undefined
+    `bulk_below_floor` if half of the range cannot be seen above `floor`.
     """
     params = params or BulkParams()
     start = sigma2_median(eigenvalues, M, N, floor)
@@ -121,15 +123,14 @@ def fit_cdf(
         return start
     sigma2, seen = start, dict[int, float]()
     outliers = _above(eigenvalues, mp_edge(sigma2, M, N))
+    hidden = int(np.searchsorted(eigenvalues, floor, side="right"))
     for _ in range(params.rounds):
         n, longer = M - outliers, N - outliers
-        first, last = int(np.floor(params.low * n)), max(int(np.ceil(params.high * n)), 2)
-        points = eigenvalues[first:last]
-        share = (np.arange(first, last) + 0.5) / n
-        visible = points > floor
-        if 2 * int(visible.sum()) < points.size:
+        first, last = math.floor(params.low * n), max(math.ceil(params.high * n), 2)
+        visible = max(first, hidden)
+        if 2 * (last - visible) < last - first:
             return Undefined("bulk_below_floor")
-        seen[outliers] = sigma2 = _least_squares(points[visible] / longer, share[visible], n / longer, sigma2)
+        seen[outliers] = sigma2 = _native.mp_fit(eigenvalues[visible:last], visible, n, longer, sigma2)
         outliers = _above(eigenvalues, mp_edge(sigma2, M, N))
         if outliers in seen:
             break
@@ -141,35 +142,6 @@ def _above(eigenvalues: Array, edge: float) -> int:
     """At most half of the spectrum is called spikes: the median is then still inside the bulk."""
     found = int(eigenvalues.size - np.searchsorted(eigenvalues, edge, side="right"))
     return min(found, eigenvalues.size // 2)
-
-
-def _least_squares(y: Array, share: Array, c: float, sigma2: float) -> float:
-    """Minimise sum (share - F(y/sigma2))^2 over log sigma2 by Gauss-Newton with halved steps."""
-
-    def residual(scale: float) -> Array:
-        return share - mp_cdf(y / scale, c)
-
-    r = residual(sigma2)
-    squares = float(r @ r)
-    for _ in range(30):
-        x = y / sigma2
-        slope = mp_density(x, c) * x
-        curvature = float(slope @ slope)
-        if curvature == 0.0:
-            break
-        step = -float(slope @ r) / curvature
-        step = max(-1.0, min(1.0, step))
-        while abs(step) > 1e-13:
-            trial = sigma2 * math.exp(step)
-            r_trial = residual(trial)
-            squares_trial = float(r_trial @ r_trial)
-            if squares_trial <= squares:
-                sigma2, r, squares = trial, r_trial, squares_trial
-                break
-            step *= 0.5
-        if abs(step) < 1e-10:
-            break
-    return sigma2
 
 
 def mp_distance(eigenvalues: Array, M: int, N: int, sigma2: float) -> float:
@@ -184,9 +156,7 @@ def mp_distance(eigenvalues: Array, M: int, N: int, sigma2: float) -> float:
     if n == 0:
         return 1.0
     longer = N - (M - n)
-    model = mp_cdf(eigenvalues[:n] / (longer * sigma2), n / longer)
-    steps = np.arange(n + 1) / n
-    return float(max(np.max(steps[1:] - model), np.max(model - steps[:-1])))
+    return _native.mp_distance(eigenvalues[:n], longer, sigma2)
 
 
 def fitted_distance(eigenvalues: Array, M: int, N: int) -> float | Undefined:

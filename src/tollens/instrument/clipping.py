@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tollens.core.native import _native
 from tollens.core.reading import Undefined
-from tollens.instrument.screen import chunks
+from tollens.instrument.screen import flat
 
 Array = NDArray[np.floating[Any]]
-FEW = 2_000  # removed elements up to which positions are drawn, beyond it line counts
+PER_LINE = 8  # elements a line up to which their places are cheaper to draw than the counts of the lines
+HELD = 1 << 18  # places held at once, 2 MB
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +59,11 @@ def clip_of(matrix: Array, kappa: float = 1.0 / 3.0) -> Clip:
 
 
 def remove_large(matrix: Array, clip: Clip) -> None:
-    """Set the large elements to the mean of the others and take that mean off all, in place."""
-    flat = matrix.reshape(-1)
-    for start in range(0, flat.size, 1 << 18):
-        part = flat[start : start + (1 << 18)]
-        part[(part < clip.low) | (part > clip.high)] = clip.mean
-        part -= part.dtype.type(clip.mean)
+    """Set the large elements to the mean of the others and take that mean off all, in place.
+
+    `matrix`: C-contiguous, float32 or float64.
+    """
+    _native.element_remove_outside(matrix.reshape(-1), clip.low, clip.high, clip.mean)
 
 
 def clustering(matrix: Array, clip: Clip, rng: np.random.Generator, draws: int = 199) -> float | Undefined:
@@ -72,46 +73,50 @@ def clustering(matrix: Array, clip: Clip, rng: np.random.Generator, draws: int =
     (Bonferroni), each (1 + exceedances)/(1 + draws) over uniformly drawn places. Undefined below two large
     elements. This, not a count of outliers, is what their arrangement shows.
     """
-    large = (matrix < clip.low) | (matrix > clip.high)
-    observed = [np.square(large.sum(axis=axis, dtype=np.float64)).sum() for axis in (1, 0)]
-    removed = int(large.sum())
+    rows, cols = matrix.shape
+    down, across = np.zeros(rows, dtype=np.int64), np.zeros(cols, dtype=np.int64)
+    _native.element_count_outside(flat(matrix).reshape(rows, cols), clip.low, clip.high, down, across)
+    removed = int(down.sum())
     if removed < 2:
         return Undefined("too_few_large")
-    rows, cols = matrix.shape
-    drawn = np.array([_line_counts(rows, cols, removed, rng) for _ in range(draws)])
-    p = (1.0 + (drawn >= np.array(observed)).sum(axis=0)) / (1.0 + draws)
+    few = removed <= PER_LINE * (rows + cols) and 20 * removed < rows * cols
+    drawn = (_by_places if few else _by_lines)(rows, cols, removed, draws, rng)
+    p = (1.0 + (drawn >= (down @ down, across @ across)).sum(axis=0)) / (1.0 + draws)
     return float(min(1.0, 2.0 * p.min()))
 
 
-def _line_counts(rows: int, cols: int, removed: int, rng: np.random.Generator) -> tuple[float, float]:
-    """Both statistics for `removed` different places drawn uniformly."""
-    if removed <= FEW and 20 * removed < rows * cols:
-        places = _distinct(rng.integers(0, rows * cols, removed))
-        while places.size < removed:
-            places = _distinct(np.append(places, rng.integers(0, rows * cols, removed - places.size)))
-        down = places // cols
-        counts = np.bincount(down), np.bincount(places - cols * down)
-    else:  # the two margins are drawn apart: their joint law is not used
-        counts = (
-            rng.multivariate_hypergeometric(np.full(rows, cols), removed, method="marginals"),
-            rng.multivariate_hypergeometric(np.full(cols, rows), removed, method="marginals"),
-        )
-    return float(counts[0] @ counts[0]), float(counts[1] @ counts[1])
+def _by_places(rows: int, cols: int, removed: int, draws: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Both statistics, (draws, 2), for `removed` different places drawn uniformly.
+
+    Of independent places the first different ones are kept. A draw without enough of them is made anew, which
+    favours no place, since how many are different does not depend on which they are.
+    """
+    given = removed + removed // 20 + 8  # every fortieth is a repetition at the most that is drawn so
+    drawn = np.full((draws, 2), -1, dtype=np.int64)
+    missing = np.arange(draws)
+    while missing.size:
+        batch = missing[: max(1, HELD // given)]
+        places = rng.integers(0, rows * cols, (batch.size, given))
+        squares = np.empty((batch.size, 2), dtype=np.int64)
+        _native.line_squares(places, removed, rows, cols, squares)
+        drawn[batch] = squares
+        missing = np.flatnonzero(drawn[:, 0] < 0)
+    return drawn
 
 
-def _distinct(places: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Each value once, ascending; in place, a quarter of the price of the general routine."""
-    places.sort()
-    repeated = places[1:] == places[:-1]
-    return np.delete(places, np.flatnonzero(repeated)) if repeated.any() else places
+def _by_lines(rows: int, cols: int, removed: int, draws: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """The same from the counts of the lines; the two margins are drawn apart, as their joint law is not used."""
+    lines = (np.full(rows, cols), np.full(cols, rows))
+    return np.array(
+        [
+            [k @ k for k in (rng.multivariate_hypergeometric(n, removed, method="marginals") for n in lines)]
+            for _ in range(draws)
+        ]
+    )
 
 
 def _kept(matrix: Array, low: float, high: float) -> tuple[int, float, float]:
     """Count, mean and variance of the elements in [low, high]."""
-    sums = np.zeros(3)
-    for chunk in chunks(matrix):
-        inside = chunk[(chunk >= low) & (chunk <= high)] if math.isfinite(low) else chunk
-        sums += (inside.size, inside.sum(), np.square(inside).sum())
-    count = int(sums[0])
-    mean = float(sums[1]) / count
-    return count, mean, max(0.0, float(sums[2]) / count - mean * mean)
+    count, total, squares = _native.element_kept_sums(flat(matrix), low, high)
+    mean = total / count
+    return count, mean, max(0.0, squares / count - mean * mean)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tollens.core.native import _native
 from tollens.core.reading import Undefined
 
 Array = NDArray[np.float64]
@@ -72,9 +74,9 @@ def kde_sigma(eigenvalues: Array, Q: float, free_radius: bool) -> KdeFit | Undef
     if not dense.any():
         return Undefined("mp_fit_failed")
     objective = _objective(grid[dense], density[dense], Q, free_radius)
-    candidates = np.arange(0.05 * start, 2.0 * start, 0.01 * start)
-    best = candidates[int(np.argmin([objective(s) for s in candidates]))]
-    return KdeFit(abs(simplex_minimum(objective, float(best))), scale)
+    candidates = np.arange(0.05 * start, 2.0 * start, 0.01 * start).tolist()
+    best = min(candidates, key=objective)
+    return KdeFit(abs(simplex_minimum(objective, best)), scale)
 
 
 def simplex_minimum(f: Callable[[float], float], start: float) -> float:
@@ -111,25 +113,18 @@ def _objective(x: Array, y: Array, Q: float, free_radius: bool) -> Callable[[flo
     """Sum of squared residuals as a function of sigma; a large constant where the support misses the peak."""
     peak, far = float(x[int(np.argmax(y))]), float(x[-1])
     if Q == 1.0:
+        one = np.ones_like(x)
         if free_radius:
-            square = x * x
-            return lambda s: _squared(np.sqrt(np.maximum(4.0 * s * s - square, 0.0)) / (np.pi * s * s) - y)
-        arc = np.sqrt(np.maximum(4.0 - x * x, 0.0)) / np.pi
-        return lambda s: _squared(arc / (s * s) - y)
-    root = 1.0 / np.sqrt(Q)
+            return lambda s: _native.density_residual(x, one, y, -2.0 * s, 2.0 * s, 1.0 / (math.pi * s * s))
+        return lambda s: _native.density_residual(x, one, y, -2.0, 2.0, 1.0 / (math.pi * s * s))
+    root = 1.0 / math.sqrt(Q)
     refused = 1e6 * x.size
+    weight = np.divide(1.0, x, out=np.zeros_like(x), where=x > 0.0)
 
     def squares(s: float) -> float:
         high, low = (s * (1.0 + root)) ** 2, (s * (1.0 - root)) ** 2
         if high < peak or high > far or low > peak:
             return refused
-        inside = (x > low) & (x < high)
-        at = np.where(inside, x, 1.0)
-        law = np.sqrt(np.maximum((high - at) * (at - low), 0.0)) * Q / (2.0 * np.pi * s * s * at)
-        return _squared(np.where(inside, law, 0.0) - y)
+        return _native.density_residual(x, weight, y, low, high, Q / (2.0 * math.pi * s * s))
 
     return squares
-
-
-def _squared(residual: Array) -> float:
-    return float(np.add.reduce(residual * residual))

@@ -141,38 +141,62 @@ def shape_null(
     `fit` finds the tail of the visible eigenvalues; `extra` adds quantities f(eigenvalues, M, N) at unit
     variance. Below M = 8 only norms and ranks are drawn, since nothing else is measured there.
     """
-    collected: dict[str, list[float]] = {}
-    for eigenvalues in bidiagonal_spectra(M, N, draws, rng, threads):
-        for quantity, value in _measure(eigenvalues, M, N, fit, extra or {}).items():
-            if not isinstance(value, Undefined):
-                collected.setdefault(quantity, []).append(float(value))
-    return ShapeNull(M, N, draws, {q: np.array(v) for q, v in collected.items()})
+    spectra = bidiagonal_spectra(M, N, draws, rng, threads)
+    if draws == 0:
+        return ShapeNull(M, N, 0, {})
+    values = _norms(spectra, M, N)
+    if M >= MIN_SIDE:
+        collected: dict[str, list[float]] = {}
+        for eigenvalues in spectra:
+            for quantity, value in _tail_and_counts(eigenvalues, M, N, fit, extra or {}).items():
+                if not isinstance(value, Undefined):
+                    collected.setdefault(quantity, []).append(float(value))
+        variance = spectra.sum(axis=1) / (M * N)
+        values["n_outliers"] = _above(spectra, variance * edge.tw_edge(M, N))
+        values |= {quantity: np.array(drawn) for quantity, drawn in collected.items()}
+    return ShapeNull(M, N, draws, values)
 
 
-def _measure(
+def _norms(x: Eigenvalues, M: int, N: int) -> dict[str, Eigenvalues]:
+    """Norms and ranks of all draws at once, (draws,) each; the functions of `norms` for one draw are their
+    reference. A draw of unit variance has a top eigenvalue of about N, so that nothing here leaves its range.
+    """
+    top = x[:, -1]
+    relative = x / top[:, None]
+    total, squares = relative.sum(axis=1), np.square(relative).sum(axis=1)
+    logs = np.log(relative, out=np.zeros_like(x), where=relative > 0.0)
+    entropy = np.log(total) - (relative * logs).sum(axis=1) / total
+    out = {
+        "lambda_max": top.copy(),
+        "fro2": top * total,
+        "spectral2": top.copy(),
+        "log10_fro2": np.log10(top) + np.log10(total),
+        "log10_spectral2": np.log10(top),
+        "stable_rank": total,
+        "entropy_rank": np.exp(np.maximum(entropy, 0.0)),
+        "participation_rank": total**2 / squares,
+    }
+    floor = blind_floor(1.0, M, "f64") * top
+    pairs = list(zip(np.sqrt(top).tolist(), np.sqrt(x.sum(axis=1) / (M * N)).tolist(), strict=True))
+    for dtype in STORED_EPS:
+        tolerance = np.array([rank_tolerance(s_max, N, M, rms, dtype) for s_max, rms in pairs])
+        out[f"numerical_rank[{dtype}]"] = _above(x, np.maximum(tolerance**2, floor))
+    return out
+
+
+def _above(x: Eigenvalues, limit: Eigenvalues) -> Eigenvalues:
+    """How many eigenvalues of each draw lie above its limit, (draws,)."""
+    above: Eigenvalues = (x > limit[:, None]).sum(axis=1, dtype=np.float64)
+    return above
+
+
+def _tail_and_counts(
     x: Eigenvalues, M: int, N: int, fit: Fit, extra: Mapping[str, Extra]
 ) -> dict[str, float | int | Undefined]:
-    top = float(x[-1])
-    out: dict[str, float | int | Undefined] = {
-        "lambda_max": top,
-        "fro2": norms.fro2(x),
-        "spectral2": top,
-        "log10_fro2": norms.log10_fro2(x),
-        "log10_spectral2": norms.log10_spectral2(x),
-        "stable_rank": norms.stable_rank(x),
-        "entropy_rank": norms.entropy_rank(x),
-        "participation_rank": norms.participation_rank(x),
-    }
-    variance = float(x.sum()) / (M * N)
-    for dtype in STORED_EPS:
-        tolerance = rank_tolerance(math.sqrt(top), N, M, math.sqrt(variance), dtype)
-        out[f"numerical_rank[{dtype}]"] = norms.numerical_rank(x, tolerance, blind_floor(top, M, "f64"))
-    if M < MIN_SIDE:
-        return out
-    out["n_outliers"] = int(edge.outliers(x, edge.tw_edge(M, N, variance)).size)
+    """What is searched for in each draw by itself."""
     count = erg_count(x)
-    out["erg_count"] = count
-    found = fit(x[x > blind_floor(top, M, "f64")])
+    out: dict[str, float | int | Undefined] = {"erg_count": count}
+    found = fit(x[x > blind_floor(float(x[-1]), M, "f64")])
     if isinstance(found, TailFit):
         out |= {
             "alpha": found.alpha,

@@ -26,6 +26,7 @@ Array = NDArray[np.floating[Any]]
 UNIT_MARGIN = 64.0  # roundings by which a decision must clear the edge; eigenvalue errors measured: below 8
 RANDOM = 6  # Gaussian start vectors; with the two of an offset they are eight, which one product takes together
 STEPS = 48  # products after which forming the Gram matrix is no dearer
+EPS_F64 = float(np.finfo(np.float64).eps)
 CONVERGED = 1e-3  # residual against the edge below which a Ritz vector is taken for an eigenvector
 
 
@@ -80,7 +81,8 @@ def count_from_top(
     aside leaves the Krylov space of the projected start, as eigenvectors decouple. `offset.sums` (cols,) are the sums
     of the columns and `offset.length` the number of rows, whichever side is longer.
 
-    Rounding is that of the type of the matrix; values within its margin of the edge are left open.
+    Rounding is that of the type of the matrix, whatever the offset; values within its margin of the edge are left
+    open.
     """
     start = rng.standard_normal((RANDOM, matrix.shape[1]))
     if offset is not None and offset.mean != 0.0:  # the offset then acts within the first block, whatever its size
@@ -91,7 +93,9 @@ def count_from_top(
     while True:
         space.grow(wanted - space.steps)
         added = [None] if offset is None or offset.mean == 0.0 else [None, _projected_offset(space.basis, offset)]
-        found = [_decide(space, more, edge, tangent, float(np.finfo(matrix.dtype).eps)) for more in added]
+        top = float(np.linalg.norm(space.projected, 2)) / edge
+        margin = float(np.finfo(matrix.dtype).eps) * (UNIT_MARGIN + math.sqrt(matrix.shape[1]) + top)
+        found = [_decide(space, more, edge, tangent, margin) for more in added]
         counts = [count for count, _ in found]
         if all(count is not None for count in counts):
             return Above(int(counts[0] or 0), int(counts[-1] or 0))
@@ -101,10 +105,9 @@ def count_from_top(
         wanted = space.steps + min(max(4, max(needed for _, needed in found) - space.steps), 8)
 
 
-def _decide(space: Krylov, added: Rows | None, edge: float, tangent: float, eps: float) -> tuple[int | None, int]:
+def _decide(space: Krylov, added: Rows | None, edge: float, tangent: float, margin: float) -> tuple[int | None, int]:
     """Eigenvalues above the edge if that is decided, and the products after which it may be."""
     values, _, residuals = space.ritz(added)
-    count = int((values > edge).sum())
     loose = residuals > CONVERGED * edge
     converged = int(np.argmax(loose)) if loose.any() else values.size
     if space.closed or converged == values.size:
@@ -113,9 +116,8 @@ def _decide(space: Krylov, added: Rows | None, edge: float, tangent: float, eps:
         return None, 0
     else:
         needed = math.ceil(steps_needed(max(float(values[converged]), 1e-3 * edge), edge, tangent))
-    margin = eps * (UNIT_MARGIN + math.sqrt(space.basis.shape[1]) + float(values[0]) / edge)
-    near = bool((np.abs(values / edge - 1.0) <= margin).any())
-    return (count if needed <= space.steps and not near else None), needed
+    near = (np.abs(values / edge - 1.0) <= margin + EPS_F64 * float(values[0]) / edge).any()
+    return (int((values > edge).sum()) if needed <= space.steps and not near else None), needed
 
 
 def _projected_offset(basis: Rows, offset: Offset) -> Rows:

@@ -8,17 +8,17 @@ shuffle.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tollens.core.native import _native
 from tollens.instrument.part import Moments
 from tollens.stats.tracy_widom import centre, scale
 
-CHUNK = 1 << 14  # elements; the float64 working copies of one chunk fit the second-level cache
+LEAST = 500  # powers of two taken out of tiny elements; 2^1074, of the least subnormal, would not be a number
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,64 +55,74 @@ def clear(moments: Moments, M: int, N: int, constants: ScreenConstants = ScreenC
     )
 
 
-def moments_of(matrix: NDArray[np.floating[Any]]) -> Moments:
-    """Moments of all elements of a finite, non-empty array of any shape, accumulated in float64.
+@dataclass(frozen=True, slots=True)
+class Extremes:
+    """What one pass over a non-empty matrix sees: its smallest and largest element and the sum of all, in the
+    unit of the matrix, and how many are not zero. `low` and `high` are NaN if any element is NaN or infinite.
+    """
 
-    Two passes over chunks after the extremes; the elements are scaled by a power of two first, so that
-    fourth powers of subnormal or huge elements stay in range. A constant array has std exactly 0, and its
-    kurtosis, which does not exist, is given as 0 (below the least possible value 1).
+    low: float
+    high: float
+    total: float
+    nonzero: int
 
-    Raises: ValueError for an empty or a non-finite array.
+    @property
+    def finite(self) -> bool:
+        """No element is NaN or infinite."""
+        return math.isfinite(self.low)
+
+
+def extremes_of(matrix: NDArray[np.floating[Any]]) -> Extremes:
+    """Extremes of an array of any shape; the sum is accumulated in float64 and not finite where it leaves its
+    range.
+
+    Raises: ValueError for an empty array.
     """
     if matrix.size == 0:
         raise ValueError("an empty array has no moments")
-    low, high = float(matrix.min()), float(matrix.max())
-    if not (math.isfinite(low) and math.isfinite(high)):
+    return Extremes(*_native.element_extremes(flat(matrix)))
+
+
+def moments_of(matrix: NDArray[np.floating[Any]], seen: Extremes | None = None) -> Moments:
+    """Moments of all elements of a finite, non-empty array of any shape, accumulated in float64.
+
+    One pass for the extremes, unless they were `seen` before, and one for the central moments, with powers of
+    two taken out, so that fourth powers of subnormal or huge elements stay in range. A constant array has std
+    exactly 0, and its kurtosis, which does not exist, is given as 0 (below the least possible value 1).
+
+    Raises: ValueError for an empty or a non-finite array.
+    """
+    seen = seen or extremes_of(matrix)
+    if not seen.finite:
         raise ValueError("moments need finite elements")
-    count, nonzero = matrix.size, int(np.count_nonzero(matrix))
+    count, low, high = matrix.size, seen.low, seen.high
     if low == high:
-        return Moments(count, low, 0.0, 0.0, 0.0, nonzero)
-    exponent = math.frexp(max(abs(low), abs(high)))[1]
-    first = math.fsum(float(_scaled(c, -exponent).sum()) for c in chunks(matrix))
+        return Moments(count, low, 0.0, 0.0, 0.0, seen.nonzero)
+    exponent = max(math.frexp(max(abs(low), abs(high)))[1], -LEAST)
+    unit, elements = 2.0**-exponent, flat(matrix)
+    first = (
+        seen.total * unit if math.isfinite(seen.total) else _native.element_central_sums(elements, unit, 0.0, 1.0)[0]
+    )
     middle = first / count
-    spread = max(math.ldexp(high, -exponent) - middle, middle - math.ldexp(low, -exponent))
+    spread = max(high * unit - middle, middle - low * unit)
     shift = math.frexp(spread)[1]
-    sums = np.zeros(3)
-    for chunk in chunks(matrix):
-        d = _scaled(chunk, -exponent)
-        d -= middle
-        if shift < -8:
-            d = _scaled(d, -shift)
-        else:
-            shift = 0
-        square = d * d
-        total = square.sum()
-        square *= square  # no dot product: threads of a BLAS cost more than they save on one chunk
-        sums += (d.sum(), total, square.sum())
-    residue, second, fourth = (float(s) / count for s in sums)
+    sums = _native.element_central_sums(elements, unit, middle, 2.0**-shift)
+    residue, second, fourth = (s / count for s in sums)
     variance = second - residue * residue
     if variance <= 0.0:
-        return Moments(count, math.ldexp(middle, exponent), 0.0, 0.0, 0.0, nonzero)
-    back = exponent + shift
+        return Moments(count, math.ldexp(middle, exponent), 0.0, 0.0, 0.0, seen.nonzero)
     return Moments(
         count=count,
         mean=math.ldexp(middle, exponent),
-        std=math.ldexp(math.sqrt(variance), back),
+        std=math.ldexp(math.sqrt(variance), exponent + shift),
         max_abs_deviation=math.ldexp(spread, exponent),
         kurtosis=fourth / (variance * variance),
-        nonzero=nonzero,
+        nonzero=seen.nonzero,
     )
 
 
-def chunks(matrix: NDArray[np.floating[Any]]) -> Iterator[NDArray[np.float64]]:
-    """The elements in storage order as float64 copies of at most CHUNK elements."""
-    flat = matrix.reshape(-1)
-    for start in range(0, flat.size, CHUNK):
-        yield flat[start : start + CHUNK].astype(np.float64)
-
-
-def _scaled(values: NDArray[np.float64], exponent: int) -> NDArray[np.float64]:
-    """`values * 2**exponent` in place; in two factors where one would leave the range of float64."""
-    for part in (exponent // 2, exponent - exponent // 2) if abs(exponent) > 1000 else (exponent,):
-        values *= 2.0**part
-    return values
+def flat(matrix: NDArray[np.floating[Any]]) -> NDArray[np.float32] | NDArray[np.float64]:
+    """The elements in storage order as the kernels take them: without a copy if they lie so in memory."""
+    if np.can_cast(matrix.dtype, np.float32):
+        return np.ascontiguousarray(matrix, dtype=np.float32).reshape(-1)
+    return np.ascontiguousarray(matrix, dtype=np.float64).reshape(-1)

@@ -28,7 +28,7 @@ from tollens.instrument.norms import alpha_norms, norms
 from tollens.instrument.null import ShapeNull, shape_null
 from tollens.instrument.part import Part
 from tollens.instrument.permutation import draw_key, shuffle
-from tollens.instrument.screen import moments_of
+from tollens.instrument.screen import extremes_of, moments_of
 from tollens.instrument.spectrum import Precision, Spectrum, needs_f64, spectrum_of
 from tollens.instrument.tail import TailFit, TailParams, fit_tail, tail
 from tollens.instrument.traps import TrapParams, traps
@@ -102,10 +102,10 @@ def measure_layer(task: LayerTask) -> LayerReport:
     view, settings = task.view, task.settings
     with blas_threads(settings.threads if min(view.shape) >= ONE_THREAD_SIDE else 1):
         matrix = load(view)
-        broken = nonfinite(matrix)
-        if broken is not None:
-            return _report(task, [], status="FAILED", nonfinite=broken)
-        moments = moments_of(matrix)
+        seen = extremes_of(matrix)
+        if not seen.finite:
+            return _report(task, [], status="FAILED", nonfinite=nonfinite(matrix))
+        moments = moments_of(matrix, seen)
         part = Part(view.name, view.shape, view.dtype, lambda: load(view), moments)
         held = [matrix]
         del matrix
@@ -139,9 +139,9 @@ def peer_columns(part: Part, settings: ScanSettings) -> dict[str, Any]:
 
 def nonfinite(matrix: Array) -> dict[str, Any] | None:
     """Count and first index of NaN and infinite elements; None if there is none."""
-    if matrix.size == 0 or bool(np.isfinite(matrix.max()) and np.isfinite(matrix.min())):
-        return None
     bad = ~np.isfinite(matrix)
+    if not bad.any():
+        return None
     first = np.unravel_index(int(np.argmax(bad)), matrix.shape)
     return {"count": int(bad.sum()), "first_index": [int(i) for i in first]}
 
