@@ -6,6 +6,7 @@
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/array.h>
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -34,43 +35,62 @@ inline Counter philox(Counter c, Key k) {
 // The words of one stream, produced a batch at a time so that the rounds of independent blocks overlap.
 class Stream {
   public:
-    static constexpr std::size_t batch = 512;  // words
+    static constexpr std::size_t batch = 256;  // 32-bit words, low half of each 64-bit word first
 
     Stream(Key key, std::uint64_t replicate, std::uint64_t stream) : key_(key), replicate_(replicate), stream_(stream) {}
 
-    const std::array<std::uint64_t, batch> &next_batch() {
-        for (std::size_t w = 0; w < batch; w += 4) {
+    const std::array<std::uint32_t, batch> &next_batch() {
+        for (std::size_t w = 0; w < batch; w += 8) {
             const Counter out = philox({block_++, stream_, replicate_, 0}, key_);
-            for (std::size_t i = 0; i < 4; ++i) words_[w + i] = out[i];
+            for (std::size_t i = 0; i < 4; ++i) {
+                words_[w + 2 * i] = static_cast<std::uint32_t>(out[i]);
+                words_[w + 2 * i + 1] = static_cast<std::uint32_t>(out[i] >> 32);
+            }
         }
+        used_ = 0;
         return words_;
-    }
-
-    std::uint32_t next32() {  // low half of each word first
-        if (half_ == 2 * batch) {
-            next_batch();
-            half_ = 0;
-        }
-        const std::uint64_t word = words_[half_ >> 1];
-        return static_cast<std::uint32_t>((half_++ & 1) ? word >> 32 : word);
     }
 
     // Uniform on [0, bound), exactly: multiply-shift with rejection (Lemire 2019).
     std::uint32_t below(std::uint32_t bound) {
-        std::uint64_t m = static_cast<std::uint64_t>(next32()) * bound;
+        std::uint64_t m = static_cast<std::uint64_t>(next()) * bound;
         if (static_cast<std::uint32_t>(m) < bound) {
             const std::uint32_t threshold = (0u - bound) % bound;
-            while (static_cast<std::uint32_t>(m) < threshold) m = static_cast<std::uint64_t>(next32()) * bound;
+            while (static_cast<std::uint32_t>(m) < threshold) m = static_cast<std::uint64_t>(next()) * bound;
         }
         return static_cast<std::uint32_t>(m >> 32);
+    }
+
+    // What `below` gives for bound, bound - 1, ..., down to at least 2: as many as one loop without branches can give,
+    // which is all words at hand unless one needs the rejection test. The count may be 0; `below` gets past that.
+    std::size_t several_below(std::uint32_t bound, std::array<std::uint32_t, batch> &out) {
+        if (used_ == batch) next_batch();
+        const std::size_t count = std::min<std::size_t>(batch - used_, bound - 1);
+        const std::uint32_t *word = words_.data() + used_;
+        std::uint32_t doubtful = 0;
+        for (std::size_t k = 0; k < count; ++k) {
+            const std::uint32_t here = bound - static_cast<std::uint32_t>(k);
+            const std::uint64_t m = static_cast<std::uint64_t>(word[k]) * here;
+            out[k] = static_cast<std::uint32_t>(m >> 32);
+            doubtful += static_cast<std::uint32_t>(m) < here;
+        }
+        std::size_t sure = doubtful ? 0 : count;
+        for (std::uint32_t here = bound; sure < count && word[sure] * here >= here; --here) ++sure;
+        used_ += sure;
+        return sure;
     }
 
   private:
     Key key_;
     std::uint64_t replicate_, stream_;
     std::uint64_t block_ = 0;
-    std::size_t half_ = 2 * batch;
-    std::array<std::uint64_t, batch> words_{};
+    std::size_t used_ = batch;
+    std::array<std::uint32_t, batch> words_;
+
+    std::uint32_t next() {
+        if (used_ == batch) next_batch();
+        return words_[used_++];
+    }
 };
 
 constexpr std::size_t buckets = 256;  // one label byte; 256 open cache lines fit the first-level cache
@@ -78,20 +98,28 @@ constexpr std::size_t direct = std::size_t{1} << 16;  // up to here one bucket f
 constexpr std::size_t longest = std::size_t{1} << 38;  // keeps every bucket below 2^32 with room to spare
 
 template <typename T> void fisher_yates(T *a, std::size_t n, Stream &random) {
-    for (std::size_t i = n; i > 1; --i) {
-        const std::size_t j = random.below(static_cast<std::uint32_t>(i));
-        const T held = a[i - 1];
-        a[i - 1] = a[j];
-        a[j] = held;
+    std::array<std::uint32_t, Stream::batch> places;
+    for (std::size_t i = n; i > 1;) {
+        std::size_t count = random.several_below(static_cast<std::uint32_t>(i), places);
+        if (count == 0) places[count++] = random.below(static_cast<std::uint32_t>(i));
+        for (std::size_t k = 0; k < count; ++k, --i) {
+            const T held = a[i - 1];
+            a[i - 1] = a[places[k]];
+            a[places[k]] = held;
+        }
     }
 }
 
 template <typename Use> void each_label(Key key, std::uint64_t replicate, std::size_t n, Use &&use) {
     Stream labels(key, replicate, 0);
-    for (std::size_t t = 0; t < n;) {
-        for (const std::uint64_t word : labels.next_batch()) {
-            for (int shift = 0; shift < 64 && t < n; shift += 8, ++t) use((word >> shift) & 0xFF);
-            if (t == n) return;
+    for (std::size_t left = n; left;) {
+        for (const std::uint32_t word : labels.next_batch()) {
+            if (left < 4) {
+                for (; left; --left) use((word >> 8 * ((n - left) & 3)) & 0xFF);
+                return;
+            }
+            for (int shift = 0; shift < 32; shift += 8) use((word >> shift) & 0xFF);
+            left -= 4;
         }
     }
 }
@@ -120,6 +148,8 @@ template <typename T> void shuffle(T *a, std::size_t n, Key key, std::uint64_t r
     T carried = a[hole];
     each_label(key, replicate, n, [&](std::size_t b) {
         const std::size_t slot = head[b]++;
+        // No hardware follows 256 streams; a slot of one bucket is filled for every 256 elements, so this is early enough.
+        __builtin_prefetch(a + slot + 64 / sizeof(T), 1);
         const T displaced = a[slot];
         a[slot] = carried;
         carried = displaced;

@@ -111,6 +111,49 @@ def test_the_kernel_on_matrices_that_are_not_chi() -> None:
         assert found == pytest.approx(case[2], abs=1e-14)
 
 
+def awkward(n: int) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Diagonal and squared off-diagonal where a sweep may stall, split, vanish, overflow or lose its scale."""
+    rng, k = np.random.default_rng(n), np.arange(n)
+    diagonal, squares = chi_tridiagonal(n, n, rng)
+    glue = np.where(k[:-1] % 7 == 6, 1e-28, 1.0)
+    deficient = np.where(k < n // 2, diagonal, 0.0)
+    graded = 10.0 ** (-30.0 * k / n)
+    return {
+        "no diagonal": (np.zeros(n), rng.random(n - 1) ** 2),
+        "no diagonal, uneven": (np.zeros(n), np.where(k[:-1] % 2, 1.0, 1e-24)),
+        "no diagonal, graded": (np.zeros(n), 10.0 ** rng.uniform(-36.0, 0.0, n - 1)),
+        "glued blocks": (np.abs(k % 7 - 3.0), glue),
+        "equal within rounding": (np.ones(n), np.full(n - 1, 1e-33)),
+        "graded up": (graded[::-1].copy(), (0.01 * graded[1:] * graded[:-1])[::-1].copy()),
+        "graded to the middle": (10.0 ** -np.abs(k - n / 2), 0.1 * 100.0 ** -np.abs(k - n / 2)[1:]),
+        "rank deficient": (deficient, deficient[:-1] * np.where(k[1:] < n // 2, 0.1, 0.0)),
+        "random signs": (rng.standard_normal(n), rng.standard_normal(n - 1) ** 2),
+        "heavy tails": (rng.standard_cauchy(n), rng.standard_cauchy(n - 1) ** 2),
+        "large": (diagonal * 1e140, squares * 1e280),
+        "small": (diagonal * 1e-140, squares * 1e-280),
+    }
+
+
+@pytest.mark.parametrize("n", [2, 3, 6, 19, 150])
+def test_the_kernel_on_awkward_matrices(n: int) -> None:
+    """Against LAPACK, and bit for bit the same in any company and at any width."""
+    cases = awkward(n)
+    diagonals, squares = (np.array([c[i] for c in cases.values()]) for i in (0, 1))
+    together = {}
+    for lanes in (2, 4, 8):
+        together[lanes] = diagonals.copy()
+        assert _native.tridiagonal_eigenvalues(together[lanes], squares, lanes)
+        assert np.array_equal(together[lanes], together[2])
+    for k, name in enumerate(cases):
+        alone = diagonals[k : k + 1].copy()
+        assert _native.tridiagonal_eigenvalues(alone, squares[k : k + 1])
+        assert np.array_equal(alone[0], together[8][k]), name
+        top = max(np.abs(diagonals[k]).max(), math.sqrt(squares[k].max()))
+        expected, info = lapack.dsterf(diagonals[k] / top, np.sqrt(squares[k]) / top)
+        assert info == 0
+        assert alone[0] / top == pytest.approx(expected, abs=(n + 8) * 2.3e-16), name
+
+
 def test_the_kernel_refuses_shapes_that_do_not_fit() -> None:
     with pytest.raises(ValueError, match="needed"):
         _native.tridiagonal_eigenvalues(np.ones((2, 4)), np.ones((2, 4)))

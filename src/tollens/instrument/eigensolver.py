@@ -1,16 +1,19 @@
-"""Eigenvalues of a symmetric matrix, values only: LAPACK for small ones, a two-stage reduction for large ones."""
+"""Eigenvalues of a symmetric matrix: reduced to a tridiagonal one by LAPACK or, where large, in two stages."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import lapack
+from scipy.linalg import eigh_tridiagonal, lapack
 
 from tollens.core.errors import TollensError
 from tollens.core.native import _native
+
+Array: TypeAlias = NDArray[Any]  # float32 or float64
 
 # From this side on the two-stage reduction wins: its first stage runs on matrix products, where the one-stage
 # reduction of LAPACK reads the whole matrix from memory for each of its columns.
@@ -18,44 +21,84 @@ TWO_STAGE_SIDE = 1024
 BANDWIDTH = 96
 
 
-def symmetric_eigenvalues(lower: NDArray[Any], threads: int = 1) -> NDArray[np.float64]:
-    """Eigenvalues, ascending, of the symmetric matrix given by its lower triangle, which is overwritten.
+@dataclass(frozen=True, slots=True)
+class Reduction:
+    """G = Q T Q' with T symmetric tridiagonal: `diagonal` (M,) and `below` (M-1,), float64.
 
-    `lower`: (M, M), float32 or float64, Fortran order. `threads` work on the second stage; the result does not
-    depend on their number. Backward stable; the tridiagonal problem is solved in float64 for both dtypes.
+    `reflectors` (M, M) and `tau` (M-1,) are Q as LAPACK's ?sytrd leaves it below the diagonal; None where only T was
+    kept, as in two stages.
+    """
 
-    Raises: TollensError `eigensolver_failed`.
+    diagonal: NDArray[np.float64]
+    below: NDArray[np.float64]
+    reflectors: Array | None = None
+    tau: Array | None = None
+
+    def eigenvalues(self) -> NDArray[np.float64]:
+        """All eigenvalues (M,), ascending.
+
+        Raises: TollensError `eigensolver_failed`.
+        """
+        values = self.diagonal[None].copy()
+        if not _native.tridiagonal_eigenvalues(values, np.square(self.below)[None]):
+            raise TollensError(
+                "eigensolver_failed",
+                "spectrum",
+                expected="a converged eigensolver",
+                found="no convergence",
+                fix="Report this matrix; --precision f64 takes another path.",
+            )
+        return np.asarray(values[0])
+
+    def top_vectors(self, count: int) -> NDArray[np.float64]:
+        """Eigenvectors (count, M), as rows, of the `count` largest eigenvalues, largest first.
+
+        Inverse iteration on T, then the reflectors. Raises: ValueError where those were not kept.
+        """
+        if self.reflectors is None or self.tau is None:
+            raise ValueError("a reduction without reflectors has no vectors")
+        side = self.diagonal.size
+        if side == 1:
+            return np.ones((1, 1))
+        chosen = (side - count, side - 1)
+        _, inner = eigh_tridiagonal(self.diagonal, self.below, select="i", select_range=chosen, check_finite=False)
+        turned = np.asfortranarray(inner[1:], dtype=self.reflectors.dtype)
+        apply = lapack.sormqr if turned.dtype == np.float32 else lapack.dormqr
+        turned, _, info = apply("L", "N", self.reflectors[1:, : side - 1], self.tau, turned, 64 * count)
+        assert info == 0  # only a malformed argument sets it
+        rows = np.concatenate([inner[:1], turned]).T
+        return np.ascontiguousarray(rows[::-1], dtype=np.float64)
+
+
+def reduce(lower: Array, threads: int = 1) -> Reduction:
+    """The tridiagonal form of the symmetric matrix given by its lower triangle, which is overwritten.
+
+    `lower`: (M, M), float32 or float64, Fortran order. Backward stable in that type. `threads` work on the second of
+    two stages; the result does not depend on their number.
+
     Reference: Bischof, Lang, Sun (2000), ACM Transactions on Mathematical Software 26:581.
     """
-    route = two_stage if lower.shape[0] >= TWO_STAGE_SIDE else one_stage
-    values, info = route(lower, threads)
-    if info != 0:
-        raise TollensError(
-            "eigensolver_failed",
-            "spectrum",
-            expected="a converged eigensolver",
-            found=f"LAPACK info {info}",
-            fix="Report this matrix; --precision f64 takes another path.",
-        )
-    return np.asarray(values, dtype=np.float64)
+    return two_stage(lower, threads) if lower.shape[0] >= TWO_STAGE_SIDE else one_stage(lower)
 
 
-def one_stage(lower: NDArray[Any], threads: int = 1) -> tuple[NDArray[Any], int]:
-    """Values and info of ?SYEVD."""
-    solve = lapack.ssyevd if lower.dtype == np.float32 else lapack.dsyevd
-    values, _, info = solve(lower, compute_v=0, lower=1, overwrite_a=1)
-    return values, int(info)
+def one_stage(lower: Array) -> Reduction:
+    """The reduction of LAPACK's ?sytrd."""
+    side, single = lower.shape[0], lower.dtype == np.float32
+    work = (lapack.ssytrd_lwork if single else lapack.dsytrd_lwork)(side, lower=1)[0]
+    tridiagonalise = lapack.ssytrd if single else lapack.dsytrd
+    reflectors, diagonal, below, tau, info = tridiagonalise(lower, lower=1, lwork=int(work), overwrite_a=1)
+    assert info == 0  # only a malformed argument sets it
+    return Reduction(diagonal.astype(np.float64), below.astype(np.float64), reflectors, tau)
 
 
-def two_stage(lower: NDArray[Any], threads: int = 1) -> tuple[NDArray[np.float64], int]:
-    """Values and info: dense to band, band to tridiagonal, then the root-free QR of LAPACK in float64."""
+def two_stage(lower: Array, threads: int = 1) -> Reduction:
+    """The reduction from dense to band and from band to tridiagonal."""
     side = lower.shape[0]
     single = lower.dtype == np.float32
-    reduce = _native.tridiagonalise_f32 if single else _native.tridiagonalise_f64
+    tridiagonalise = _native.tridiagonalise_f32 if single else _native.tridiagonalise_f64
     diagonal, below = np.empty(side, lower.dtype), np.empty(side - 1, lower.dtype)
-    reduce(lower, diagonal, below, min(BANDWIDTH, side - 1), threads, _routines("s" if single else "d"))
-    values, info = lapack.dsterf(diagonal.astype(np.float64), below.astype(np.float64))
-    return np.asarray(values, dtype=np.float64), int(info)
+    tridiagonalise(lower, diagonal, below, min(BANDWIDTH, side - 1), threads, _routines("s" if single else "d"))
+    return Reduction(diagonal.astype(np.float64), below.astype(np.float64))
 
 
 @cache

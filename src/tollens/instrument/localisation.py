@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from tollens.core.errors import TollensError
 from tollens.core.reading import Cost, Reading, Undefined, reading
 from tollens.instrument.edge import EdgeParams, edge_of, outliers
+from tollens.instrument.eigensolver import Reduction
 from tollens.instrument.krylov import Krylov, Product, products_with
 from tollens.instrument.part import Moments, Part
 from tollens.instrument.registry import KnownAnswer, instrument
-from tollens.instrument.spectrum import KEPT_SIDE, Spectrum, gram
+from tollens.instrument.spectrum import Spectrum
 
 Label: TypeAlias = Literal["localised", "delocalised", "mixed"]
 
@@ -24,7 +25,6 @@ TOLERANCE = 1e-4  # relative residual of an eigenpair; labels and masses need tw
 AIM = 1e-8  # what is tried for within STEPS, so that the order of rows changes no digit that is shown
 BLOCK = 4  # start vectors
 STEPS = 32  # products made at most; outliers, which is what is asked for, take 6 to 15
-FORM_GRAM = KEPT_SIDE  # smaller side up to which one Gram matrix is cheaper than a pass over W a step
 MASS_SHARES = (0.01, 0.05, 0.10)
 
 # (n, z): the 99.9 % quantile of sum(v^4) over random unit vectors is mean + z*deviation. Simulated by
@@ -128,50 +128,36 @@ def top_pairs(
     matrix: NDArray[np.floating[Any]],
     count: int,
     rng: np.random.Generator,
-    lower: NDArray[np.floating[Any]] | None = None,
+    reduction: Reduction | None = None,
     threads: int = 1,
 ) -> list[tuple[float, NDArray[np.float64], NDArray[np.float64]]]:
     """The `count` largest singular triples (s, left (rows,), right (cols,)) of a C-contiguous matrix, descending.
 
-    `lower` is the lower triangle of the Gram matrix on the smaller side if it is known, at any scale. Up to a side of
-    FORM_GRAM it is formed otherwise, beyond it the matrix is read once a step: memory is then the matrix and some 80
-    vectors. The start comes from `rng`; signs make the largest element of the left vector positive. Exact SVD where
-    the smaller side is below 64.
+    From the reduction of its small Gram matrix, at any scale, where that is known. Otherwise an SVD where the smaller
+    side is below 64, and from there on a Krylov space for which the matrix is read once a step: memory is then the
+    matrix and some 130 vectors. The start comes from `rng`; signs make the largest element of the left vector
+    positive.
     """
     rows, cols = matrix.shape
-    side = min(rows, cols)
     exponent = math.frexp(float(max(matrix.max(), -matrix.min())))[1]
     if abs(exponent) > 60:  # squares, and a vector times the inverse of the scale, would leave the range of float32
-        unit = top_pairs(np.ldexp(matrix, -exponent), count, rng, lower, threads)
+        unit = top_pairs(np.ldexp(matrix, -exponent), count, rng, reduction, threads)
         return [(math.ldexp(s, exponent), u, v) for s, u, v in unit]
-    if side < 64 or 4 * count > side:
-        left, s, right = np.linalg.svd(np.ldexp(matrix.astype(np.float64), -exponent), full_matrices=False)
-        pairs = [(float(s[i]), left[:, i], right[i]) for i in range(count)]
-    elif side <= FORM_GRAM:
-        if lower is None:
-            lower = gram(np.ldexp(matrix, -exponent), "f64" if matrix.dtype == np.float64 else "f32")
-        vectors = _top_vectors(_formed(lower), side, count, rng)
-        pairs = _images(matrix if rows >= cols else matrix.T, vectors, exponent)
+    if reduction is not None:
+        pairs = _images(matrix if rows >= cols else matrix.T, reduction.top_vectors(count), exponent)
         if rows < cols:
             pairs = [(s, v, u) for s, u, v in pairs]
+    elif min(rows, cols) < 64 or 4 * count > min(rows, cols):
+        left, s, right = np.linalg.svd(np.ldexp(matrix.astype(np.float64), -exponent), full_matrices=False)
+        pairs = [(float(s[i]), left[:, i], right[i]) for i in range(count)]
     else:
-        streamed, scale = products_with(matrix, threads), math.ldexp(1.0, -2 * exponent)
-        vectors = _top_vectors(lambda x: streamed(x * scale), cols, count, rng)
+        product, scale = products_with(matrix, threads), math.ldexp(1.0, -2 * exponent)
+        start = rng.standard_normal((BLOCK, cols))
+        vectors = krylov_top(lambda x: product(x * scale), start, count)
+        if vectors is None:
+            vectors = arpack_top(lambda x: product(x * scale), start[0], count)
         pairs = _images(matrix, vectors, exponent)
     return [_signed(math.ldexp(s, exponent), u, v) for s, u, v in pairs]
-
-
-def _formed(lower: NDArray[np.floating[Any]]) -> Product:
-    """Products with the symmetric matrix of this lower triangle, in its type."""
-    full = lower + lower.T
-    np.fill_diagonal(full, lower.diagonal())
-    return lambda x: (x.astype(full.dtype) @ full).astype(np.float64)
-
-
-def _top_vectors(product: Product, n: int, count: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    start = rng.standard_normal((BLOCK, n))
-    vectors = krylov_top(product, start, count)
-    return vectors if vectors is not None else arpack_top(product, start[0], count)
 
 
 def _images(
@@ -283,7 +269,7 @@ def localisation(part: Part, params: LocalisationParams, rng: np.random.Generato
     count = min(params.most, int(outliers(part.spectrum.eigenvalues, threshold).size))
     rows: list[dict[str, Any]] = []
     if count:
-        for s, u, v in top_pairs(part.load(), count, rng, part.spectrum.gram, params.threads):
+        for s, u, v in top_pairs(part.load(), count, rng, part.spectrum.reduction, params.threads):
             rows.append({"s": s, "label": label(u, v), "rows": _side(u), "columns": _side(v)})
     localised = sum(row["label"] == "localised" for row in rows)
     return [reading("localisation", rows), reading("n_localised", localised)]

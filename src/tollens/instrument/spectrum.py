@@ -13,13 +13,12 @@ from scipy.linalg import blas
 
 from tollens.core.errors import TollensError
 from tollens.core.reading import Cost, Reading, Undefined, reading
-from tollens.instrument.eigensolver import symmetric_eigenvalues
+from tollens.instrument.eigensolver import Reduction, reduce
 from tollens.instrument.part import Moments, Part
 from tollens.instrument.registry import KnownAnswer, instrument
 
 Precision: TypeAlias = Literal["f32", "f64"]
 
-KEPT_SIDE = 1024  # up to it the Gram matrix is kept beside its eigenvalues; it then has at most 8 MB
 PANEL_BYTES = 16 << 20  # one float64 panel; large enough for the matrix product to run at its full rate
 RELATIVE_FLOOR: dict[Precision, float] = {"f32": 1e-6, "f64": 1e-15}
 
@@ -42,8 +41,8 @@ class Spectrum:
     `eigenvalues`: float64 (M,), ascending, >= 0, in weight^2. Those at or below `blind_floor` (same unit)
     are rounding noise of the path taken and must not be interpreted. `precision` is the working precision
     of the Gram matrix and the solver. Invariants: they do not change under transposition or permutation of
-    rows or columns. `gram` is the lower triangle of the Gram matrix times a power of two, kept up to a side of
-    KEPT_SIDE for those who need its vectors.
+    rows or columns. `reduction` is the tridiagonal form of the Gram matrix times a power of two, kept where it knows
+    its vectors, so for small sides only.
     """
 
     eigenvalues: NDArray[np.float64]
@@ -52,7 +51,7 @@ class Spectrum:
     blind_floor: float
     precision: Precision
     flags: tuple[str, ...] = ()
-    gram: NDArray[np.floating[Any]] | None = None
+    reduction: Reduction | None = None
 
     @property
     def visible(self) -> NDArray[np.float64]:
@@ -124,8 +123,8 @@ def spectrum_of(
         matrix = matrix.astype(np.float32)
     lower = gram(matrix, precision)
     del matrix  # the Gram matrix and the loaded matrix need not live together while the solver runs
-    kept = lower.copy(order="F") if M <= KEPT_SIDE else None
-    scaled = np.maximum(symmetric_eigenvalues(lower, threads), 0.0)
+    reduction = reduce(lower, threads)
+    scaled = np.maximum(reduction.eigenvalues(), 0.0)
     with np.errstate(over="ignore", under="ignore"):
         eigenvalues = np.ldexp(scaled, 2 * exponent)
     top = float(eigenvalues[-1])
@@ -137,6 +136,7 @@ def spectrum_of(
             found=f"weights of magnitude 2^{exponent}",
             fix="Rescale the tensor by a power of two.",
         )
+    kept = reduction if reduction.reflectors is not None else None
     return Spectrum(eigenvalues, M, N, blind_floor(top, M, precision), precision, flags, kept)
 
 
