@@ -2,9 +2,10 @@
 //
 // Law and objective: Clauset, Shalizi and Newman (2009), SIAM Review 51, eq. 3.1 and 3.9. For every candidate start
 // the distance D is a maximum over the tail points, so the maximum over any subset of them is a lower bound. A few
-// probes bound every candidate; candidates are then opened in the order of their bounds until the next bound exceeds
-// the best distance, which no unopened candidate can beat or equal. All distances come from the same arithmetic on
-// the same points, so the winner is the one of the exhaustive scan, bit for bit.
+// probes bound every candidate, neighbours side by side on the same points; candidates are then opened in the order of
+// their bounds until the next bound exceeds the best distance, which no unopened candidate can beat or equal. All
+// distances come from the same arithmetic on the same points, so the winner is the one of the exhaustive scan, bit for
+// bit.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/optional.h>
@@ -35,8 +36,10 @@ namespace tollens_tail {
 constexpr std::size_t block = 64;
 constexpr std::size_t step = 16;
 constexpr std::size_t lanes = 8;
+constexpr std::size_t across = 16;  // neighbouring candidates bounded together
 constexpr std::size_t coarse = 16;
 constexpr std::size_t fine = 64;
+constexpr std::size_t worth = 512;  // tail points from which on a fine probe costs less than it saves
 
 // exp(t) for t in [-708, 0], relative error below 2 ulp, in operations that vectorise.
 inline __attribute__((always_inline)) double decay(double t) {
@@ -79,18 +82,23 @@ struct Candidate {
     double first;    // distance at the start itself, where the model is 0
 };
 
+// The distance of a candidate at one point.
+inline __attribute__((always_inline)) double apart(double log, double lower, double upper, double origin, double rate,
+                                                   double start, double inverse) {
+    const double exponent = -rate * (log - origin);
+    const double model = 1.0 - decay(exponent > -708.0 ? exponent : -708.0);
+    const double below = std::fabs(model - (lower - start) * inverse);
+    const double above = std::fabs(model - (upper - start) * inverse);
+    return below > above ? below : above;
+}
+
 template <std::size_t width>
 inline __attribute__((always_inline)) void fold(const double *__restrict log, const double *__restrict lower,
                                                 const double *__restrict upper, const Candidate &c,
                                                 double *__restrict worst) {
     double distance[width];
-    for (std::size_t i = 0; i < width; ++i) {
-        const double exponent = -c.rate * (log[i] - c.origin);
-        const double model = 1.0 - decay(exponent > -708.0 ? exponent : -708.0);
-        const double below = std::fabs(model - (lower[i] - c.start) * c.inverse);
-        const double above = std::fabs(model - (upper[i] - c.start) * c.inverse);
-        distance[i] = below > above ? below : above;
-    }
+    for (std::size_t i = 0; i < width; ++i)
+        distance[i] = apart(log[i], lower[i], upper[i], c.origin, c.rate, c.start, c.inverse);
     for (std::size_t i = 0; i < width; i += lanes)
         for (std::size_t l = 0; l < lanes; ++l) worst[l] = distance[i + l] > worst[l] ? distance[i + l] : worst[l];
 }
@@ -124,6 +132,17 @@ TOLLENS_CLONES double distance_over(const double *log, const double *lower, cons
     return top;
 }
 
+// The distances of neighbouring candidates at one point that lies above all of them.
+inline __attribute__((always_inline)) void fold_across(double log, double lower, double upper,
+                                                       const double *__restrict origin, const double *__restrict rate,
+                                                       const double *__restrict start, const double *__restrict inverse,
+                                                       double *__restrict worst) {
+    double distance[across];
+    for (std::size_t l = 0; l < across; ++l)
+        distance[l] = apart(log, lower, upper, origin[l], rate[l], start[l], inverse[l]);
+    for (std::size_t l = 0; l < across; ++l) worst[l] = distance[l] > worst[l] ? distance[l] : worst[l];
+}
+
 // Sample points grouped by distinct value, ascending.
 struct Sample {
     std::vector<double> log, lower, upper, gap_sum;
@@ -142,6 +161,22 @@ struct Sample {
         position.push_back(at);
     }
 
+    // All points that were picked at least once; their number is as good as random, so nothing branches on it.
+    void gather(const std::vector<double> &logs, const std::vector<std::uint32_t> &count) {
+        const std::size_t n = logs.size();
+        log.resize(n + 1), lower.resize(n + 1), position.resize(n + 1);
+        std::size_t g = 0;
+        size = 0.0;
+        for (std::uint32_t i = 0; i < n; ++i) {
+            log[g] = logs[i];
+            lower[g] = size;
+            position[g] = i;
+            g += count[i] > 0;
+            size += count[i];
+        }
+        log.resize(g), lower.resize(g), position.resize(g);
+    }
+
     void finish(bool two_sided) {
         const std::size_t groups = log.size();
         upper.resize(groups);
@@ -154,17 +189,63 @@ struct Sample {
     }
 };
 
-struct Opening {
-    double bound;
-    std::uint32_t group;
-    std::uint32_t skipped;  // equal points of the group left out of the tail; 0 unless every index is a candidate
+// Candidates in the order of their starts, hence the longest tail first; padded to a multiple of `across`.
+struct Openings {
+    std::vector<double> origin, rate, start, inverse, first, bound;
+    std::vector<std::uint32_t> group;
+    std::size_t size = 0;
+
+    void clear() {
+        start.clear(), group.clear();
+        size = 0;
+    }
+
+    void add(std::uint32_t at, double first_point) {
+        group.push_back(at);
+        start.push_back(first_point);
+        ++size;
+    }
+
+    Candidate operator[](std::size_t i) const { return {origin[i], rate[i], start[i], inverse[i], first[i]}; }
+
+    void finish(const Sample &s) {
+        while (size && group.size() % across) {
+            group.push_back(group[size - 1]);
+            start.push_back(start[size - 1]);
+        }
+        for (std::vector<double> *v : {&origin, &rate, &inverse, &first, &bound}) v->resize(group.size());
+        for (std::size_t i = 0; i < group.size(); ++i) {
+            const std::uint32_t g = group[i];
+            const double m = s.size - start[i];
+            origin[i] = s.log[g];
+            rate[i] = m / s.gap_sum[g];
+            inverse[i] = 1.0 / m;
+            first[i] = (s.upper[g] - start[i]) / m;
+        }
+    }
 };
 
-// Heap order: the smallest bound on top, and among equal bounds the longest tail.
-inline bool later(const Opening &a, const Opening &b) {
-    if (a.bound != b.bound) return a.bound > b.bound;
-    if (a.group != b.group) return a.group > b.group;
-    return a.skipped > b.skipped;
+// Lower bounds of the distances of all candidates, from `coarse` points above each run of `across` of them, or from
+// fewer if these already put the whole run above `cap`.
+TOLLENS_CLONES void bound_all(const Sample &s, Openings &o, double cap) {
+    for (std::size_t base = 0; base < o.group.size(); base += across) {
+        const double *origin = o.origin.data() + base, *rate = o.rate.data() + base;
+        const double *start = o.start.data() + base, *inverse = o.inverse.data() + base;
+        double worst[across];
+        std::copy_n(o.first.data() + base, across, worst);
+        const std::size_t from = o.group[base + across - 1] + 1, count = s.log.size() - from;
+        const std::size_t probes = std::min(coarse, count);
+        for (const std::size_t offset : {2, 0, 3, 1}) {
+            double least = worst[0];
+            for (std::size_t l = 1; l < across; ++l) least = worst[l] < least ? worst[l] : least;
+            if (least > cap) break;
+            for (std::size_t k = offset; k < probes; k += 4) {
+                const std::size_t at = from + (2 * k + 1) * count / (2 * probes);
+                fold_across(s.log[at], s.lower[at], s.upper[at], origin, rate, start, inverse, worst);
+            }
+        }
+        std::copy_n(worst, across, o.bound.data() + base);
+    }
 }
 
 struct Fit {
@@ -174,97 +255,93 @@ struct Fit {
 
 class Search {
   public:
-    Search(const Sample &sample, bool two_sided) : s(sample) {
-        const std::size_t groups = s.log.size();
+    void open(const Sample &sample, bool two_sided) {
+        s = &sample;
+        o.clear();
+        const std::size_t groups = sample.log.size();
         for (std::uint32_t g = 0; g + 1 < groups; ++g) {
             // Underflow of a gap can make distinct values equal in logarithm; such a start has no exponent.
-            if (!(s.gap_sum[g] > 0.0)) break;
-            const std::uint32_t copies = two_sided ? 1 : static_cast<std::uint32_t>(s.lower[g + 1] - s.lower[g]);
-            for (std::uint32_t r = 0; r < copies; ++r) openings.push_back({0.0, g, r});
+            if (!(sample.gap_sum[g] > 0.0)) break;
+            // Equal points may be left out of the tail one by one if every index is a candidate.
+            const double end = two_sided ? sample.lower[g] + 1.0 : sample.lower[g + 1];
+            for (double start = sample.lower[g]; start < end; start += 1.0) o.add(g, start);
         }
+        o.finish(sample);
     }
-
-    bool empty() const { return openings.empty(); }
 
     std::optional<Fit> exhaustive() const {
         std::optional<Fit> best;
-        for (const Opening &o : openings) {
-            const double d = full(o, std::numeric_limits<double>::infinity());
-            if (!best || d < best->distance) best = fit(o, d);
+        for (std::size_t i = 0; i < o.size; ++i) {
+            const double d = full(i, std::numeric_limits<double>::infinity());
+            if (!best || d < best->distance) best = fit(i, d);
         }
         return best;
     }
 
-    std::optional<Fit> pruned() {
-        for (Opening &o : openings) o.bound = probe(o, coarse);
-        std::vector<Opening> heap = openings;
-        std::make_heap(heap.begin(), heap.end(), later);
-        double best = std::numeric_limits<double>::infinity();
-        std::optional<Opening> winner;
-        while (!heap.empty() && !(heap.front().bound > best)) {
-            std::pop_heap(heap.begin(), heap.end(), later);
-            const Opening o = heap.back();
-            heap.pop_back();
-            if (probe(o, fine) > best) continue;
-            const double d = full(o, best);
-            if (d < best || (d == best && longer(o, *winner))) {
+    // `guess` is a group whose candidate may be near the best; it saves work and does not change the result.
+    std::optional<Fit> pruned(std::uint32_t guess = 0) {
+        if (!o.size) return std::nullopt;
+        std::size_t winner = std::lower_bound(o.group.begin(), o.group.begin() + o.size - 1, guess) - o.group.begin();
+        double best = full(winner, std::numeric_limits<double>::infinity());
+        bound_all(*s, o, best);
+        const double *bound = o.bound.data();
+        left.clear();
+        for (std::uint32_t i = 0; i < o.size; ++i)
+            if (bound[i] <= best && i != winner) left.push_back(i);
+        const auto later = [bound](std::uint32_t a, std::uint32_t b) { return bound[a] > bound[b]; };
+        std::make_heap(left.begin(), left.end(), later);
+        for (auto end = left.end(); end != left.begin() && !(bound[left.front()] > best);) {
+            const std::uint32_t i = left.front();
+            std::pop_heap(left.begin(), end--, later);
+            if (probe(i) > best) continue;
+            const double d = full(i, best);
+            if (d < best || (d == best && i < winner)) {
                 best = d;
-                winner = o;
+                winner = i;
             }
         }
-        if (!winner) return std::nullopt;
-        return fit(*winner, best);
+        return fit(winner, best);
     }
 
-    // All candidates with a distance of at most `limit`, longest tail first.
+    // All candidates with a distance of at most `limit`, longest tail first; after `pruned`.
     std::vector<Fit> within(double limit) const {
         std::vector<Fit> found;
-        for (const Opening &o : openings) {
-            if (o.bound > limit || probe(o, fine) > limit) continue;
-            const double d = full(o, limit);
-            if (d <= limit) found.push_back(fit(o, d));
+        for (std::size_t i = 0; i < o.size; ++i) {
+            if (o.bound[i] > limit || probe(i) > limit) continue;
+            const double d = full(i, limit);
+            if (d <= limit) found.push_back(fit(i, d));
         }
         return found;
     }
 
   private:
-    const Sample &s;
-    std::vector<Opening> openings;
+    const Sample *s = nullptr;
+    Openings o;
+    std::vector<std::uint32_t> left;
 
-    static bool longer(const Opening &a, const Opening &b) {
-        return a.group != b.group ? a.group < b.group : a.skipped < b.skipped;
+    Fit fit(std::size_t i, double distance) const {
+        return {o.group[i], o.start[i], s->size - o.start[i], 1.0 + o.rate[i], distance};
     }
 
-    double start(const Opening &o) const { return s.lower[o.group] + o.skipped; }
-
-    Candidate candidate(const Opening &o) const {
-        const double m = s.size - start(o);
-        return {s.log[o.group], m / s.gap_sum[o.group], start(o), 1.0 / m, (s.upper[o.group] - start(o)) / m};
+    double full(std::size_t i, double cap) const {
+        const std::size_t from = o.group[i] + 1;
+        return distance_over(s->log.data() + from, s->lower.data() + from, s->upper.data() + from,
+                             s->log.size() - from, o[i], cap);
     }
 
-    Fit fit(const Opening &o, double distance) const {
-        const Candidate c = candidate(o);
-        return {o.group, c.start, s.size - c.start, 1.0 + c.rate, distance};
-    }
-
-    double full(const Opening &o, double cap) const {
-        const std::size_t from = o.group + 1;
-        return distance_over(s.log.data() + from, s.lower.data() + from, s.upper.data() + from, s.log.size() - from,
-                             candidate(o), cap);
-    }
-
-    double probe(const Opening &o, std::size_t probes) const {
-        const std::size_t from = o.group + 1;
-        const std::size_t count = s.log.size() - from;
-        if (count <= probes) return full(o, std::numeric_limits<double>::infinity());
+    // A lower bound from `fine` points, 0 for a tail too short to be worth it.
+    double probe(std::size_t i) const {
+        const std::size_t from = o.group[i] + 1;
+        const std::size_t count = s->log.size() - from;
+        if (count < worth) return 0.0;
         double log[fine], lower[fine], upper[fine];
-        for (std::size_t k = 0; k < probes; ++k) {
-            const std::size_t at = from + (2 * k + 1) * count / (2 * probes);
-            log[k] = s.log[at];
-            lower[k] = s.lower[at];
-            upper[k] = s.upper[at];
+        for (std::size_t k = 0; k < fine; ++k) {
+            const std::size_t at = from + (2 * k + 1) * count / (2 * fine);
+            log[k] = s->log[at];
+            lower[k] = s->lower[at];
+            upper[k] = s->upper[at];
         }
-        return distance_over(log, lower, upper, probes, candidate(o), std::numeric_limits<double>::infinity());
+        return distance_over(log, lower, upper, fine, o[i], std::numeric_limits<double>::infinity());
     }
 };
 
@@ -316,7 +393,8 @@ std::optional<std::tuple<std::size_t, double, double>> scan(Vector x, bool two_s
         if (accepted) {
             Sample sample;
             load(sample, x.data(), x.shape(0), two_sided);
-            Search search(sample, two_sided);
+            Search search;
+            search.open(sample, two_sided);
             found = exhaustive ? search.exhaustive() : search.pruned();
         }
     }
@@ -334,7 +412,8 @@ Made near_best(Vector x, bool two_sided, double factor) {
         if (accepted) {
             Sample sample;
             load(sample, x.data(), x.shape(0), two_sided);
-            Search search(sample, two_sided);
+            Search search;
+            search.open(sample, two_sided);
             if (const std::optional<Fit> best = search.pruned())
                 for (const Fit &fit : search.within(factor * best->distance))
                     rows.insert(rows.end(), {fit.start, fit.alpha, fit.distance});
@@ -345,8 +424,7 @@ Made near_best(Vector x, bool two_sided, double factor) {
 }
 
 // Rows (alpha, xmin, D, n_tail); n_tail = 0 where a sample holds no candidate.
-void append(std::vector<double> &rows, Search &search, const Sample &sample, const double *x) {
-    const std::optional<Fit> found = search.pruned();
+void append(std::vector<double> &rows, const std::optional<Fit> &found, const Sample &sample, const double *x) {
     if (found)
         rows.insert(rows.end(), {found->alpha, x[sample.position[found->group]], found->distance, found->tail});
     else
@@ -360,13 +438,14 @@ Made scan_many(Matrix samples, bool two_sided) {
     {
         nb::gil_scoped_release release;
         Sample sample;
+        Search search;
         for (std::size_t b = 0; b < samples.shape(0) && accepted; ++b) {
             const double *x = samples.data() + b * n;
             accepted = sound(x, n);
             if (!accepted) break;
             load(sample, x, n, two_sided);
-            Search search(sample, two_sided);
-            append(rows, search, sample, x);
+            search.open(sample, two_sided);
+            append(rows, search.pruned(), sample, x);
         }
     }
     if (!accepted) throw nb::value_error(unsound);
@@ -388,6 +467,8 @@ Made scan_resamples(Vector x, Picks picks, bool two_sided) {
         }
         std::vector<std::uint32_t> count(n);
         Sample sample;
+        Search search;
+        std::uint32_t before = 0;  // where the tail of the last resample starts
         for (std::size_t b = 0; accepted && b < picks.shape(0); ++b) {
             const std::uint32_t *pick = picks.data() + b * size;
             std::fill(count.begin(), count.end(), 0);
@@ -396,12 +477,13 @@ Made scan_resamples(Vector x, Picks picks, bool two_sided) {
                 if (!accepted) break;
                 ++count[first[pick[i]]];
             }
-            sample.clear();
-            for (std::uint32_t i = 0; i < n; ++i)
-                if (count[i]) sample.add(logs[i], count[i], i);
+            sample.gather(logs, count);
             sample.finish(two_sided);
-            Search search(sample, two_sided);
-            append(rows, search, sample, x.data());
+            search.open(sample, two_sided);
+            const auto near = std::lower_bound(sample.position.begin(), sample.position.end(), before);
+            const std::optional<Fit> found = search.pruned(static_cast<std::uint32_t>(near - sample.position.begin()));
+            if (found) before = sample.position[found->group];
+            append(rows, found, sample, x.data());
         }
     }
     if (!accepted) throw nb::value_error("the sample must be ascending, positive and finite, picks its indices");

@@ -232,6 +232,19 @@ def test_resamples_by_index_equal_resamples_by_value() -> None:
         assert row[2] == pytest.approx(fit.D, rel=1e-12)
 
 
+@pytest.mark.parametrize("n", [40, 300, 1500])
+def test_a_resample_does_not_depend_on_the_one_before(n: int) -> None:
+    """The search starts from the last winner; on a grid with many ties in D that must not show."""
+    rng = np.random.default_rng(n)
+    for x in (np.sort(np.ceil(pareto(n, 2.0, n))), pareto(n, 3.0, n), np.sort(rng.lognormal(0.0, 1.0, n))):
+        picks = rng.integers(0, n, (12, n), dtype=np.uint32)
+        picks[5] = 7  # no spread, no tail
+        rows = _native.tail_scan_resamples(x, picks, True)
+        alone = [_native.tail_scan_resamples(x, pick[None], True)[0] for pick in picks]
+        assert np.array_equal(rows, alone)
+        assert not rows[5].any()
+
+
 def test_resamples_refuse_what_is_no_index() -> None:
     with pytest.raises(ValueError, match="indices"):
         _native.tail_scan_resamples(np.array([1.0, 2.0, 3.0]), np.array([[0, 3, 1]], np.uint32), True)
