@@ -271,6 +271,17 @@ main(sys.argv[1:])
     assert "Traceback" not in run.stderr
 
 
+def test_one_job_loads_no_pool(tollens, small: Path) -> None:
+    code = """
+import atexit, sys
+from tollens.cli.main import main
+atexit.register(lambda: print("tollens.pool" in sys.modules))
+main(sys.argv[1:])
+"""
+    seen = [tollens("scan", small, "--quiet", "--jobs", jobs, code=code).stdout.split()[-1] for jobs in ("1", "2")]
+    assert seen == ["False", "True"]
+
+
 def help_of(verb: Any) -> set[str]:
     return {option for parameter in verb.params for option in parameter.opts if option.startswith("--")}
 
