@@ -271,15 +271,27 @@ main(sys.argv[1:])
     assert "Traceback" not in run.stderr
 
 
-def test_one_job_loads_no_pool(tollens, small: Path) -> None:
+@pytest.mark.parametrize(
+    ("options", "loaded"),
+    [
+        ([], set()),
+        (["--jobs", "2"], {"tollens.pool"}),
+        (["--claim", "all(alpha > 2)"], {"tollens.core.expression.parser"}),
+    ],
+)
+def test_what_few_scans_need_is_loaded_by_those_that_need_it(
+    tollens, small: Path, options: list[str], loaded: set[str]
+) -> None:
     code = """
 import atexit, sys
 from tollens.cli.main import main
-atexit.register(lambda: print("tollens.pool" in sys.modules))
+seldom = {"ml_dtypes", "multiprocessing.forkserver", "rich", "tollens.core.expression.parser", "tollens.pool"}
+atexit.register(lambda: print(*sorted(seldom & set(sys.modules))))
 main(sys.argv[1:])
 """
-    seen = [tollens("scan", small, "--quiet", "--jobs", jobs, code=code).stdout.split()[-1] for jobs in ("1", "2")]
-    assert seen == ["False", "True"]
+    seen = tollens("scan", small, "--quiet", *options, code=code).stdout.splitlines()[-1].split()
+    assert set(seen) - {"multiprocessing.forkserver"} == loaded
+    assert ("multiprocessing.forkserver" in seen) == ("--jobs" in options)
 
 
 def help_of(verb: Any) -> set[str]:
