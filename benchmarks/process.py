@@ -39,6 +39,7 @@ def measure(command: Sequence[str], threads: int, output: Path | None = None) ->
     not hold large arrays itself; the parents here do not even import numpy.
     """
     environment = dict(os.environ) | dict.fromkeys(THREAD_VARIABLES, str(threads))
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # an installation caches bytecode; without, each run compiles
     spin = _spin()
     before, start = _machine_busy(), time.perf_counter()
     with open(output or os.devnull, "wb") as sink:

@@ -25,6 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _timed("import tollens", [sys.executable, "-c", "import tollens"], 0.3, rounds),
         _timed("tollens --help", tollens("--help"), 0.4, rounds),
         _timed("tollens scan --help", tollens("scan", "--help"), None, rounds),
+        _timed("import tollens.run.scan", [sys.executable, "-c", "import tollens.run.scan"], None, rounds),
         _timed("import weightwatcher", [peer_python(), "-c", "import weightwatcher"], None, min(rounds, 3)),
     ]
     show("startup: whole processes", lines, [f"median of {rounds} (peer: {min(rounds, 3)}), one thread"])

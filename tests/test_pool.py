@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
 from tollens.core.errors import Exit, TollensError
-from tollens.core.work import serial
-from tollens.pool import processes
+from tollens.pool import AHEAD, processes
 
 
 def slow_square(x: int) -> int:
@@ -43,60 +47,234 @@ def process_id(x: int) -> int:
     return os.getpid()
 
 
+def sleep_long(x: int) -> int:
+    time.sleep(15)
+    return x
+
+
+def leave_a_mark(path: Path) -> None:
+    time.sleep(0.05)
+    path.touch()
+
+
+def is_loaded(name: str) -> bool:
+    return name in sys.modules
+
+
+def is_alive(pid: int) -> bool:
+    """Whether the process runs; one that ended and was not waited for does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+@contextmanager
+def within(seconds: float) -> Iterator[None]:
+    begin = time.monotonic()
+    yield
+    assert time.monotonic() - begin < seconds
+
+
+def happens(what: Callable[[], bool], seconds: float = 10.0) -> bool:
+    """Whether it comes true in time."""
+    end = time.monotonic() + seconds
+    while not what() and time.monotonic() < end:
+        time.sleep(0.01)
+    return what()
+
+
 def test_results_come_in_the_order_of_the_tasks() -> None:
-    assert list(processes(2)(slow_square, range(9))) == [x * x for x in range(9)]
+    with processes(2) as mapped:
+        assert list(mapped(slow_square, range(9))) == [x * x for x in range(9)]
 
 
-def test_the_work_is_done_elsewhere_and_by_one_process_less_than_none() -> None:
-    found = set(processes(2)(process_id, range(6)))
-    assert os.getpid() not in found
-    assert 1 <= len(found) <= 2
-    assert processes(1) is serial
-    assert set(processes(1)(process_id, range(1))) == {os.getpid()}
-    with pytest.raises(ValueError, match="at least 1"):
-        processes(0)
+def test_the_work_of_every_call_is_done_by_the_same_other_processes() -> None:
+    with processes(2) as mapped:
+        found = [set(mapped(process_id, range(6))) for _ in range(2)]
+    assert os.getpid() not in found[0]
+    assert 1 <= len(found[0] | found[1]) <= 2
+    with pytest.raises(ValueError, match="at least 1"), processes(0):
+        pass
 
 
 def test_no_tasks_give_no_results() -> None:
-    assert list(processes(2)(slow_square, [])) == []
+    with processes(2) as mapped:
+        assert list(mapped(slow_square, [])) == []
 
 
-def test_at_most_two_tasks_a_worker_are_taken_ahead_of_the_reader() -> None:
+def test_only_so_many_tasks_are_taken_ahead_of_the_reader() -> None:
     taken = []
 
     def tasks() -> Iterator[int]:
-        for x in range(50):
+        for x in range(100):
             taken.append(x)
             yield x
 
-    results = processes(2)(slow_square, tasks())
-    for read in range(1, 6):
-        next(results)
-        assert len(taken) == read + 3  # 2 workers x 2, of which one result was handed out
-    results.close()  # type: ignore[attr-defined]
-    assert len(taken) == 8
+    with processes(2) as mapped:
+        results = mapped(slow_square, tasks())
+        for read in range(1, 6):
+            next(results)
+            assert len(taken) == read + 2 * AHEAD - 1  # one result was handed out
+        results.close()  # type: ignore[attr-defined]
+        assert len(taken) == 2 * AHEAD + 4
+
+
+def test_what_the_reader_gives_up_is_not_done(tmp_path: Path) -> None:
+    with processes(2) as mapped:
+        given_up = mapped(leave_a_mark, [tmp_path / str(i) for i in range(16)])
+        next(given_up)
+        given_up.close()  # type: ignore[attr-defined]
+        assert list(mapped(slow_square, [3])) == [9]
+    assert 1 <= len(list(tmp_path.iterdir())) <= 8  # the first, two that were begun, what waits in the pipe to them
 
 
 def test_an_error_of_ours_arrives_with_all_its_fields() -> None:
-    results = processes(2)(refuse, range(5))
-    assert [next(results) for _ in range(3)] == [0, 1, 2]
-    with pytest.raises(TollensError) as caught:
-        next(results)
+    with processes(2) as mapped:
+        results = mapped(refuse, range(5))
+        assert [next(results) for _ in range(3)] == [0, 1, 2]
+        with pytest.raises(TollensError) as caught:
+            next(results)
     assert (caught.value.code, caught.value.subject) == ("no_tensors", "task 3")
     assert caught.value.exit_code is Exit.BLOCKED
 
 
 def test_another_error_arrives_as_it_is() -> None:
-    with pytest.raises(ZeroDivisionError, match="five"):
-        list(processes(2)(refuse, [5]))
+    with pytest.raises(ZeroDivisionError, match="five"), processes(2) as mapped:
+        list(mapped(refuse, [5]))
 
 
 @pytest.mark.parametrize("task", [kill_itself, interrupt_itself])
-def test_a_worker_that_dies_is_named_and_nothing_hangs(task, capfd) -> None:
-    begin = time.monotonic()
-    with pytest.raises(TollensError) as caught:
-        list(processes(2)(task, range(30)))
+@pytest.mark.parametrize("calls_before", [0, 1])
+def test_a_worker_that_dies_is_named_and_nothing_hangs(task, calls_before: int, capfd) -> None:
+    with within(30), processes(2) as mapped:
+        for _ in range(calls_before):
+            list(mapped(slow_square, range(4)))
+        with pytest.raises(TollensError) as caught:
+            list(mapped(task, range(30)))
     assert caught.value.code == "worker_died"
     assert caught.value.exit_code is Exit.INTERNAL
-    assert time.monotonic() - begin < 30
     assert "Traceback" not in capfd.readouterr().err
+
+
+def test_after_a_worker_died_every_call_says_so() -> None:
+    with processes(2) as mapped:
+        for _ in range(2):
+            with pytest.raises(TollensError, match="worker_died"):
+                list(mapped(kill_itself, range(4)))
+
+
+def test_no_worker_outlives_the_context() -> None:
+    with processes(2) as mapped:
+        workers = set(mapped(process_id, range(6)))
+    assert not any(is_alive(pid) for pid in workers)
+    assert multiprocessing.active_children() == []
+
+
+def test_an_error_ends_the_workers_in_the_middle_of_their_tasks(capfd) -> None:
+    """Only the parent is interrupted: a terminal would have told the workers too."""
+    workers: set[int] = set()
+
+    def interrupted() -> None:
+        with processes(2) as mapped:
+            workers.update(mapped(process_id, range(6)))
+            signal.setitimer(signal.ITIMER_REAL, 0.5)
+            list(mapped(sleep_long, range(40)))
+
+    previous = signal.signal(signal.SIGALRM, lambda *_: signal.raise_signal(signal.SIGINT))
+    try:
+        with within(10), pytest.raises(KeyboardInterrupt):
+            interrupted()
+    finally:
+        signal.signal(signal.SIGALRM, previous)
+    assert workers
+    assert not any(is_alive(pid) for pid in workers)
+    assert multiprocessing.active_children() == []
+    assert capfd.readouterr().err == ""
+
+
+def test_what_is_preloaded_is_there_before_the_first_task(tmp_path: Path) -> None:
+    """In a process of its own, whose server has not been started yet; only the server imports `slow_module`."""
+    (tmp_path / "slow_module.py").write_text("import os\nowner = os.getpid()\n")
+    code = f"""
+import os, sys
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+from test_pool import is_loaded
+from tollens.pool import processes
+with processes(1, ["slow_module", "no_such_module"]) as mapped:
+    print(list(mapped(is_loaded, ["slow_module"])), "slow_module" in sys.modules)
+"""
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert (run.stdout, run.stderr) == ("[True] False\n", "")
+
+
+def test_modules_in_the_current_folder_are_not_imported(tmp_path: Path) -> None:
+    """The current folder may be a checkpoint that somebody else filled; `selectors` is what the server imports."""
+    (tmp_path / "selectors.py").write_text("open('imported', 'w').close()\n")
+    code = """
+import sys
+sys.path.remove("")
+from tollens.pool import processes
+with processes(1) as mapped:
+    print(*mapped(abs, [-1]))
+"""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONSAFEPATH"}
+    run = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert (run.stdout, run.stderr) == ("1\n", "")
+    assert not (tmp_path / "imported").exists()
+
+
+def test_the_environment_and_the_signal_mask_stay_as_they_were(monkeypatch: pytest.MonkeyPatch) -> None:
+    for value in (None, "", "1"):
+        if value is None:
+            monkeypatch.delenv("PYTHONSAFEPATH", raising=False)
+        else:
+            monkeypatch.setenv("PYTHONSAFEPATH", value)
+        with processes(1):
+            assert os.environ.get("PYTHONSAFEPATH") == value
+            assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+
+
+def test_an_interrupt_while_the_server_imports_is_quiet(tmp_path: Path) -> None:
+    (tmp_path / "slow_module.py").write_text("open(__file__ + '.begun', 'w').close()\nimport time\ntime.sleep(1)\n")
+    code = """
+import os, sys, time
+from tollens.pool import processes
+try:
+    with processes(1, ["slow_module"]):
+        time.sleep(30)
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+    child = subprocess.Popen(
+        [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(tmp_path)}, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
+    )  # fmt: skip
+    assert happens((tmp_path / "slow_module.py.begun").exists)
+    os.killpg(child.pid, signal.SIGINT)
+    assert child.communicate(timeout=20) == ("interrupted\n", "")  # the pipes close when the server too has ended
+
+
+def test_no_worker_outlives_a_parent_that_is_killed(tmp_path: Path) -> None:
+    code = f"""
+import sys
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+from test_pool import process_id, sleep_long
+from tollens.pool import processes
+with processes(2) as mapped:
+    print(*set(mapped(process_id, range(6))), flush=True)
+    list(mapped(sleep_long, range(4)))
+"""
+    child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert child.stdout is not None
+    workers = {int(pid) for pid in child.stdout.readline().split()}
+    assert workers
+    assert all(is_alive(pid) for pid in workers)
+    child.kill()
+    assert happens(lambda: not any(is_alive(pid) for pid in workers))
+    assert child.stdout.read() == ""  # read to its end: the process that the workers were forked from is gone too
+    child.stdout.close()
+    child.wait()

@@ -3,51 +3,98 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
+import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from multiprocessing import forkserver, resource_tracker
+from multiprocessing.connection import Connection
 
 from tollens.core.errors import Exit, TollensError
-from tollens.core.work import MapFn, R, T, serial
+from tollens.core.work import MapFn, R, T
+
+AHEAD = 8  # tasks a worker handed out and not yet answered for; one large matrix must not hold up the others
 
 
-def processes(jobs: int) -> MapFn:
-    """A map over `jobs` >= 1 worker processes, at most two tasks a worker in flight so that memory stays bounded.
+@contextmanager
+def processes(jobs: int, preload: Sequence[str] = ()) -> Iterator[MapFn]:
+    """A map over `jobs` worker processes, which live until the context ends and are killed where it ends in an error.
+
+    Importing starts at once and beside the caller's own: the modules named in `preload` are imported one time, in
+    the process that the workers are forked from. At most `AHEAD` tasks a worker are taken ahead of the reader.
 
     The map raises what a task raised, and `worker_died` if the system ended a worker.
     Raises: ValueError if `jobs` < 1.
     """
     if jobs < 1:
         raise ValueError(f"jobs is at least 1; found {jobs}")
-    if jobs == 1:
-        return serial
+    _start_server(preload)
+    # forkserver: a fork of a process with BLAS threads may deadlock. Importing starts no BLAS thread that a fork
+    # could cut off: OpenBLAS ends its own before every fork, and OpenMP starts none before the first large product.
+    context = multiprocessing.get_context("forkserver")
+    theirs, ours = context.Pipe(duplex=False)
+    executor = ProcessPoolExecutor(jobs, mp_context=context, initializer=_begin, initargs=(theirs,))
 
     def mapped(function: Callable[[T], R], tasks: Iterable[T], /) -> Iterator[R]:
-        # forkserver: a fork of a process with BLAS threads may deadlock
-        context = multiprocessing.get_context("forkserver")
         waiting: deque[Future[R]] = deque()
-        with ProcessPoolExecutor(jobs, mp_context=context, initializer=_die_quietly) as executor:
-            try:
-                for task in tasks:
-                    waiting.append(executor.submit(function, task))
-                    if len(waiting) >= 2 * jobs:
-                        yield waiting.popleft().result()
-                while waiting:
+        try:
+            for task in tasks:
+                waiting.append(executor.submit(function, task))
+                if len(waiting) >= AHEAD * jobs:
                     yield waiting.popleft().result()
-            except BrokenProcessPool:
-                raise _died(jobs) from None
-            finally:
-                for future in waiting:
-                    future.cancel()
+            while waiting:
+                yield waiting.popleft().result()
+        except BrokenProcessPool:
+            raise _died(jobs) from None
+        except GeneratorExit:  # the reader wants no more of this call
+            for future in waiting:
+                future.cancel()
+            raise
 
-    return mapped
+    try:
+        yield mapped
+    except BaseException:
+        ours.close()  # ends the workers now: nobody waits for what they are at
+        raise
+    finally:
+        executor.shutdown(cancel_futures=True)
+        ours.close()
+        theirs.close()
 
 
-def _die_quietly() -> None:
-    """Ctrl-C reaches the whole process group; a worker that is told so ends without a traceback of its own."""
+def _start_server(preload: Sequence[str]) -> None:
+    """Start the process that workers are forked from, unless it runs; it imports while this one goes on."""
+    forkserver.set_forkserver_preload(list(preload))
+    found = os.environ.get("PYTHONSAFEPATH")
+    os.environ["PYTHONSAFEPATH"] = "1"  # the current folder may be a stranger's checkpoint with modules in it
+    try:
+        resource_tracker.ensure_running()  # first, since starting it unblocks the interrupt
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # Ctrl-C amid its imports: a traceback
+        try:
+            forkserver.ensure_running()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    finally:
+        if found is None:
+            del os.environ["PYTHONSAFEPATH"]
+        else:
+            os.environ["PYTHONSAFEPATH"] = found
+
+
+def _begin(parent: Connection) -> None:
+    """Make this worker end without a word on Ctrl-C, which reaches the whole process group, and with its parent."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: Connection) -> None:
+    parent.poll(None)  # nothing is ever sent: it returns when the other end is closed
+    os._exit(1)
 
 
 def _died(jobs: int) -> TollensError:

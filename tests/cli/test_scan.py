@@ -271,6 +271,29 @@ main(sys.argv[1:])
     assert "Traceback" not in run.stderr
 
 
+@pytest.mark.parametrize(
+    ("options", "loaded"),
+    [
+        ([], set()),
+        (["--jobs", "2"], {"tollens.pool"}),
+        (["--claim", "all(alpha > 2)"], {"tollens.core.expression.parser"}),
+    ],
+)
+def test_what_few_scans_need_is_loaded_by_those_that_need_it(
+    tollens, small: Path, options: list[str], loaded: set[str]
+) -> None:
+    code = """
+import atexit, sys
+from tollens.cli.main import main
+seldom = {"ml_dtypes", "multiprocessing.forkserver", "rich", "tollens.core.expression.parser", "tollens.pool"}
+atexit.register(lambda: print(*sorted(seldom & set(sys.modules))))
+main(sys.argv[1:])
+"""
+    seen = tollens("scan", small, "--quiet", *options, code=code).stdout.splitlines()[-1].split()
+    assert set(seen) - {"multiprocessing.forkserver"} == loaded
+    assert ("multiprocessing.forkserver" in seen) == ("--jobs" in options)
+
+
 def help_of(verb: Any) -> set[str]:
     return {option for parameter in verb.params for option in parameter.opts if option.startswith("--")}
 

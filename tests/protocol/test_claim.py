@@ -7,7 +7,8 @@ import msgspec
 import pytest
 
 from tollens.core.errors import Exit, TollensError
-from tollens.protocol.claim import ClaimAnswer, claim_names, judge_claim, needs_power_law, support_of
+from tollens.protocol.answer import ClaimAnswer
+from tollens.protocol.claim import claim_names, judge_claim, needs_power_law, support_of
 
 UNITS = {
     "M": "count",

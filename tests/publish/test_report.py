@@ -16,7 +16,7 @@ pytest.importorskip("altair", reason="the report extra is not installed")
 pytest.importorskip("vl_convert", reason="the report extra is not installed")
 
 from tollens.core.errors import TollensError
-from tollens.protocol.claim import ClaimAnswer, UndeterminedValue
+from tollens.protocol.answer import ClaimAnswer, UndeterminedValue
 from tollens.publish import card, page
 from tollens.publish.report import report_html, write_report
 from tollens.publish.text import foreign, number

@@ -276,7 +276,8 @@ SEVERAL = {"a": gaussian(16, 32), "b": heavy(), "c": gaussian(64, 96, 4), "d": g
 
 def test_neither_workers_nor_the_order_in_the_file_change_a_layer(scanned, tmp_path: Path) -> None:
     report = scanned(SEVERAL)
-    parallel = scan(tmp_path / "m.safetensors", FAST, map_fn=processes(2))
+    with processes(2) as mapped:
+        parallel = scan(tmp_path / "m.safetensors", FAST, map_fn=mapped)
     assert msgspec.json.encode(parallel) == msgspec.json.encode(report)
     # Names decide the order in a file, so another order takes another container.
     np.savez(tmp_path / "m.npz", **dict(reversed(SEVERAL.items())))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
@@ -14,6 +14,7 @@ import msgspec
 from tollens.cli.terminal import emit
 from tollens.core.errors import Exit, TollensError
 from tollens.core.extras import install_command, missing_extra
+from tollens.core.work import MapFn, serial
 
 if TYPE_CHECKING:
     from tollens.run.result import ScanReport
@@ -117,16 +118,15 @@ def command(path: str, **options: Any) -> int:
     PATH is a .safetensors file, a folder of shards or a Hugging Face checkpoint, or a .npz file.
     Nothing is downloaded and no forward pass is run.
     """
-    from tollens.pool import processes
-    from tollens.run.scan import scan
-
     asked = msgspec.convert(options, ScanOptions)
     if asked.as_json and asked.as_csv:
         raise click.UsageError("--json and --csv are two answers; ask for one.")
     if asked.html is not None:
         _require_report(asked.html)
-    with progress_bar(asked.quiet) as progress:
-        report = scan(path, asked.settings(), claim=asked.claim, map_fn=processes(asked.jobs), progress=progress)
+    with workers(asked.jobs) as map_fn, progress_bar(asked.quiet) as progress:
+        from tollens.run.scan import scan  # now: the workers import the same at the same time
+
+        report = scan(path, asked.settings(), claim=asked.claim, map_fn=map_fn, progress=progress)
     if asked.html is not None:
         _write_report(report, asked.html)
     emit(_answer(report, asked))
@@ -188,6 +188,15 @@ def _unwritable(html: str, found: str) -> TollensError:
         found=found,
         fix="Name another file.",
     )
+
+
+def workers(jobs: int) -> AbstractContextManager[MapFn]:
+    """The map that the work goes through: this process alone, or several others."""
+    if jobs == 1:
+        return nullcontext(serial)
+    from tollens.pool import processes  # costs 0.02 s to import
+
+    return processes(jobs, preload=(__name__, "tollens.run.layer"))
 
 
 @contextmanager

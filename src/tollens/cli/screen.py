@@ -15,7 +15,7 @@ from rich.text import Text
 from tollens.cli.terminal import printable, unpadded
 
 if TYPE_CHECKING:
-    from tollens.protocol.claim import ClaimAnswer
+    from tollens.protocol.answer import ClaimAnswer
     from tollens.run.result import LayerReport, ScanReport
 
 ROWS = 20

@@ -9,9 +9,7 @@ from difflib import get_close_matches
 from fractions import Fraction
 from typing import Any, get_args
 
-import msgspec
-
-from tollens.core.errors import Exit, TollensError
+from tollens.core.errors import TollensError
 from tollens.core.expression.answer import Witness, as_float
 from tollens.core.expression.check import Declared, Sort, atoms, lone_name, names
 from tollens.core.expression.evaluate import declarations, evaluate
@@ -20,7 +18,7 @@ from tollens.core.expression.ranges import ANYTHING, Entry, Support
 from tollens.core.expression.syntax import Op, Quantified
 from tollens.core.reading import Undefined
 from tollens.core.units import parse_unit
-from tollens.core.verdict import Verdict
+from tollens.protocol.answer import ClaimAnswer, ClaimWitness, UndeterminedValue
 from tollens.subject.families import Kind
 
 WORDS: Mapping[str, frozenset[str]] = {
@@ -80,48 +78,6 @@ _OF_THE_LAW = frozenset(
         "band",
     }
 )
-
-
-class ClaimWitness(msgspec.Struct, frozen=True):
-    """`quantity` of `layer` is `value` (in `unit`), to be compared by `relation` with `threshold`.
-
-    `margin` is the signed distance, positive where the relation holds, and null between names. `layer` is
-    null where the value belongs to no single layer, such as a mean. `certain` is false where undefined values
-    leave the value open on the side that cannot change the answer.
-    """
-
-    layer: str | None
-    quantity: str
-    value: int | float | str
-    unit: str
-    relation: str
-    threshold: int | float | str
-    margin: int | float | None
-    certain: bool = True
-
-
-class UndeterminedValue(msgspec.Struct, frozen=True):
-    """A value that does not exist and could change the answer; `reason` is a code."""
-
-    layer: str
-    quantity: str
-    reason: str
-
-
-class ClaimAnswer(msgspec.Struct, frozen=True):
-    """The verdict on a claim. `expected` is the part of it that decides, `found` one sentence about it."""
-
-    text: str
-    verdict: Verdict
-    expected: str
-    found: str
-    witness: ClaimWitness | None = None
-    undetermined: list[UndeterminedValue] = []
-    reason: str | None = None
-
-    @property
-    def exit_code(self) -> Exit:
-        return self.verdict.exit_code
 
 
 def claim_names(text: str, units: Mapping[str, str]) -> frozenset[str]:

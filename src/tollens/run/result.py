@@ -8,7 +8,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from tollens.core.reading import Interval, NullBand
-from tollens.protocol.claim import ClaimAnswer
+from tollens.protocol.answer import ClaimAnswer
 from tollens.protocol.finding import Finding, Note
 
 

@@ -21,7 +21,6 @@ from tollens.core.errors import TollensError
 from tollens.core.work import MapFn, serial
 from tollens.instrument.null import ShapeNull
 from tollens.instrument.registry import INSTRUMENTS
-from tollens.protocol.claim import claim_names, judge_claim, needs_power_law
 from tollens.protocol.finding import SEVERITY, Finding, Note, by_severity, findings_of, verdict_of
 from tollens.run.layer import LayerTask, ShapeTask, measure_layer, measure_shape
 from tollens.run.plugins import installed, plugged_quantities
@@ -57,7 +56,11 @@ def scan(
     """
     settings = settings if settings is not None else ScanSettings()
     units = layer_units()
-    needed = claim_names(claim, units) if claim is not None else frozenset()
+    law = False
+    if claim is not None:
+        from tollens.protocol.claim import claim_names, judge_claim, needs_power_law  # 0.03 s, and few scans need it
+
+        law = needs_power_law(claim_names(claim, units))
     checkpoint = open_checkpoint(path)
     found = matrices(checkpoint)
     views = _selected(found.matrices, settings.layers)
@@ -65,7 +68,6 @@ def scan(
         digest = beside.submit(checkpoint.digest)
         layers = list(_measured(views, settings, map_fn, progress))
     plain = [msgspec.to_builtins(layer) for layer in layers]
-    law = needs_power_law(needed)
     findings = by_severity(f for fields in plain for f in findings_of(_ours(fields), needs_power_law=law))
     judged = [layer for layer in layers if _judged(layer, findings)]
     answer = judge_claim(claim, [_flat(fields) for fields in plain], units) if claim is not None else UNSET

@@ -17,7 +17,7 @@ from safetensors.numpy import save
 from tollens import demo
 from tollens.core.seeding import generator
 from tollens.instrument.bands import OVER
-from tollens.protocol.claim import ClaimAnswer
+from tollens.protocol.answer import ClaimAnswer
 from tollens.run.result import ScanReport
 from tollens.run.scan import scan as scan_checkpoint
 from tollens.standard import digits, repair

@@ -9,7 +9,6 @@ from enum import StrEnum
 from functools import cache
 from typing import Any, TypeAlias
 
-import ml_dtypes
 import numpy as np
 from numpy.typing import NDArray
 
@@ -31,30 +30,34 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class StoredType:
-    """Name, size in bits, kind, and (for what is decoded) the numpy type of the stored bytes."""
+    """Name, size in bits, and kind."""
 
     name: str
     bits: int
     kind: Kind
-    stored: np.dtype[Any] | None = None
 
 
-def _float(name: str, stored: Any) -> StoredType:
-    dtype: np.dtype[Any] = np.dtype(stored)
-    return StoredType(name, 8 * dtype.itemsize, Kind.FLOAT, dtype.newbyteorder("<"))
-
+_NATIVE = {"F64": "<f8", "F32": "<f4", "F16": "<f2"}
+_EXTENDED = {
+    "BF16": "bfloat16",
+    "F8_E4M3": "float8_e4m3fn",
+    "F8_E5M2": "float8_e5m2",
+    "F8_E4M3FNUZ": "float8_e4m3fnuz",
+    "F8_E5M2FNUZ": "float8_e5m2fnuz",
+}
+"""The float types that are decoded: those numpy has, and those of ml_dtypes with their names there."""
 
 STORED: dict[str, StoredType] = {
     t.name: t
     for t in (
-        _float("F64", np.float64),
-        _float("F32", np.float32),
-        _float("F16", np.float16),
-        _float("BF16", ml_dtypes.bfloat16),
-        _float("F8_E4M3", ml_dtypes.float8_e4m3fn),
-        _float("F8_E5M2", ml_dtypes.float8_e5m2),
-        _float("F8_E4M3FNUZ", ml_dtypes.float8_e4m3fnuz),
-        _float("F8_E5M2FNUZ", ml_dtypes.float8_e5m2fnuz),
+        StoredType("F64", 64, Kind.FLOAT),
+        StoredType("F32", 32, Kind.FLOAT),
+        StoredType("F16", 16, Kind.FLOAT),
+        StoredType("BF16", 16, Kind.FLOAT),
+        StoredType("F8_E4M3", 8, Kind.FLOAT),
+        StoredType("F8_E5M2", 8, Kind.FLOAT),
+        StoredType("F8_E4M3FNUZ", 8, Kind.FLOAT),
+        StoredType("F8_E5M2FNUZ", 8, Kind.FLOAT),
         *(StoredType(f"{sign}{bits}", bits, Kind.INTEGER) for bits in (8, 16, 32, 64) for sign in "IU"),
         StoredType("BOOL", 8, Kind.BOOL),
         StoredType("F4", 4, Kind.PACKED),
@@ -92,7 +95,7 @@ def decoded(dtype: str) -> np.dtype[Any]:
 
 def is_direct(dtype: str, out: Floats, swapped: bool = False) -> bool:
     """Whether the stored bytes are already the bytes of `out`: then a file may be read straight into it."""
-    return not swapped and STORED[dtype].stored == out.dtype
+    return not swapped and dtype in _NATIVE and _numpy_type(dtype) == out.dtype
 
 
 def decode_into(raw: Bytes, dtype: str, out: Floats, swapped: bool = False) -> None:
@@ -101,14 +104,12 @@ def decode_into(raw: Bytes, dtype: str, out: Floats, swapped: bool = False) -> N
     `swapped` marks big-endian bytes. Every value of every type is exact in f32 (F64: in f64); writing F64
     into an f32 `out` rounds to nearest, and overflow becomes an infinity that the caller's finite check sees.
     """
-    stored = STORED[dtype].stored
-    if stored is None:
-        raise ValueError(f"{dtype} is no float type")
     if dtype == "BF16" and not swapped and out.dtype == np.float32:
         bits = out.view(np.uint32)
         bits[...] = raw.view("<u2")
         np.left_shift(bits, 16, out=bits)  # a bfloat16 is the upper half of a float32
         return
+    stored = _numpy_type(dtype)
     with np.errstate(over="ignore", invalid="ignore"):  # infinities and NaN are data here
         if stored.itemsize <= 2:
             codes = raw if stored.itemsize == 1 else raw.view(">u2" if swapped else "<u2")
@@ -120,11 +121,22 @@ def decode_into(raw: Bytes, dtype: str, out: Floats, swapped: bool = False) -> N
             out[...] = raw.view(stored.newbyteorder(">") if swapped else stored)
 
 
+def _numpy_type(dtype: str) -> np.dtype[Any]:
+    """The little-endian numpy type of the stored numbers. Raises: ValueError if `dtype` is no float type."""
+    if dtype in _NATIVE:
+        return np.dtype(_NATIVE[dtype])
+    if dtype not in _EXTENDED:
+        raise ValueError(f"{dtype} is no float type")
+    import ml_dtypes  # costs 0.005 s to import, and bfloat16 is decoded without it
+
+    found: np.dtype[Any] = np.dtype(getattr(ml_dtypes, _EXTENDED[dtype]))
+    return found.newbyteorder("<")
+
+
 @cache
 def _table(dtype: str) -> NDArray[np.float32]:
     """Value of every code of an 8- or 16-bit type: a look-up is several times faster than the conversion."""
-    stored = STORED[dtype].stored
-    assert stored is not None
+    stored = _numpy_type(dtype)
     codes: NDArray[Any] = np.arange(1 << STORED[dtype].bits).astype(f"<u{stored.itemsize}")
     with np.errstate(invalid="ignore"):
         return codes.view(stored).astype(np.float32)
