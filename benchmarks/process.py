@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 FOREIGN_LIMIT = 0.08  # share of the machine that others may use before a run counts as contended
 SPIN_LIMIT = 1.20  # a fixed loop may take this much longer than at its best so far
+ADOPT = 36  # PR_SET_CHILD_SUBREAPER: what a measured process leaves behind becomes a child of this one
 _best_spin = float("inf")
 
 
@@ -35,24 +37,39 @@ class Measured:
 def measure(command: Sequence[str], threads: int, output: Path | None = None) -> Measured:
     """Run `command` with `threads` BLAS threads; stdout goes to `output` or nowhere, stderr nowhere.
 
-    The peak is ru_maxrss of the child. Linux starts it at the size of the parent, so that a benchmark must
-    not hold large arrays itself; the parents here do not even import numpy.
+    CPU seconds are those of the child, of what it waited for and of the workers it left behind, which are waited
+    for here once the clock has stopped. The peak is ru_maxrss of the child alone. Linux starts it at the size of the
+    parent, so that a benchmark must not hold large arrays itself; the parents here do not even import numpy.
     """
+    ctypes.CDLL(None).prctl(ADOPT, 1, 0, 0, 0)
     environment = dict(os.environ) | dict.fromkeys(THREAD_VARIABLES, str(threads))
     environment.pop("PYTHONDONTWRITEBYTECODE", None)  # an installation caches bytecode; without, each run compiles
     spin = _spin()
     before, start = _machine_busy(), time.perf_counter()
     with open(output or os.devnull, "wb") as sink:
-        child = subprocess.Popen(list(command), stdout=sink, stderr=subprocess.DEVNULL, env=environment)
+        child = subprocess.Popen(
+            list(command), stdout=sink, stderr=subprocess.DEVNULL, env=environment, process_group=0
+        )
         _, status, usage = os.wait4(child.pid, 0)
         child.returncode = os.waitstatus_to_exitcode(status)
     wall = time.perf_counter() - start
+    cpu = usage.ru_utime + usage.ru_stime + _left_behind(child.pid)
     busy = _machine_busy() - before
     spin = max(spin, _spin())
-    cpu = usage.ru_utime + usage.ru_stime
     cores = os.cpu_count() or 1
     foreign = max(busy - cpu, 0.0) / (wall * cores)
     return Measured(wall, cpu, usage.ru_maxrss / 1024.0, foreign, spin, child.returncode)
+
+
+def _left_behind(group: int) -> float:
+    """CPU seconds of the adopted processes of a process group, and of all that they waited for."""
+    cpu = 0.0
+    while True:
+        try:
+            _, _, usage = os.wait4(-group, 0)
+        except ChildProcessError:
+            return cpu
+        cpu += usage.ru_utime + usage.ru_stime
 
 
 def tollens(*arguments: str) -> list[str]:
