@@ -37,7 +37,7 @@ ASPECTS = (1.0, 0.5, 0.25, 0.01)
 
 def spectrum(matrix: np.ndarray, precision: str = "f64") -> Spectrum:
     dtype = np.float64 if precision == "f64" else np.float32
-    return spectrum_of(lambda: np.array(matrix, dtype=dtype, order="C"), precision)
+    return spectrum_of(np.array(matrix, dtype=dtype, order="C"), precision)
 
 
 def part(matrix: np.ndarray) -> Part:

@@ -46,7 +46,7 @@ PRINTED = json.loads((GOLDEN / "weightwatcher_0_7_7.json").read_text())
 
 
 def spectrum(matrix: np.ndarray) -> Spectrum:
-    return spectrum_of(lambda: np.array(matrix, dtype=np.float64, order="C"), "f64")
+    return spectrum_of(np.array(matrix, dtype=np.float64, order="C"), "f64")
 
 
 def eigenvalues(matrix: np.ndarray) -> np.ndarray:

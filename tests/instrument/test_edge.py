@@ -28,7 +28,7 @@ from tollens.stats.tracy_widom import scale
 def part_of(w: np.ndarray) -> Part:
     w = np.ascontiguousarray(w, dtype=np.float64)
     moments = Moments(w.size, float(w.mean()), float(w.std()), float(np.abs(w - w.mean()).max()), 3.0, w.size)
-    return Part("w", w.shape, "F64", w.copy, moments, spectrum_of(w.copy, "f64"))
+    return Part("w", w.shape, "F64", w.copy, moments, spectrum_of(w, "f64"))
 
 
 def found(part: Part, **params: object) -> dict[str, object]:

@@ -44,7 +44,7 @@ def site(n: int, i: int = 0) -> np.ndarray:
 def part_of(w: np.ndarray) -> Part:
     w = np.ascontiguousarray(w)
     moments = Moments(w.size, float(w.mean()), float(w.std()), float(np.abs(w - w.mean()).max()), 3.0, w.size)
-    return Part("w", w.shape, "F64", w.copy, moments, spectrum_of(w.copy, "f64"))
+    return Part("w", w.shape, "F64", w.copy, moments, spectrum_of(w, "f64"))
 
 
 def test_ends_of_the_scale() -> None:

@@ -46,7 +46,7 @@ def part_of(matrix: np.ndarray, tail: object = None, source_dtype: str = "F64") 
         3.0,
         int(np.count_nonzero(matrix)),
     )
-    spectrum = spectrum_of(lambda: np.array(matrix, dtype=np.float64), "f64")
+    spectrum = spectrum_of(np.array(matrix, dtype=np.float64), "f64")
     return Part("w", matrix.shape, source_dtype, lambda: matrix.copy(), moments, spectrum, tail)  # type: ignore[arg-type]
 
 
@@ -165,7 +165,7 @@ def test_rank_respects_the_blind_floor() -> None:
 
 def test_a_rank_limited_by_the_floor_says_so() -> None:
     w = np.diag([1.0, 1e-4, 1e-5]).astype(np.float32)
-    spectrum = spectrum_of(w.copy, "f32")  # floor 1e-6 in lambda hides 1e-8 and 1e-10
+    spectrum = spectrum_of(w, "f32")  # floor 1e-6 in lambda hides 1e-8 and 1e-10
     part = Part("w", (3, 3), "F32", w.copy, Moments(9, 0.0, 0.34, 1.0, 3.0, 3), spectrum)
     rank = next(r for r in norms.measure(part) if r.quantity == "numerical_rank")
     assert rank.value == 1

@@ -287,7 +287,7 @@ def test_no_draws_no_interval() -> None:
 
 
 def part_of(w: np.ndarray, precision: Precision = "f64", dtype: str = "F64") -> Part:
-    spectrum = spectrum_of(lambda: w.copy(), precision)
+    spectrum = spectrum_of(w, precision)
     return dataclasses.replace(pareto_part(2.0), shape=w.shape, source_dtype=dtype, spectrum=spectrum)
 
 

@@ -14,7 +14,7 @@ from safetensors.numpy import save_file
 from tollens.core.errors import TollensError
 from tollens.instrument import spectrum
 from tollens.run import layer as layer_module
-from tollens.run.layer import LayerTask, ShapeTask, measure_layer, measure_shape, nonfinite
+from tollens.run.layer import LayerTask, ShapeTask, Weights, measure_layer, measure_shape, nonfinite
 from tollens.run.result import LayerReport
 from tollens.run.scan import scan
 from tollens.run.settings import ScanSettings
@@ -200,3 +200,16 @@ def test_a_shape_has_one_null_whoever_draws_it(tmp_path: Path) -> None:
     other = measure_shape(ShapeTask(16, 32, ScanSettings(seed=1, null_draws=20)))
     assert first.band("stable_rank") != other.band("stable_rank")
     assert first.draws == 20
+
+
+def test_weights_are_read_once_until_somebody_takes_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is looked at is shared, what is taken is the taker's own."""
+    save_file({"a": gaussian(16, 32)}, tmp_path / "m.safetensors")
+    (view,) = matrices(open_checkpoint(tmp_path / "m.safetensors")).matrices
+    weights = Weights(view)
+    seen = weights.look()
+    assert weights.look() is seen
+    taken = weights.take()
+    assert taken is seen
+    taken[:] = 0.0
+    np.testing.assert_array_equal(weights.look(), gaussian(16, 32))

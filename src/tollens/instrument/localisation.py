@@ -269,7 +269,7 @@ def localisation(part: Part, params: LocalisationParams, rng: np.random.Generato
     count = min(params.most, int(outliers(part.spectrum.eigenvalues, threshold).size))
     rows: list[dict[str, Any]] = []
     if count:
-        for s, u, v in top_pairs(part.load(), count, rng, part.spectrum.reduction, params.threads):
+        for s, u, v in top_pairs(part.look(), count, rng, part.spectrum.reduction, params.threads):
             rows.append({"s": s, "label": label(u, v), "rows": _side(u), "columns": _side(v)})
     localised = sum(row["label"] == "localised" for row in rows)
     return [reading("localisation", rows), reading("n_localised", localised)]

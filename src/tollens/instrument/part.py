@@ -32,6 +32,7 @@ class Part:
 
     `load()` returns a fresh, C-contiguous (rows, cols) array of the working dtype (float32 or float64) that the
     caller owns and may overwrite; holding only one such array at a time is what bounds the memory of a scan.
+    `look()` returns the same to be read only, and may hand out one array several times.
     N is the larger side and M the smaller one.
     """
 
@@ -42,6 +43,10 @@ class Part:
     moments: Moments
     spectrum: Spectrum | None = None
     tail: TailFit | None = None
+    kept: Callable[[], NDArray[np.floating[Any]]] | None = None
+
+    def look(self) -> NDArray[np.floating[Any]]:
+        return self.load() if self.kept is None else self.kept()
 
     @property
     def M(self) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -20,6 +19,7 @@ from tollens.instrument.registry import KnownAnswer, instrument
 Precision: TypeAlias = Literal["f32", "f64"]
 
 PANEL_BYTES = 16 << 20  # one float64 panel; large enough for the matrix product to run at its full rate
+SAFE_EXPONENT = 20  # weights up to 2^20 and a largest one down to 2^-20: squares and their sums stay in range
 RELATIVE_FLOOR: dict[Precision, float] = {"f32": 1e-6, "f64": 1e-15}
 
 # Distance from 1 to the next number of the stored type: 2^-(stored mantissa bits).
@@ -100,29 +100,30 @@ def gram(matrix: NDArray[Any], precision: Precision = "f32") -> NDArray[Any]:
 
 
 def spectrum_of(
-    load: Callable[[], NDArray[np.floating[Any]]],
+    matrix: NDArray[np.floating[Any]],
     precision: Precision = "f32",
     flags: tuple[str, ...] = (),
     threads: int = 1,
 ) -> Spectrum:
-    """The spectrum of the finite matrix that `load()` returns; the array is owned and scaled in place.
+    """The spectrum of a finite, C-contiguous matrix (rows, cols), which is left alone.
 
-    The elements are multiplied by the power of two that brings the largest to [1/2, 1), which is exact, so
-    squaring neither overflows nor underflows; the eigenvalues are returned in the unit of the input
-    squared.
+    Elements that a square could take out of range are multiplied by the power of two that brings the largest to
+    [1/2, 1), in a copy; that is exact, and the eigenvalues are returned in the unit of the input squared.
 
     Raises: TollensError `scale_out_of_range` if lambda_max is no normal float64 (only float64 weights beyond
     about 1e+-154 can do that); `eigensolver_failed`.
     """
-    matrix = load()
     M, N = min(matrix.shape), max(matrix.shape)
-    exponent = _unit_scale(matrix)
+    exponent = _exponent(matrix)
     if exponent is None:
         return Spectrum(np.zeros(M), M, N, 0.0, precision, flags)
+    if abs(exponent) <= SAFE_EXPONENT:
+        exponent = 0
+    else:
+        matrix = _scaled(matrix, exponent)
     if precision == "f32" and matrix.dtype != np.float32:
         matrix = matrix.astype(np.float32)
     lower = gram(matrix, precision)
-    del matrix  # the Gram matrix and the loaded matrix need not live together while the solver runs
     reduction = reduce(lower, threads)
     scaled = np.maximum(reduction.eigenvalues(), 0.0)
     with np.errstate(over="ignore", under="ignore"):
@@ -146,11 +147,12 @@ def singular_values(matrix: NDArray[Any]) -> NDArray[np.float64]:
     Squaring doubles the condition exponent, so a rank is read off these and never off a Gram matrix.
     Returns (M,).
     """
-    values = np.array(matrix, dtype=np.float64)
-    exponent = _unit_scale(values)
+    values = np.asarray(matrix, dtype=np.float64)
+    exponent = _exponent(values)
     if exponent is None:
         return np.zeros(min(values.shape))
-    return np.asarray(np.ldexp(np.linalg.svd(values, compute_uv=False), exponent), dtype=np.float64)
+    s = np.linalg.svd(_scaled(values, exponent), compute_uv=False)
+    return np.asarray(np.ldexp(s, exponent), dtype=np.float64)
 
 
 def rank_tolerance(s_max: float, N: int, M: int, rms: float, source_dtype: str) -> float:
@@ -180,19 +182,16 @@ def needs_f64(spectrum: Spectrum, xmin: float | Undefined | None = None) -> bool
     return 2 * spectrum.visible.size < spectrum.M
 
 
-def _unit_scale(matrix: NDArray[Any]) -> int | None:
-    """Scale in place so that max|w| lies in [1/2, 1); the exponent taken out, or None for a zero matrix."""
+def _exponent(matrix: NDArray[Any]) -> int | None:
+    """The power of two by which max|w| exceeds [1/2, 1), or None for a zero matrix."""
     largest = max(abs(float(matrix.max())), abs(float(matrix.min()))) if matrix.size else 0.0
-    if largest == 0.0:
-        return None
-    exponent = math.frexp(largest)[1]
-    if exponent == 0:
-        return 0
-    half = -exponent // 2  # in two steps: the factor itself may lie outside the range of the dtype
+    return math.frexp(largest)[1] if largest > 0.0 else None
+
+
+def _scaled(matrix: NDArray[Any], exponent: int) -> NDArray[Any]:
+    """2^-exponent times the matrix; what then is too small to be told from zero becomes zero."""
     with np.errstate(under="ignore"):
-        for power in (half, -exponent - half) if abs(exponent) > 100 else (-exponent,):
-            matrix *= matrix.dtype.type(2.0**power)
-    return exponent
+        return np.asarray(np.ldexp(matrix, -exponent))
 
 
 def _as_array(lower: Any) -> NDArray[Any]:

@@ -101,16 +101,14 @@ def measure_layer(task: LayerTask) -> LayerReport:
     """All readings of one matrix. What cannot be measured comes back as FAILED or UNDEFINED with its reason."""
     view, settings = task.view, task.settings
     with blas_threads(settings.threads if min(view.shape) >= ONE_THREAD_SIDE else 1):
-        matrix = load(view)
-        seen = extremes_of(matrix)
+        weights = Weights(view)
+        seen = extremes_of(weights.look())
         if not seen.finite:
-            return _report(task, [], status="FAILED", nonfinite=nonfinite(matrix))
-        moments = moments_of(matrix, seen)
-        part = Part(view.name, view.shape, view.dtype, lambda: load(view), moments)
-        held = [matrix]
-        del matrix
+            return _report(task, [], status="FAILED", nonfinite=nonfinite(weights.look()))
+        moments = moments_of(weights.look(), seen)
+        part = Part(view.name, view.shape, view.dtype, weights.take, moments, kept=weights.look)
         try:
-            spectrum, fit = spectrum_and_fit(held, part, settings.precision, settings.threads)
+            spectrum, fit = spectrum_and_fit(part, settings.precision, settings.threads)
             part = replace(part, spectrum=spectrum, tail=fit if isinstance(fit, TailFit) else None)
             readings = list(_readings(part, task))
             peer = peer_columns(part, settings) if settings.columns == "weightwatcher" else None
@@ -121,9 +119,26 @@ def measure_layer(task: LayerTask) -> LayerReport:
         return _report(task, readings, spectrum=spectrum, variance=moments.std**2, peer=peer)
 
 
-def load(view: MatrixView) -> Array:
-    """The matrix in float64 if it is stored so, else in float32, which holds every narrower type exactly."""
-    return view.load(np.float64 if view.dtype == "F64" else np.float32)
+class Weights:
+    """The matrix of a view: read when it is first looked at, and kept until it is taken.
+
+    In float64 if it is stored so, else in float32, which holds every narrower type exactly.
+    """
+
+    def __init__(self, view: MatrixView) -> None:
+        self._view = view
+        self._kept: Array | None = None
+
+    def look(self) -> Array:
+        """The matrix, to be read only."""
+        if self._kept is None:
+            self._kept = self._view.load(np.float64 if self._view.dtype == "F64" else np.float32)
+        return self._kept
+
+    def take(self) -> Array:
+        """The matrix, for the caller to overwrite; it is read again for the next one who asks."""
+        matrix, self._kept = self.look(), None
+        return matrix
 
 
 def peer_columns(part: Part, settings: ScanSettings) -> dict[str, Any]:
@@ -133,7 +148,7 @@ def peer_columns(part: Part, settings: ScanSettings) -> dict[str, Any]:
         return dict(columns(part.spectrum))
     matrix = part.load()
     shuffle(matrix, draw_key(generator(settings.seed, "compatible", part.name)), 0)
-    shuffled = spectrum_of([matrix].pop, part.spectrum.precision, threads=settings.threads)
+    shuffled = spectrum_of(matrix, part.spectrum.precision, threads=settings.threads)
     return dict(columns(part.spectrum, shuffled.eigenvalues))
 
 
@@ -146,16 +161,14 @@ def nonfinite(matrix: Array) -> dict[str, Any] | None:
     return {"count": int(bad.sum()), "first_index": [int(i) for i in first]}
 
 
-def spectrum_and_fit(
-    held: list[Array], part: Part, asked: Precision, threads: int = 1
-) -> tuple[Spectrum, TailFit | Undefined]:
+def spectrum_and_fit(part: Part, asked: Precision, threads: int = 1) -> tuple[Spectrum, TailFit | Undefined]:
     """The spectrum, measured again in f64 where f32 is blind to what it says."""
     precision: Precision = "f64" if part.source_dtype == "F64" else asked
-    spectrum = spectrum_of(held.pop, precision, threads=threads)
+    spectrum = spectrum_of(part.look(), precision, threads=threads)
     fit = fit_tail(spectrum.visible)
     if needs_f64(spectrum, fit.xmin if isinstance(fit, TailFit) else None):
         escalated = (*spectrum.flags, "precision_escalated")
-        spectrum = spectrum_of(part.load, "f64", escalated, threads)
+        spectrum = spectrum_of(part.look(), "f64", escalated, threads)
         fit = fit_tail(spectrum.visible)
     return spectrum, fit
 

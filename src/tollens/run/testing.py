@@ -55,7 +55,7 @@ def part_of(array: Array, name: str = "part", precision: Precision = "f64") -> P
     matrix: Array = np.ascontiguousarray(array, dtype=np.float64 if wide else np.float32)
     rows, cols = matrix.shape
     part = Part(name, (rows, cols), "F64" if wide else "F32", matrix.copy, moments_of(matrix))
-    spectrum, fit = spectrum_and_fit([matrix.copy()], part, precision)
+    spectrum, fit = spectrum_and_fit(part, precision)
     spectrum.eigenvalues.setflags(write=False)
     return replace(part, spectrum=spectrum, tail=fit if isinstance(fit, TailFit) else None)
 
