@@ -21,7 +21,7 @@ from tollens.instrument.part import Moments, Part
 from tollens.instrument.permutation import PermutationKey, draw_key, shuffle
 from tollens.instrument.registry import KnownAnswer, instrument
 from tollens.instrument.screen import clear, moments_of
-from tollens.instrument.spectrum import gram
+from tollens.instrument.spectrum import SAFE_EXPONENT, gram
 
 Array = NDArray[np.floating[Any]]
 
@@ -71,7 +71,7 @@ class TrapCounts:
 
 
 NONE = TrapCounts(0, 0, 0, 0)
-TOP_SIDE = 1536  # from this smaller side on the top end is found for less than a Gram matrix and its factorisation
+TOP_SIDE = 2048  # from this smaller side on the top end is found for less than a Gram matrix and its factorisation
 TOP_ASPECT = 4  # and up to this many columns a row, since the vectors of the top end are as long as a row
 DOUBT = 1e-3  # chance of missing an outlier there, as a share of the level at which noise shows one
 
@@ -89,13 +89,15 @@ def is_sparse(moments: Moments, M: int, N: int) -> bool:
 
 
 def prepare(matrix: Array, moments: Moments) -> tuple[float, float]:
-    """Centre and scale in place to a standard deviation near 1; returns (mean, std) in the new unit.
+    """Centre in place, and scale to a standard deviation near 1; returns (mean, std) in the new unit.
 
-    The scale is a power of two. The mean goes in two steps where one rounding of it would leave an offset of
-    its own.
+    The scale is a power of two, and 1 where squares are in range without it. The mean goes in two steps where one
+    rounding of it would leave an offset of its own.
     """
     kind = matrix.dtype.type
     exponent = math.frexp(moments.std)[1]
+    if max(abs(exponent), math.frexp(moments.max_abs_deviation + abs(moments.mean))[1]) <= SAFE_EXPONENT:
+        exponent = 0
     if exponent != 0:  # first, since a difference of the largest numbers of a type leaves its range
         for part in (-exponent // 2, -exponent - (-exponent // 2)) if abs(exponent) > 100 else (-exponent,):
             matrix *= kind(2.0**part)
@@ -145,18 +147,27 @@ def _decided(matrix: Array, variance: float, offset: float, how: Counting) -> Ab
     M, N = min(matrix.shape), max(matrix.shape)
     edge = tw_edge(M, N, variance, how.level)
     if M >= TOP_SIDE and matrix.shape[1] <= TOP_ASPECT * matrix.shape[0]:
-        sums = Offset(offset, matrix.shape[0], matrix.sum(axis=0, dtype=np.float64))
-        above = count_from_top(matrix, edge, sums, DOUBT * how.level, how.rng, how.threads)
+        shifted = _offset(matrix, offset, along=0)
+        above = count_from_top(matrix, edge, shifted, DOUBT * how.level, how.rng, how.threads)
         if above is not None:
             return above
-    sums = Offset(offset, N, matrix.sum(axis=1 if matrix.shape[0] < matrix.shape[1] else 0, dtype=np.float64))
+    shifted = _offset(matrix, offset, along=int(matrix.shape[0] < matrix.shape[1]))
     if matrix.dtype == np.float32:
-        above = count_above(gram(matrix, "f32"), edge, sums)
+        above = count_above(gram(matrix, "f32"), edge, shifted)
         if above is not None:
             return above
-    above = count_above(gram(matrix, "f64"), edge, sums)
+    above = count_above(gram(matrix, "f64"), edge, shifted)
     assert above is not None  # float64 always decides
     return above
+
+
+def _offset(matrix: Array, mean: float, along: int) -> Offset | None:
+    """What `mean` added to every element changes, with the sums along one axis; None if it is 0."""
+    if mean == 0.0:
+        return None
+    ones = np.ones(matrix.shape[along], matrix.dtype)
+    sums = ones @ matrix if along == 0 else matrix @ ones  # ten times as fast as a sum that is cast
+    return Offset(mean, ones.size, sums.astype(np.float64))
 
 
 @dataclass(frozen=True, slots=True)
