@@ -52,9 +52,9 @@ def test_ends_of_the_scale() -> None:
     assert ipr(flat) == pytest.approx(1 / 16, rel=1e-14)
     assert flatness(flat) == pytest.approx(0.0, abs=1e-14)
     assert effective_support(flat) == pytest.approx(16.0, rel=1e-14)
-    assert mass_of_top(flat, 0.10) == pytest.approx(2 / 16)  # ceil(1.6) = 2 sites
+    assert mass_of_top(flat, 0.10, 1.0) == pytest.approx([2 / 16, 1.0])  # ceil(1.6) = 2 sites
     assert [f(site(16)) for f in (ipr, flatness, porter_thomas, effective_support)] == [1.0] * 4
-    assert mass_of_top(site(16), 0.01) == 1.0
+    assert mass_of_top(site(16), 0.01) == [1.0]
 
 
 def test_two_sites() -> None:
@@ -62,7 +62,7 @@ def test_two_sites() -> None:
     assert ipr(v) == pytest.approx(0.6**4 + 0.8**4)
     assert flatness(v) == pytest.approx((4 * 0.5392 - 1) / 3)
     assert porter_thomas(v) == pytest.approx((0.5392 - 0.5) / 0.5)
-    assert mass_of_top(v, 0.05) == pytest.approx(0.64)
+    assert mass_of_top(v, 0.05) == pytest.approx([0.64])
 
 
 def test_random_directions_have_the_porter_thomas_mean() -> None:

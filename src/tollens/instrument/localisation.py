@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 from typing import Any, Literal, TypeAlias
 
 import msgspec
@@ -83,6 +84,7 @@ def porter_thomas(v: NDArray[np.floating[Any]]) -> float | Undefined:
     return (ipr(v) - expected) / (1.0 - expected)
 
 
+@cache
 def porter_thomas_quantile(n: int) -> float:
     """The 99.9 % quantile of q_PT over random unit vectors of length n >= 2.
 
@@ -99,10 +101,10 @@ def porter_thomas_quantile(n: int) -> float:
     return standard * math.sqrt(second - expected * expected) / (1.0 - expected)
 
 
-def mass_of_top(v: NDArray[np.floating[Any]], share: float) -> float:
-    """Share of the squared norm of a unit vector (n,) on its ceil(share*n) largest elements, in [0, 1]."""
+def mass_of_top(v: NDArray[np.floating[Any]], *shares: float) -> list[float]:
+    """Per share, how much of the squared norm of a unit vector (n,) is on its ceil(share*n) largest elements."""
     squares = np.sort(np.square(v, dtype=np.float64))
-    return float(squares[-math.ceil(share * v.size) :].sum())
+    return [float(squares[-math.ceil(share * v.size) :].sum()) for share in shares]
 
 
 def is_concentrated(v: NDArray[np.floating[Any]]) -> bool:
@@ -222,7 +224,8 @@ def _side(v: NDArray[np.float64]) -> dict[str, Any]:
     out: dict[str, Any] = {"n": v.size, "ipr": ipr(v), "effective_support": effective_support(v)}
     if not isinstance(q, Undefined) and not isinstance(q_pt, Undefined):
         out |= {"q": q, "q_PT": q_pt, "q_PT_999": porter_thomas_quantile(v.size)}
-    return out | {f"mass_top_{round(100 * share)}": mass_of_top(v, share) for share in MASS_SHARES}
+    masses = zip(MASS_SHARES, mass_of_top(v, *MASS_SHARES), strict=True)
+    return out | {f"mass_top_{round(100 * share)}": mass for share, mass in masses}
 
 
 def _cost(shape: tuple[int, int]) -> Cost:
