@@ -238,14 +238,15 @@ def test_the_environment_and_the_signal_mask_stay_as_they_were(monkeypatch: pyte
             assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
 
 
-def test_an_interrupt_while_the_server_imports_is_quiet(tmp_path: Path) -> None:
+@pytest.mark.parametrize("meanwhile", ["time.sleep(30)", "list(mapped(time.sleep, [30]))"])
+def test_an_interrupt_while_the_server_imports_is_quiet(tmp_path: Path, meanwhile: str) -> None:
     (tmp_path / "slow_module.py").write_text("open(__file__ + '.begun', 'w').close()\nimport time\ntime.sleep(1)\n")
-    code = """
-import os, sys, time
+    code = f"""
+import time
 from tollens.pool import processes
 try:
-    with processes(1, ["slow_module"]):
-        time.sleep(30)
+    with processes(1, ["slow_module"]) as mapped:
+        {meanwhile}
 except KeyboardInterrupt:
     print("interrupted")
 """

@@ -8,7 +8,7 @@ import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing import forkserver, resource_tracker
@@ -38,6 +38,9 @@ def processes(jobs: int, preload: Sequence[str] = ()) -> Iterator[MapFn]:
     context = multiprocessing.get_context("forkserver")
     theirs, ours = context.Pipe(duplex=False)
     executor = ProcessPoolExecutor(jobs, mp_context=context, initializer=_begin, initargs=(theirs,))
+    # Workers start in a thread, which Ctrl-C does not reach: one whose start is cut off would not be waited for.
+    beside = ThreadPoolExecutor(1)
+    beside.submit(executor.submit, int)
 
     def mapped(function: Callable[[T], R], tasks: Iterable[T], /) -> Iterator[R]:
         waiting: deque[Future[R]] = deque()
@@ -61,6 +64,7 @@ def processes(jobs: int, preload: Sequence[str] = ()) -> Iterator[MapFn]:
         ours.close()  # ends the workers now: nobody waits for what they are at
         raise
     finally:
+        beside.shutdown()
         executor.shutdown(cancel_futures=True)
         ours.close()
         theirs.close()

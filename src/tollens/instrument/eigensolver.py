@@ -53,15 +53,15 @@ class Reduction:
     def top_vectors(self, count: int) -> NDArray[np.float64]:
         """Eigenvectors (count, M), as rows, of the `count` largest eigenvalues, largest first.
 
-        Inverse iteration on T, then the reflectors. Raises: ValueError where those were not kept.
+        LAPACK's ?stemr on T, then the reflectors. Raises: ValueError where those were not kept.
         """
         if self.reflectors is None or self.tau is None:
             raise ValueError("a reduction without reflectors has no vectors")
         side = self.diagonal.size
         if side == 1:
             return np.ones((1, 1))
-        chosen = (side - count, side - 1)
-        _, inner = eigh_tridiagonal(self.diagonal, self.below, select="i", select_range=chosen, check_finite=False)
+        chosen = {"select": "i", "select_range": (side - count, side - 1), "lapack_driver": "stemr"}
+        _, inner = eigh_tridiagonal(self.diagonal, self.below, **chosen, check_finite=False)
         turned = np.asfortranarray(inner[1:], dtype=self.reflectors.dtype)
         apply = lapack.sormqr if turned.dtype == np.float32 else lapack.dormqr
         turned, _, info = apply("L", "N", self.reflectors[1:, : side - 1], self.tau, turned, 64 * count)
