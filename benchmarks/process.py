@@ -38,10 +38,12 @@ def measure(command: Sequence[str], threads: int, output: Path | None = None) ->
     """Run `command` with `threads` BLAS threads; stdout goes to `output` or nowhere, stderr nowhere.
 
     CPU seconds are those of the child, of what it waited for and of the workers it left behind, which are waited
-    for here once the clock has stopped. The peak is ru_maxrss of the child alone. Linux starts it at the size of the
+    for here once the clock has stopped. The peak is ru_maxrss of the child and of what it waited for, whichever
+    is larger, without the workers left behind. Linux starts it at the size of the
     parent, so that a benchmark must not hold large arrays itself; the parents here do not even import numpy.
     """
-    ctypes.CDLL(None).prctl(ADOPT, 1, 0, 0, 0)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(ADOPT, 1, 0, 0, 0)
     environment = dict(os.environ) | dict.fromkeys(THREAD_VARIABLES, str(threads))
     environment.pop("PYTHONDONTWRITEBYTECODE", None)  # an installation caches bytecode; without, each run compiles
     spin = _spin()
@@ -54,10 +56,10 @@ def measure(command: Sequence[str], threads: int, output: Path | None = None) ->
         child.returncode = os.waitstatus_to_exitcode(status)
     wall = time.perf_counter() - start
     cpu = usage.ru_utime + usage.ru_stime + _left_behind(child.pid)
-    busy = _machine_busy() - before
+    busy, span = _machine_busy() - before, time.perf_counter() - start
     spin = max(spin, _spin())
     cores = os.cpu_count() or 1
-    foreign = max(busy - cpu, 0.0) / (wall * cores)
+    foreign = max(busy - cpu, 0.0) / (span * cores)
     return Measured(wall, cpu, usage.ru_maxrss / 1024.0, foreign, spin, child.returncode)
 
 

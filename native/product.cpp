@@ -152,16 +152,17 @@ template <class T> void gram_product(const T *w, std::size_t rows, std::size_t c
     const Job<T> job{w, inputs, outputs, rows, cols, padded, stride, filled};
     const auto work = chosen<T>();
     std::atomic<std::size_t> taken{0};
-    auto run = [&] {
-        std::vector<T> spare(group * (padded + filled * (lanes + 1)));
-        for (std::size_t p = taken++; p < panels; p = taken++) work(job, p, spare.data());
+    const std::size_t each = group * (padded + filled * (lanes + 1)), runners = static_cast<std::size_t>(threads);
+    std::vector<T> spares(each * runners);  // made here, since a thread that runs out of memory ends the process
+    auto run = [&](std::size_t runner) {
+        for (std::size_t p = taken++; p < panels; p = taken++) work(job, p, spares.data() + runner * each);
     };
     std::vector<std::thread> workers;  // joined below, before the sums go out of scope
     try {
-        for (int t = 1; t < threads; ++t) workers.emplace_back(run);
+        for (std::size_t t = 1; t < runners; ++t) workers.emplace_back(run, t);
     } catch (const std::system_error &) {  // no more threads to be had: those that are there do all panels
     }
-    run();
+    run(0);
     for (auto &worker : workers) worker.join();
     for (std::size_t v = 0; v < vectors; ++v)
         for (std::size_t c = 0; c < cols; ++c) {
@@ -177,6 +178,7 @@ template <class T> using Result = nb::ndarray<T, nb::ndim<2>, nb::c_contig, nb::
 template <class T> void product(Rows<T> w, Rows<T> x, Result<T> out, int threads) {
     if (x.shape(1) != w.shape(1) || out.shape(0) != x.shape(0) || out.shape(1) != x.shape(1))
         throw std::invalid_argument("w is (rows, cols), x and out are (vectors, cols)");
+    if (threads < 1) throw std::invalid_argument("at least one thread is needed");
     const T *matrix = w.data(), *vectors = x.data();
     T *result = out.data();
     const std::size_t rows = w.shape(0), cols = w.shape(1), count = x.shape(0);

@@ -275,7 +275,7 @@ bool eigenvalues(
 }  // namespace tollens_tridiagonal
 
 void bind_tridiagonal(nb::module_ &m) {
-    m.def("tridiagonal_eigenvalues", &tollens_tridiagonal::eigenvalues, nb::arg("diagonal"), nb::arg("squares"),
+    m.def("tridiagonal_eigenvalues", &tollens_tridiagonal::eigenvalues, nb::arg("diagonal").noconvert(), nb::arg("squares"),
           nb::arg("lanes") = 8,
           "Replace each row of diagonal (count, n) by the ascending eigenvalues of the tridiagonal matrix with that "
           "diagonal and squared off-diagonals squares (count, n - 1); False if one did not converge. lanes caps the "

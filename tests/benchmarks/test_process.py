@@ -31,4 +31,4 @@ def test_what_a_process_leaves_behind_counts_as_its_own() -> None:
     )
     run = process.measure([sys.executable, "-c", f"spin = {spin!r}\n{code}"], threads=1)
     assert run.cpu > 0.39
-    assert run.wall < 0.39
+    assert run.cpu > run.wall  # they went on after it

@@ -71,8 +71,18 @@ def test_a_closed_space_holds_eigenvalues() -> None:
     assert space.closed
     assert space.steps < 10
     assert space.ritz()[0] == pytest.approx([9.0, 4.0, 1.0])
-    dependent = Krylov(lambda x: x * values, np.ones((3, 23)), 3)
-    assert dependent.basis.shape[0] + 1 == 1  # three equal rows make a block of one, not yet used
+
+
+def test_dependent_start_vectors_are_dropped_wherever_they_stand() -> None:
+    values = np.array([9.0, 4.0, 1.0] + [0.0] * 20)
+    e = np.eye(23)
+    for rows in ([0, 0, 1], [0, 1, 0], [0, 1, 1]):
+        space = Krylov(lambda x: x * values, e[rows], 3)
+        space.grow(1)
+        assert space.basis.shape == (2, 23)
+        assert space.ritz()[0] == pytest.approx([9.0, 4.0])
+    with pytest.raises(ValueError, match="thread"):
+        _native.gram_product(np.eye(3), np.eye(3), np.eye(3), 0)
 
 
 def test_a_product_on_both_start_vectors_of_an_offset_gives_both_spectra() -> None:

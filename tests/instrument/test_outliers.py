@@ -131,6 +131,22 @@ def test_the_top_end_leaves_open_what_lies_at_the_edge() -> None:
     assert from_top(matrix, top * (1 - 1e-3), 0.0, 0) == Above(1, 1)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_an_eigenvalue_of_high_multiplicity_is_left_open(dtype: type) -> None:
+    """Twenty equal outliers: six start vectors reach six of them, and rounding a few more."""
+    matrix = np.diag(np.append(np.linspace(0.0, 1.0, 280), np.full(20, 1.7))).astype(dtype)
+    for seed in range(5):
+        assert from_top(matrix, 1.5, 0.0, seed) is None
+        assert from_top(matrix, 3.5, 0.0, seed) == Above(0, 0)
+
+
+def test_a_sparse_matrix_of_ones_is_left_open() -> None:
+    matrix = np.zeros((512, 512), dtype=np.float32)
+    matrix.flat[np.random.default_rng(0).choice(512 * 512, 75, replace=False)] = 1.0
+    matrix -= matrix.mean()
+    assert from_top(matrix, 0.5, float(75 / 512**2), 0) is None
+
+
 def test_more_doubt_is_sooner_decided(monkeypatch: pytest.MonkeyPatch) -> None:
     """The bound is what decides: with so few products that it says no, nothing is counted."""
     matrix = np.random.default_rng(5).standard_normal((600, 600)).astype(np.float32)

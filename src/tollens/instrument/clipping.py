@@ -47,6 +47,8 @@ def clip_of(matrix: Array, kappa: float = 1.0 / 3.0) -> Clip:
     low, high = -math.inf, math.inf
     kept, mean, variance = _kept(matrix, low, high)
     while True:
+        if variance == 0.0:  # rounding of the mean would leave none of the equal elements that remain
+            return Clip(low, high, mean, 0.0, matrix.size - kept)
         cut = reach * math.sqrt(variance)
         # rounded to the dtype of the matrix, so that every later comparison with its elements agrees with
         # this one

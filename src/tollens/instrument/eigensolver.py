@@ -53,7 +53,8 @@ class Reduction:
     def top_vectors(self, count: int) -> NDArray[np.float64]:
         """Eigenvectors (count, M), as rows, of the `count` largest eigenvalues, largest first.
 
-        LAPACK's ?stemr on T, then the reflectors. Raises: ValueError where those were not kept.
+        LAPACK's ?stemr on T, then the reflectors. Raises: ValueError where those were not kept; TollensError
+        `did_not_converge`.
         """
         if self.reflectors is None or self.tau is None:
             raise ValueError("a reduction without reflectors has no vectors")
@@ -61,7 +62,16 @@ class Reduction:
         if side == 1:
             return np.ones((1, 1))
         chosen = {"select": "i", "select_range": (side - count, side - 1), "lapack_driver": "stemr"}
-        _, inner = eigh_tridiagonal(self.diagonal, self.below, **chosen, check_finite=False)
+        try:
+            _, inner = eigh_tridiagonal(self.diagonal, self.below, **chosen, check_finite=False)
+        except np.linalg.LinAlgError as error:
+            raise TollensError(
+                "did_not_converge",
+                "localisation",
+                expected=f"{count} singular vectors",
+                found=str(error),
+                fix="Repeat with --precision f64 and report the layer if it persists.",
+            ) from error
         turned = np.asfortranarray(inner[1:], dtype=self.reflectors.dtype)
         apply = lapack.sormqr if turned.dtype == np.float32 else lapack.dormqr
         turned, _, info = apply("L", "N", self.reflectors[1:, : side - 1], self.tau, turned, 64 * count)

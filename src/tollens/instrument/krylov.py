@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import qr
 
 from tollens.core.native import _native
 
@@ -112,7 +113,7 @@ class Krylov:
 
 
 def start_angle(b: int, n: int, doubt: float) -> float:
-    """Tangent of the angle that a direction makes with the span of b Gaussian vectors of length n > b.
+    """Tangent of the angle that a direction makes with the span of b Gaussian vectors of length n >= b + 2.
 
     It is exceeded with probability `doubt`. The squared cosine is Beta(b/2, (n-b)/2), whose distribution function is
     at most x^(b/2) / (b/2 B(b/2, (n-b)/2)); the quantile of that bound is returned, which errs on the safe side.
@@ -142,5 +143,10 @@ def _orthonormal(rows: Rows, floor: float) -> tuple[Rows, Rows]:
     Directions whose new part has a norm of at most `floor` are left out.
     """
     q, r = np.linalg.qr(rows.T)
-    new = np.abs(r.diagonal()) > floor
-    return np.ascontiguousarray(q.T[new]), r[new]
+    if (np.abs(r.diagonal()) > floor).all():
+        return np.ascontiguousarray(q.T), r
+    q, r, order = qr(rows.T, mode="economic", pivoting=True)  # what is left out then comes last
+    rank = int((np.abs(r.diagonal()) > floor).sum())
+    unpivoted = np.empty((rank, order.size))
+    unpivoted[:, order] = r[:rank]
+    return np.ascontiguousarray(q.T[:rank]), unpivoted

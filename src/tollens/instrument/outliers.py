@@ -27,6 +27,8 @@ UNIT_MARGIN = 64.0  # roundings by which a decision must clear the edge; eigenva
 RANDOM = 6  # Gaussian start vectors; with the two of an offset they are eight, which one product takes together
 STEPS = 48  # products after which forming the Gram matrix is no dearer
 EPS_F64 = float(np.finfo(np.float64).eps)
+SEPARATE = 1e-5  # residual against the edge below which a Ritz vector beyond it is taken for one eigenvector
+CROWD = 2e-3  # RANDOM Ritz values beyond the edge that lie this close together against it may stand for more
 CONVERGED = 1e-3  # residual against the edge below which a Ritz vector is taken for an eigenvector
 
 
@@ -75,11 +77,13 @@ def count_from_top(
 ) -> Above | None:
     """The same counts from the rows x cols matrix itself, or None if its top end leaves them open.
 
-    Ritz values above the edge are never too many. One is missing with probability at most `doubt`, over the start
-    that `rng` draws: every Ritz vector from the top on that has converged is set aside, and the first that has not
-    lies so far below the edge that its space would have shown another eigenvalue beyond (`steps_needed`). Setting
-    aside leaves the Krylov space of the projected start, as eigenvectors decouple. `offset.sums` (cols,) are the sums
-    of the columns and `offset.length` the number of rows, whichever side is longer.
+    Ritz values above the edge are never too many. An eigenvalue beyond it is missing with probability at most
+    `doubt`, over the start that `rng` draws: every Ritz vector from the top on that has converged is set aside, and
+    the first that has not lies so far below the edge that its space would have shown another eigenvalue beyond
+    (`steps_needed`). If nothing is set aside that is a theorem. Otherwise it takes converged Ritz vectors for
+    eigenvectors, which decouple; an eigenvalue of higher multiplicity than the start has vectors breaks that, and
+    where so many Ritz values crowd together the count is left open. `offset.sums` (cols,) are the sums of the columns
+    and `offset.length` the number of rows, whichever side is longer.
 
     Rounding is that of the type of the matrix, whatever the offset; values within its margin of the edge are left
     open.
@@ -96,28 +100,34 @@ def count_from_top(
         top = float(np.linalg.norm(space.projected, 2)) / edge
         margin = float(np.finfo(matrix.dtype).eps) * (UNIT_MARGIN + math.sqrt(matrix.shape[1]) + top)
         found = [_decide(space, more, edge, tangent, margin) for more in added]
-        counts = [count for count, _ in found]
-        if all(count is not None for count in counts):
-            return Above(int(counts[0] or 0), int(counts[-1] or 0))
-        if space.closed or space.steps == STEPS:
+        if all(count is not None for count, _ in found):
+            return Above(int(found[0][0] or 0), int(found[-1][0] or 0))
+        if space.closed or space.steps == STEPS or any(needed is None for _, needed in found):
             return None
         # What is needed falls as more Ritz vectors converge, so it is looked at again on the way.
-        wanted = space.steps + min(max(4, max(needed for _, needed in found) - space.steps), 8)
+        wanted = space.steps + min(max(4, max(needed or 0 for _, needed in found) - space.steps), 8)
 
 
-def _decide(space: Krylov, added: Rows | None, edge: float, tangent: float, margin: float) -> tuple[int | None, int]:
-    """Eigenvalues above the edge if that is decided, and the products after which it may be."""
+def _decide(
+    space: Krylov, added: Rows | None, edge: float, tangent: float, margin: float
+) -> tuple[int | None, int | None]:
+    """Eigenvalues above the edge if that is decided, and the products after which it may be; None if never."""
     values, _, residuals = space.ritz(added)
-    loose = residuals > CONVERGED * edge
+    above = values[values > edge]
+    if (above[: max(0, above.size - RANDOM + 1)] - above[RANDOM - 1 :] <= CROWD * edge).any():
+        return None, None
+    # Below the edge a Ritz vector must also be so sharp that no eigenvector beyond it has a part in it.
+    sharp = np.where(values > edge, SEPARATE * edge, np.minimum(CONVERGED * edge, 0.1 * (edge - values)))
+    loose = residuals > sharp
     converged = int(np.argmax(loose)) if loose.any() else values.size
-    if space.closed or converged == values.size:
+    if converged == values.size:
         needed = 0
     elif values[converged] >= edge:
         return None, 0
     else:
         needed = math.ceil(steps_needed(max(float(values[converged]), 1e-3 * edge), edge, tangent))
     near = (np.abs(values / edge - 1.0) <= margin + EPS_F64 * float(values[0]) / edge).any()
-    return (int((values > edge).sum()) if needed <= space.steps and not near else None), needed
+    return (above.size if needed <= space.steps and not near else None), needed
 
 
 def _projected_offset(basis: Rows, offset: Offset) -> Rows:

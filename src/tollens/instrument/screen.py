@@ -122,7 +122,7 @@ def moments_of(matrix: NDArray[np.floating[Any]], seen: Extremes | None = None) 
 
 
 def flat(matrix: NDArray[np.floating[Any]]) -> NDArray[np.float32] | NDArray[np.float64]:
-    """The elements in storage order as the kernels take them: without a copy if they lie so in memory."""
+    """The elements row by row as the kernels take them: without a copy if they lie so in memory."""
     if np.can_cast(matrix.dtype, np.float32):
         return np.ascontiguousarray(matrix, dtype=np.float32).reshape(-1)
     return np.ascontiguousarray(matrix, dtype=np.float64).reshape(-1)

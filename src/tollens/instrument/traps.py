@@ -147,26 +147,30 @@ def _decided(matrix: Array, variance: float, offset: float, how: Counting) -> Ab
     M, N = min(matrix.shape), max(matrix.shape)
     edge = tw_edge(M, N, variance, how.level)
     if M >= TOP_SIDE and matrix.shape[1] <= TOP_ASPECT * matrix.shape[0]:
-        shifted = _offset(matrix, offset, along=0)
-        above = count_from_top(matrix, edge, shifted, DOUBT * how.level, how.rng, how.threads)
+        above = count_from_top(matrix, edge, _offset(matrix, offset, 0), DOUBT * how.level, how.rng, how.threads)
         if above is not None:
             return above
-    shifted = _offset(matrix, offset, along=int(matrix.shape[0] < matrix.shape[1]))
+    along = int(matrix.shape[0] < matrix.shape[1])
     if matrix.dtype == np.float32:
-        above = count_above(gram(matrix, "f32"), edge, shifted)
+        above = count_above(gram(matrix, "f32"), edge, _offset(matrix, offset, along))
         if above is not None:
             return above
-    above = count_above(gram(matrix, "f64"), edge, shifted)
+    above = count_above(gram(matrix, "f64"), edge, _offset(matrix, offset, along, exact=True))
     assert above is not None  # float64 always decides
     return above
 
 
-def _offset(matrix: Array, mean: float, along: int) -> Offset | None:
-    """What `mean` added to every element changes, with the sums along one axis; None if it is 0."""
+def _offset(matrix: Array, mean: float, along: int, exact: bool = False) -> Offset | None:
+    """What `mean` added to every element changes, with the sums along one axis; None if it is 0.
+
+    The sums are rounded as the type of the matrix rounds, or `exact` to float64, which takes four times as long.
+    """
     if mean == 0.0:
         return None
+    if exact:
+        return Offset(mean, matrix.shape[along], matrix.sum(axis=along, dtype=np.float64))
     ones = np.ones(matrix.shape[along], matrix.dtype)
-    sums = ones @ matrix if along == 0 else matrix @ ones  # ten times as fast as a sum that is cast
+    sums = ones @ matrix if along == 0 else matrix @ ones
     return Offset(mean, ones.size, sums.astype(np.float64))
 
 

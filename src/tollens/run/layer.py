@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
@@ -31,7 +31,7 @@ from tollens.instrument.permutation import draw_key, shuffle
 from tollens.instrument.screen import extremes_of, moments_of
 from tollens.instrument.spectrum import Precision, Spectrum, needs_f64, spectrum_of
 from tollens.instrument.tail import TailFit, TailParams, fit_tail, tail
-from tollens.instrument.traps import TrapParams, traps
+from tollens.instrument.traps import TOP_SIDE, TrapParams, traps
 from tollens.protocol.sentence import null_distance, sentence
 from tollens.run.plugins import plugged_in, plugged_quantities, plugin_readings
 from tollens.run.result import Histogram, LayerReport
@@ -110,7 +110,9 @@ def measure_layer(task: LayerTask) -> LayerReport:
         try:
             spectrum, fit = spectrum_and_fit(part, settings.precision, settings.threads)
             part = replace(part, spectrum=spectrum, tail=fit if isinstance(fit, TailFit) else None)
-            readings = list(_readings(part, task))
+            # From here on large matrices are multiplied by threads of our own, and those of BLAS would spin beside them.
+            with blas_threads(1) if part.M >= TOP_SIDE else nullcontext():
+                readings = list(_readings(part, task))
             peer = peer_columns(part, settings) if settings.columns == "weightwatcher" else None
         except TollensError as error:
             if error.code not in LAYER_FAILURES:
@@ -133,11 +135,13 @@ class Weights:
         """The matrix, to be read only."""
         if self._kept is None:
             self._kept = self._view.load(np.float64 if self._view.dtype == "F64" else np.float32)
+            self._kept.setflags(write=False)
         return self._kept
 
     def take(self) -> Array:
         """The matrix, for the caller to overwrite; it is read again for the next one who asks."""
         matrix, self._kept = self.look(), None
+        matrix.setflags(write=True)
         return matrix
 
 

@@ -54,7 +54,9 @@ def part_of(array: Array, name: str = "part", precision: Precision = "f64") -> P
     wide = array.dtype == np.float64
     matrix: Array = np.ascontiguousarray(array, dtype=np.float64 if wide else np.float32)
     rows, cols = matrix.shape
-    part = Part(name, (rows, cols), "F64" if wide else "F32", matrix.copy, moments_of(matrix))
+    shown = matrix.copy()
+    shown.setflags(write=False)
+    part = Part(name, (rows, cols), "F64" if wide else "F32", matrix.copy, moments_of(matrix), kept=lambda: shown)
     spectrum, fit = spectrum_and_fit(part, precision)
     spectrum.eigenvalues.setflags(write=False)
     return replace(part, spectrum=spectrum, tail=fit if isinstance(fit, TailFit) else None)
