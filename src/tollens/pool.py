@@ -25,7 +25,8 @@ def processes(jobs: int, preload: Sequence[str] = ()) -> Iterator[MapFn]:
     """A map over `jobs` worker processes, which live until the context ends and are killed where it ends in an error.
 
     Importing starts at once and beside the caller's own: the modules named in `preload` are imported one time, in
-    the process that the workers are forked from, and which the first pool of a process starts for all. At most `AHEAD` tasks a worker are taken ahead of the reader.
+    the process that the workers are forked from, and which the first pool of a process starts for all. At most
+    `AHEAD` tasks a worker are taken ahead of the reader.
 
     The map raises what a task raised, and `worker_died` if the system ended a worker.
     Raises: ValueError if `jobs` < 1.

@@ -137,8 +137,8 @@ def top_pairs(
 
     From the reduction of its small Gram matrix, at any scale, where that is known. Otherwise an SVD where the smaller
     side is below 64, and from there on a Krylov space for which the matrix is read once a step: memory is then the
-    matrix and some 130 vectors as long as a row. The start comes from `rng`; signs make the largest element of the left vector
-    positive.
+    matrix and some 130 vectors as long as a row. The start comes from `rng`; signs make the largest element of the
+    left vector positive.
     """
     rows, cols = matrix.shape
     exponent = math.frexp(float(max(matrix.max(), -matrix.min())))[1]

@@ -110,7 +110,7 @@ def measure_layer(task: LayerTask) -> LayerReport:
         try:
             spectrum, fit = spectrum_and_fit(part, settings.precision, settings.threads)
             part = replace(part, spectrum=spectrum, tail=fit if isinstance(fit, TailFit) else None)
-            # From here on large matrices are multiplied by threads of our own, and those of BLAS would spin beside them.
+            # Large matrices are now multiplied by threads of our own, and those of BLAS would spin beside them.
             with blas_threads(1) if part.M >= TOP_SIDE else nullcontext():
                 readings = list(_readings(part, task))
             peer = peer_columns(part, settings) if settings.columns == "weightwatcher" else None
