@@ -42,16 +42,20 @@ template <class T, std::size_t bytes> TOLLENS_INLINE typename Lanes<T, bytes>::T
     return v;
 }
 
-// sum[r][v] += w[r] * x[v], lane by lane, for `together` rows and vectors; `cols` is a multiple of the lanes.
+// sum[r][v] += w[r] * x[v], lane by lane, for `together` rows and vectors; `cols` is a multiple of the lanes. The rows
+// at w + ahead are fetched meanwhile: the hardware looks ahead within a page only, which a row of 1,024 floats fills.
 template <class T, std::size_t bytes>
 TOLLENS_INLINE void dots(const T *w, std::size_t ld, const T *x, std::size_t ldx, std::size_t cols,
-                         typename Lanes<T, bytes>::Type *kept) {
+                         typename Lanes<T, bytes>::Type *kept, std::size_t ahead) {
     using V = typename Lanes<T, bytes>::Type;
     V sum[together][together];
     std::memcpy(sum, kept, sizeof sum);
     for (std::size_t c = 0; c < cols; c += bytes / sizeof(T)) {
         V row[together];
-        for (std::size_t r = 0; r < together; ++r) row[r] = load<T, bytes>(w + r * ld + c);
+        for (std::size_t r = 0; r < together; ++r) {
+            row[r] = load<T, bytes>(w + r * ld + c);
+            if (ahead) __builtin_prefetch(w + r * ld + c + ahead, 0, 2);
+        }
         for (std::size_t v = 0; v < together; ++v) {
             const V at = load<T, bytes>(x + v * ldx + c);
             for (std::size_t r = 0; r < together; ++r) sum[r][v] += row[r] * at;
@@ -103,12 +107,14 @@ template <class T, std::size_t bytes> TOLLENS_INLINE void panel(const Job<T> &jo
             w = spare;
             ld = job.padded;
         }
+        const bool more = w != spare && start + 2 * group <= to;
         std::memset(sums, 0, sizeof(V) * group * job.vectors);
         for (std::size_t c = 0; c < job.padded; c += width)
             for (std::size_t r = 0; r < group; r += together)
                 for (std::size_t v = 0; v < job.vectors; v += together)
                     dots<T, bytes>(w + r * ld + c, ld, job.x + v * job.stride + c, job.stride,
-                                   std::min(width, job.padded - c), sums + r * job.vectors + v * together);
+                                   std::min(width, job.padded - c), sums + r * job.vectors + v * together,
+                                   v == 0 && more ? group * ld : 0);
         for (std::size_t i = 0; i < group * job.vectors; ++i) {
             T total = 0;
             for (std::size_t l = 0; l < bytes / sizeof(T); ++l) total += sums[i][l];
@@ -164,12 +170,13 @@ template <class T> void gram_product(const T *w, std::size_t rows, std::size_t c
     }
     run(0);
     for (auto &worker : workers) worker.join();
-    for (std::size_t v = 0; v < vectors; ++v)
-        for (std::size_t c = 0; c < cols; ++c) {
-            T total = 0;
-            for (std::size_t p = 0; p < panels; ++p) total += outputs[(p * filled + v) * stride + c];
-            out[v * cols + c] = total;
+    for (std::size_t v = 0; v < vectors; ++v) {
+        std::copy(outputs + v * stride, outputs + v * stride + cols, out + v * cols);
+        for (std::size_t p = 1; p < panels; ++p) {
+            const T *part = outputs + (p * filled + v) * stride;
+            for (std::size_t c = 0; c < cols; ++c) out[v * cols + c] += part[c];
         }
+    }
 }
 
 template <class T> using Rows = nb::ndarray<const T, nb::ndim<2>, nb::c_contig, nb::device::cpu>;

@@ -27,7 +27,7 @@ UNIT_MARGIN = 64.0  # roundings by which a decision must clear the edge; eigenva
 RANDOM = 6  # Gaussian start vectors; with the two of an offset they are eight, which one product takes together
 STEPS = 48  # products after which forming the Gram matrix is no dearer
 EPS_F64 = float(np.finfo(np.float64).eps)
-SEPARATE = 1e-5  # residual against the edge below which a Ritz vector beyond it is taken for one eigenvector
+SEPARATE = 1e-4  # residual against the edge below which a Ritz vector beyond it is taken for one eigenvector
 CROWD = 2e-3  # RANDOM Ritz values beyond the edge that lie this close together against it may stand for more
 CONVERGED = 1e-3  # residual against the edge below which a Ritz vector is taken for an eigenvector
 
@@ -96,10 +96,12 @@ def count_from_top(
     wanted = STEPS // 2
     while True:
         space.grow(wanted - space.steps)
-        added = [None] if offset is None or offset.mean == 0.0 else [None, _projected_offset(space.basis, offset)]
-        top = float(np.linalg.norm(space.projected, 2)) / edge
+        spectra = [space.ritz()]
+        if offset is not None and offset.mean != 0.0:
+            spectra.append(space.ritz(_projected_offset(space.basis, offset)))
+        top = float(spectra[0][0][0]) / edge
         margin = float(np.finfo(matrix.dtype).eps) * (UNIT_MARGIN + math.sqrt(matrix.shape[1]) + top)
-        found = [_decide(space, more, edge, tangent, margin) for more in added]
+        found = [_decide(values, residuals, space.steps, edge, tangent, margin) for values, _, residuals in spectra]
         if all(count is not None for count, _ in found):
             return Above(int(found[0][0] or 0), int(found[-1][0] or 0))
         if space.closed or space.steps == STEPS or any(needed is None for _, needed in found):
@@ -109,10 +111,11 @@ def count_from_top(
 
 
 def _decide(
-    space: Krylov, added: Rows | None, edge: float, tangent: float, margin: float
+    values: Rows, residuals: Rows, steps: int, edge: float, tangent: float, margin: float
 ) -> tuple[int | None, int | None]:
-    """Eigenvalues above the edge if that is decided, and the products after which it may be; None if never."""
-    values, _, residuals = space.ritz(added)
+    """Eigenvalues above the edge if that is decided by Ritz values (m,), descending, with their residuals after so many
+    steps; and the products after which it may be, None if never.
+    """
     above = values[values > edge]
     if (above[: max(0, above.size - RANDOM + 1)] - above[RANDOM - 1 :] <= CROWD * edge).any():
         return None, None
@@ -127,7 +130,7 @@ def _decide(
     else:
         needed = math.ceil(steps_needed(max(float(values[converged]), 1e-3 * edge), edge, tangent))
     near = (np.abs(values / edge - 1.0) <= margin + EPS_F64 * float(values[0]) / edge).any()
-    return (above.size if needed <= space.steps and not near else None), needed
+    return (above.size if needed <= steps and not near else None), needed
 
 
 def _projected_offset(basis: Rows, offset: Offset) -> Rows:
