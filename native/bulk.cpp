@@ -10,16 +10,12 @@
 #include <cstddef>
 #include <vector>
 
+#include "clones.hpp"
+
 namespace nb = nanobind;
 
 // Clones differ in vector width only. Every operation is a correctly rounded elementwise one (contraction is off) and
 // sums run over a fixed number of partial sums, so all clones return the same bits.
-#if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) && !defined(__clang__)
-#define TOLLENS_CLONES __attribute__((target_clones("default", "avx2", "avx512f")))
-#else
-#define TOLLENS_CLONES
-#endif
-#define TOLLENS_INLINE inline __attribute__((always_inline))
 
 namespace tollens_bulk {
 

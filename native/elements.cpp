@@ -16,14 +16,9 @@
 #include <type_traits>
 #include <vector>
 
-namespace nb = nanobind;
+#include "clones.hpp"
 
-#if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) && !defined(__clang__)
-#define TOLLENS_CLONES __attribute__((target_clones("default", "avx2", "avx512f")))
-#else
-#define TOLLENS_CLONES
-#endif
-#define TOLLENS_INLINE inline __attribute__((always_inline))
+namespace nb = nanobind;
 
 namespace tollens_elements {
 

@@ -15,11 +15,11 @@
 #include <thread>
 #include <vector>
 
+#include "clones.hpp"
+
 namespace nb = nanobind;
 
 namespace {
-
-#define TOLLENS_INLINE inline __attribute__((always_inline))  // or the versions below would call the plain one
 
 constexpr std::size_t group = 16;          // rows that stay in the second-level cache between their two uses
 constexpr std::size_t strip = 2048;        // bytes of a row at a time, so that a few fit the first-level cache with the vectors

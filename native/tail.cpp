@@ -21,15 +21,12 @@
 #include <tuple>
 #include <vector>
 
+#include "clones.hpp"
+
 namespace nb = nanobind;
 
 // Clones differ in vector width only. Every operation below is a correctly rounded elementwise one (contraction is
 // off) or a maximum, whose order does not matter, so all clones return the same bits.
-#if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) && !defined(__clang__)
-#define TOLLENS_CLONES __attribute__((target_clones("default", "avx2", "avx512f")))
-#else
-#define TOLLENS_CLONES
-#endif
 
 namespace tollens_tail {
 

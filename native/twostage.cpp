@@ -16,12 +16,7 @@
 #include <thread>
 #include <vector>
 
-#if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) && !defined(__clang__)
-#define TOLLENS_CLONES __attribute__((target_clones("default", "avx2", "avx512f")))
-#else
-#define TOLLENS_CLONES
-#endif
-#define TOLLENS_INLINE inline __attribute__((always_inline))  // or the clones would call the plain version
+#include "clones.hpp"
 
 namespace nb = nanobind;
 

@@ -110,6 +110,16 @@ def test_equal_eigenvalues_have_orthogonal_vectors() -> None:
     assert np.abs((vectors @ q)[:, :36]).max() < 1e-12
 
 
+def test_vectors_that_do_not_converge_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def gives_up(*_: object, **__: object) -> None:
+        raise np.linalg.LinAlgError("no convergence")
+
+    monkeypatch.setattr(module, "eigh_tridiagonal", gives_up)
+    with pytest.raises(TollensError) as caught:
+        reduce(lower_of(20, "d")).top_vectors(2)
+    assert caught.value.code == "did_not_converge"
+
+
 def test_two_stages_keep_no_vectors() -> None:
     with pytest.raises(ValueError, match="no vectors"):
         two_stage(lower_of(40, "d")).top_vectors(1)

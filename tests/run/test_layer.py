@@ -209,6 +209,8 @@ def test_weights_are_read_once_until_somebody_takes_them(tmp_path: Path, monkeyp
     weights = Weights(view)
     seen = weights.look()
     assert weights.look() is seen
+    with pytest.raises(ValueError, match="read-only"):
+        seen[0, 0] = 1.0
     taken = weights.take()
     assert taken is seen
     taken[:] = 0.0

@@ -65,19 +65,24 @@ class Reduction:
         try:
             _, inner = eigh_tridiagonal(self.diagonal, self.below, **chosen, check_finite=False)
         except np.linalg.LinAlgError as error:
-            raise TollensError(
-                "did_not_converge",
-                "localisation",
-                expected=f"{count} singular vectors",
-                found=str(error),
-                fix="Repeat with --precision f64 and report the layer if it persists.",
-            ) from error
+            raise not_converged(count, error) from error
         turned = np.asfortranarray(inner[1:], dtype=self.reflectors.dtype)
         apply = lapack.sormqr if turned.dtype == np.float32 else lapack.dormqr
         turned, _, info = apply("L", "N", self.reflectors[1:, : side - 1], self.tau, turned, 64 * count)
         assert info == 0  # only a malformed argument sets it
         rows = np.concatenate([inner[:1], turned]).T
         return np.ascontiguousarray(rows[::-1], dtype=np.float64)
+
+
+def not_converged(count: int, error: Exception) -> TollensError:
+    """The failure of one layer whose `count` singular vectors were not found."""
+    return TollensError(
+        "did_not_converge",
+        "localisation",
+        expected=f"{count} singular vectors",
+        found=str(error),
+        fix="Repeat with --precision f64 and report the layer if it persists.",
+    )
 
 
 def reduce(lower: Array, threads: int = 1) -> Reduction:

@@ -10,10 +10,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from tollens.core.errors import TollensError
 from tollens.core.reading import Cost, Reading, Undefined, reading
 from tollens.instrument.edge import EdgeParams, edge_of, outliers
-from tollens.instrument.eigensolver import Reduction
+from tollens.instrument.eigensolver import Reduction, not_converged
 from tollens.instrument.krylov import Krylov, Product, products_with
 from tollens.instrument.part import Moments, Part
 from tollens.instrument.registry import KnownAnswer, instrument
@@ -202,13 +201,7 @@ def arpack_top(product: Product, start: NDArray[np.float64], count: int) -> NDAr
     try:
         found = eigsh(operator, k=count, which="LA", tol=TOLERANCE, ncv=min(n, 2 * count + 12), v0=start)
     except ArpackNoConvergence as error:
-        raise TollensError(
-            "did_not_converge",
-            "localisation",
-            expected=f"{count} singular vectors",
-            found=str(error),
-            fix="Repeat with --precision f64 and report the layer if it persists.",
-        ) from error
+        raise not_converged(count, error) from error
     return np.ascontiguousarray(found[1].T[::-1])
 
 
