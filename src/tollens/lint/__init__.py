@@ -1,0 +1,1 @@
+"""What cannot be: invariants over reported numbers."""

@@ -1,0 +1,155 @@
+"""The decorator that makes one function an invariant, and that refuses one whose check cannot go red."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from tollens.lint.check import Check, Outcome, Subtype
+from tollens.lint.fields import Fields, Need, parse_need
+
+Law: TypeAlias = Callable[[Fields], Check]
+Written: TypeAlias = str | bool | Sequence[Any] | Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A known answer: `fields` as a person would write them, and what must come out.
+
+    A number is `"29.8"`, in the first unit that the invariant asks for, or `"29.8 %"`; `outcome` is
+    `"refuted/impossible"`, `"supported/identity"`, `"unchecked"` and so on. `numbers` are those of `computed`,
+    `bound`, `margin` and `margin_rounded` that are known, within `tolerance`; `witness` must stand in the witness.
+    """
+
+    fields: Mapping[str, Written]
+    outcome: str
+    numbers: Mapping[str, float] = field(default_factory=dict)
+    tolerance: float = 1e-6
+    witness: str = ""
+    derivation: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Invariant:
+    """One law over reported numbers.
+
+    `needs` are its required fields, `optional` the others, `one_of` groups of which one is required. `exact`
+    are design settings, taken as printed. `states` are flags that the claim must state true for the law to
+    hold; left out they make a refutation model-based, false makes the law not apply. `estimates` says that the
+    law holds for estimates too. `formula` is the relation in one line, the docstring of the function its derivation.
+    """
+
+    id: str
+    function: Law
+    formula: str
+    needs: Mapping[str, Need]
+    optional: Mapping[str, Need]
+    one_of: tuple[tuple[str, ...], ...]
+    exact: frozenset[str]
+    states: tuple[str, ...]
+    assumes: tuple[str, ...]
+    estimates: bool
+    violation: Subtype
+    reference: str
+    known: tuple[Example, ...]
+    replays: bool
+
+    @property
+    def family(self) -> str:
+        return self.id.partition(".")[0]
+
+    @property
+    def derivation(self) -> str:
+        return inspect.getdoc(self.function) or ""
+
+    @property
+    def fields(self) -> dict[str, Need]:
+        """Every field that the invariant can use, the flags it wants stated among them."""
+        return {**self.needs, **self.optional, **{name: Need("flag") for name in self.states}}
+
+
+INVARIANTS: dict[str, Invariant] = {}
+
+
+def invariant(
+    *,
+    id: str,
+    formula: str,
+    needs: Mapping[str, str],
+    reference: str,
+    known: Sequence[Example],
+    violation: Subtype,
+    optional: Mapping[str, str] | None = None,
+    one_of: Iterable[tuple[str, ...]] = (),
+    exact: Iterable[str] = (),
+    states: Iterable[str] = (),
+    assumes: Iterable[str] = (),
+    estimates: bool = True,
+    replays: bool = False,
+) -> Callable[[Law], Invariant]:
+    """Register a function of `Fields` under `id`; see `Invariant` for what each argument says.
+
+    Raises ValueError, at import, for an id that exists, a reference or a derivation that is missing, fewer
+    than two known answers, known answers that all come out alike, a law that is said to refute and none of
+    whose known answers is refuted, and a known answer that does not hold. Known answers of a law that
+    `replays` are held by `tollens selftest`, since a replay takes its time.
+    """
+
+    def register(function: Law) -> Invariant:
+        made = Invariant(
+            id, function, formula,
+            {name: parse_need(text) for name, text in needs.items()},
+            {name: parse_need(text) for name, text in (optional or {}).items()},
+            tuple(one_of), frozenset(exact), tuple(states), tuple(assumes), estimates,
+            violation, reference, tuple(known), replays,
+        )  # fmt: skip
+        faults = list(_faults(made))
+        if faults:
+            raise ValueError(f"invariant {id}: {'; '.join(faults)}")
+        INVARIANTS[id] = made
+        return made
+
+    return register
+
+
+def _faults(made: Invariant) -> Iterable[str]:
+    if made.id in INVARIANTS:
+        yield "an invariant of this id is registered already"
+    if made.family == made.id or not made.reference.strip() or not made.derivation or not made.formula:
+        yield "it needs a family.name, a formula, a reference and a docstring with the derivation"
+    unknown = [name for group in made.one_of for name in group if name not in made.optional]
+    if unknown or (made.exact - made.fields.keys()):
+        yield f"fields that it does not declare: {unknown or sorted(made.exact - made.fields.keys())}"
+    if len(made.known) < 2:
+        yield "fewer than two known answers"
+        return
+    outcomes = {example.outcome for example in made.known}
+    if len(outcomes) == 1:
+        yield f"all known answers are {outcomes.pop()}: a check that cannot go red is no check"
+    refutes = made.violation in (Subtype.IMPOSSIBLE, Subtype.CONTRADICTED)
+    if refutes and not any(outcome.startswith(Outcome.REFUTED) for outcome in outcomes):
+        yield "no known answer is refuted: a check that cannot go red is no check"
+    if all(outcome.startswith(Outcome.REFUTED) for outcome in outcomes):
+        yield "every known answer is refuted: a check that never stays silent is no check"
+    if not made.replays:
+        yield from (wrong for example in made.known for wrong in wrong_answers(made, example))
+
+
+def wrong_answers(made: Invariant, example: Example) -> list[str]:
+    """How what the invariant makes of an example differs from what is known; empty if it does not."""
+    from tollens.lint.judge import example_claim, judge_one
+
+    found = judge_one(example_claim(made, example), made)
+    title = ", ".join(f"{name} {value}" for name, value in example.fields.items())[:120]
+    said = f"{found.outcome}/{found.subtype}" if found.subtype else str(found.outcome)
+    wrong = [] if said == example.outcome else [f"({title}) is {said}, known to be {example.outcome}"]
+    for name, value in example.numbers.items():
+        number = getattr(found, name)
+        if number is None or not math.isclose(number, value, rel_tol=0.0, abs_tol=example.tolerance):
+            wrong.append(f"({title}) has {name} {number}, known to be {value} within {example.tolerance:g}")
+    if example.witness not in found.witness:
+        wrong.append(f"({title}) has the witness {found.witness!r}, which should hold {example.witness!r}")
+    return wrong
