@@ -27,6 +27,8 @@ class Range:
     @property
     def middle(self) -> float:
         """The centre; the finite end of a half-line, 0 for the whole line."""
+        if self.low == self.high:
+            return self.low
         if math.isfinite(self.low) and math.isfinite(self.high):
             return self.low + (self.high - self.low) / 2
         return self.low if math.isfinite(self.low) else self.high if math.isfinite(self.high) else 0.0
