@@ -33,6 +33,11 @@ STATISTICS: dict[str, Code] = {
         "The method is valid only at the sample sizes that were planned, and this is another one.",
         "Wait for the planned look, or use a rule that is valid at any stopping time.",
     ),
+    "stats_family_changed": Code(
+        "Family is not the registered one",
+        "A correction for many claims counts all that were registered, and another number of p-values was given.",
+        "Give a p-value for every registered claim.",
+    ),
     "stats_assumption_violated": Code(
         "Assumption violated",
         "The data cannot have come from what the method assumes: for instance no single value lies in all "
