@@ -45,6 +45,12 @@ STATISTICS: dict[str, Code] = {
         "action to take when neither arm is better.",
         "State the choice that the message names.",
     ),
+    "stats_uncalibrated": Code(
+        "Rule without its operating characteristics",
+        "The rule does not control the type-I error, and how often it ships either arm was not simulated for it, "
+        "or not with a row of two equal arms.",
+        "Simulate the rule with equal arms among the truths before the data are opened.",
+    ),
     "stats_too_few_units": Code(
         "Too few units",
         "The method is known to miss its level with so few independent units.",
