@@ -127,8 +127,8 @@ def _interval(
     rate = np.divide(ones, size, out=np.full_like(size, 0.5), where=size > 0.0)
 
     def inside(p: Vector) -> NDArray[np.bool_]:
-        within: NDArray[np.bool_] = (
-            log_mixture(ones, size, p) - xlogy(ones, p) - xlog1py(size - ones, -p) < -math.log(alpha)
+        within: NDArray[np.bool_] = log_mixture(ones, size, p) - xlogy(ones, p) - xlog1py(size - ones, -p) < -math.log(
+            alpha
         )
         return within
 

@@ -102,7 +102,7 @@ def bayes_factor_bound(p: float) -> BayesFactorBound:
         ),
     ),
 )
-def e_bh(e: Sequence[float], alpha: float) -> tuple[int, ...]:
+def e_bh(e: Sequence[float | BayesFactorBound], alpha: float) -> tuple[int, ...]:
     """Which hypotheses are rejected, as indices from 0 in ascending order (Wang & Ramdas 2022).
 
     Those with the k largest e-values, k the largest rank with k e_(k) >= K/alpha. Raises: TollensError

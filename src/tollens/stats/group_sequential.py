@@ -10,7 +10,16 @@ from scipy.special import ndtri
 
 from tollens.core.errors import TollensError
 from tollens.core.reading import Interval
-from tollens.stats.crossing import ARMITAGE, START, advance, check_boundary, check_fractions, crossing, exits
+from tollens.stats.crossing import (
+    ARMITAGE,
+    START,
+    Continuing,
+    advance,
+    check_boundary,
+    check_fractions,
+    crossing,
+    exits,
+)
 from tollens.stats.domain import between, positive, refuse, whole
 from tollens.stats.registry import Known, statistic
 from tollens.stats.result import Result
@@ -171,16 +180,20 @@ def lan_demets(fractions: Sequence[float], alpha: float, spending: str, sides: i
     cumulative = [SPENDING[spending](t, level, sides) for t in times]
     state, z = START, list[float]()
     for k, t in enumerate(times):
-        due = cumulative[k] - (cumulative[k - 1] if k else 0.0)
-
-        def excess(bound: float, due: float = due, t: float = t) -> float:
-            return sum(exits(state, bound, t, sides)) - due
-
-        lowest = 0.0 if sides == 2 else -_HIGHEST
-        z.append(_HIGHEST if excess(_HIGHEST) >= 0.0 else bracketed_root(excess, lowest, _HIGHEST, _PRECISION))
+        z.append(_spend(cumulative[k] - (cumulative[k - 1] if k else 0.0), state, t, sides))
         if k + 1 < len(times):
             state = advance(state, z[-1], (t, times[k + 1]), sides)
     return Design(f"Lan-DeMets, {spending} type", level, sides, times, tuple(z), cumulative[-1], spending)
+
+
+def _spend(due: float, state: Continuing, t: float, sides: int) -> float:
+    """The boundary at t that is crossed for the first time there with probability `due`."""
+
+    def excess(bound: float) -> float:
+        return sum(exits(state, bound, t, sides)) - due
+
+    lowest = 0.0 if sides == 2 else -_HIGHEST
+    return _HIGHEST if excess(_HIGHEST) >= 0.0 else bracketed_root(excess, lowest, _HIGHEST, _PRECISION)
 
 
 def nominal_p(z: float) -> float:

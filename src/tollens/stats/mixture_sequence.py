@@ -62,7 +62,11 @@ def approximate_rho(v_opt: float, alpha: float) -> float:
     references=(ROBBINS, HOWARD),
     known=(
         Known(
-            "s 10, v 100", lambda f: f(10.0, 100.0, 12.60056), -0.6510052, "ln(rho/(v + rho))/2 + s^2/(2(v + rho))", 1e-6
+            "s 10, v 100",
+            lambda f: f(10.0, 100.0, 12.60056),
+            -0.6510052,
+            "ln(rho/(v + rho))/2 + s^2/(2(v + rho))",
+            1e-6,
         ),
     ),
 )

@@ -42,9 +42,7 @@ def obrien_fleming_spending(t: float, alpha: float, sides: int = 2) -> float:
 @statistic(
     guarantee=SPENT + "; spends earlier than the O'Brien-Fleming type, which has this form on each side",
     references=(LAN_DEMETS,),
-    known=(
-        Known("all of alpha at the end", lambda f: f(1.0, 0.05), 0.05, "2 - 2 Phi(z_{1-alpha/2}) = alpha", 1e-12),
-    ),
+    known=(Known("all of alpha at the end", lambda f: f(1.0, 0.05), 0.05, "2 - 2 Phi(z_{1-alpha/2}) = alpha", 1e-12),),
 )
 def obrien_fleming_spending_of_total(t: float, alpha: float, sides: int = 2) -> float:
     """2 - 2 Phi(z_{1-alpha/2}/sqrt(t)) in all, split evenly over the sides: the one-sided form of the total.

@@ -62,9 +62,7 @@ class ExpectedSize:
             "ln(.8/.05) = ln 16 and ln(.2/.95)",
             1e-6,
         ),
-        Known(
-            "alpha .05, beta .05", lambda f: _pair(f(0.05, 0.05)), (2.944439, -2.944439), "ln 19, by symmetry", 1e-6
-        ),
+        Known("alpha .05, beta .05", lambda f: _pair(f(0.05, 0.05)), (2.944439, -2.944439), "ln 19, by symmetry", 1e-6),
     ),
 )
 def sprt_thresholds(alpha: float, beta: float) -> Thresholds:
@@ -242,5 +240,5 @@ def fixed_size_beside(p0: float, p1: float, alpha: float, beta: float) -> int:
     """
     bernoulli_steps(p0, p1)
     sprt_thresholds(alpha, beta)
-    root = -ndtri(alpha) * math.sqrt(p0 * (1.0 - p0)) - ndtri(beta) * math.sqrt(p1 * (1.0 - p1))
+    root = -float(ndtri(alpha)) * math.sqrt(p0 * (1.0 - p0)) - float(ndtri(beta)) * math.sqrt(p1 * (1.0 - p1))
     return math.ceil((root / (p1 - p0)) ** 2)

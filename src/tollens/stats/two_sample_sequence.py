@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -25,7 +26,9 @@ from tollens.stats.registry import Known, statistic
 from tollens.stats.result import ANY_TIME, Result
 
 FISHER = "Fisher, The logic of inductive inference, J. R. Statist. Soc. 98 (1935)"
-TURNER = "Turner, Ly & Grünwald, Generic E-variables for exact sequential k-sample tests, J. Statist. Plann. Inf. (2024)"
+TURNER = (
+    "Turner, Ly & Grünwald, Generic E-variables for exact sequential k-sample tests, J. Stat. Plan. Inference (2024)"
+)
 VILLE = "Ville, Étude critique de la notion de collectif (1939)"
 SCALE = 0.3  # standard deviation of the log odds ratio in the mixture: odds ratios of 0.74 to 1.35
 
@@ -58,11 +61,11 @@ def blocks_between(a: ArrayLike, b: ArrayLike, looks: Sequence[int]) -> tuple[Bl
     ones_a, ones_b = (np.concatenate(([0], np.cumsum(binary(name, x)))) for name, x in (("a", a), ("b", b)))
     reached = min(ones_a.size, ones_b.size) - 1
     ends = [0, *(whole("a look", look, 1) for look in looks)]
-    if any(later <= earlier for earlier, later in zip(ends, ends[1:], strict=False)) or ends[-1] > reached:
+    if any(later <= earlier for earlier, later in pairwise(ends)) or ends[-1] > reached:
         refuse("the looks", f"strictly increasing numbers up to {reached} units per arm", tuple(looks))
     return tuple(
         Block(int(ones_a[to] - ones_a[start]), to - start, int(ones_b[to] - ones_b[start]), to - start)
-        for start, to in zip(ends, ends[1:], strict=False)
+        for start, to in pairwise(ends)
     )
 
 
