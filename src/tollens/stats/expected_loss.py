@@ -81,7 +81,7 @@ class ExpectedLossRule:
     def decisions(self) -> StoppingRule:
         """The rule over many runs at once, for simulation."""
 
-        def rule(n: int, a: Counts, b: Counts) -> NDArray[np.int8]:
+        def rule(n: int, a: Counts, b: Counts, going: Counts) -> NDArray[np.int8]:
             if n < self.minimum:
                 return np.zeros(a.size, dtype=np.int8)
             seen = np.unique(np.concatenate([a, b]))
