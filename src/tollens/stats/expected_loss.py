@@ -227,8 +227,9 @@ def at_look(
     """What the rule says after `n` units an arm with `successes` of A and of B.
 
     The estimate is the posterior mean of B - A in rate units; where nothing is shipped, `n_to_settle` is the number
-    of users, both arms together, by which the rule stops even with equal arms (`tie_bound`). `characteristics` are those simulated for this
-    rule, the row with equal arms among them: without them nobody would know what a shipment means.
+    of users, both arms together, by which the rule stops even with equal arms (`tie_bound`). `characteristics`
+    are those simulated for this rule, the row with equal arms among them: without them nobody would know what a
+    shipment means.
 
     Raises: TollensError `stats_uncalibrated` without the A/A row or with characteristics of another rule,
     `stats_peeking` at a look that was not planned, `stats_input` for counts outside 0 to n.
@@ -253,7 +254,7 @@ def at_look(
         probability_greater(a, b),
         Result(
             rule=f"{rule.name}: {action}",
-            guarantee=f"{GUARANTEE}; with equal arms it ships A in {equal.ships_a:.1%} of runs and B in {equal.ships_b:.1%}",
+            guarantee=f"{GUARANTEE}; equal arms: ships A in {equal.ships_a:.1%}, B in {equal.ships_b:.1%} of runs",
             estimate=b.mean - a.mean,
             se=math.sqrt(_variance(a) + _variance(b)),
             n=2 * n,

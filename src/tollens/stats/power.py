@@ -169,7 +169,7 @@ def power_two_proportions(
 def n_two_proportions(
     p1: float, p2: float, power: float, alpha: float = 0.05, *, formula: Formula | None = None, sides: int = 2
 ) -> float:
-    """The n an arm (real; round up) that gives `power`, by the named formula; D = |p2 - p1|.
+    """The n an arm (real; round up) that gives `power`, by the named formula; 0 where any n does. D = |p2 - p1|.
 
     null-variance  [z_a sqrt(2 p1 q1) + z_b sqrt(p1 q1 + p2 q2)]^2 / D^2, p1 being the rate under the null
     pooled         the same with 2 pbar qbar in place of 2 p1 q1, pbar = (p1 + p2)/2
@@ -181,7 +181,7 @@ def n_two_proportions(
     tail = _tail(alpha, sides)
     null, alternative, effect = _standard(p1, p2, formula)
     sum_ = -float(ndtri(tail)) * null + float(ndtri(_wanted(power, alpha))) * alternative
-    return (sum_ / effect) ** 2
+    return (max(0.0, sum_) / effect) ** 2
 
 
 @dataclass(frozen=True, slots=True)
