@@ -77,15 +77,18 @@ def plugged_quantities() -> frozenset[str]:
     return frozenset(quantity for made in plugged_in() for quantity in made.quantities)
 
 
-def plugin_readings(part: Part, seed: int) -> Iterator[Reading]:
+def plugin_readings(part: Part, seed: int, refused: frozenset[str] = frozenset()) -> Iterator[Reading]:
     """The readings of every plugged-in instrument for one matrix; FAILED `plugin_failed` where it raised.
 
-    An instrument that needs the tail of a matrix without one is UNDEFINED `no_tail`. The eigenvalues are
+    One that is `refused` is FAILED `answers_fail`. An instrument that needs the tail of a matrix without one is UNDEFINED `no_tail`. The eigenvalues are
     made read-only first: they are shared with everything that is reported.
     """
     if part.spectrum is not None:
         part.spectrum.eigenvalues.setflags(write=False)
     for made in plugged_in():
+        if made.name in refused:
+            yield from made.skipped(part.name, "answers_fail", Status.FAILED)
+            continue
         if missing(made, part):
             yield from made.skipped(part.name, "no_tail", Status.UNDEFINED)
             continue
