@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tollens.instrument.surgery import remove_trap
     from tollens.run.result import ScanReport
     from tollens.run.scan import scan
+    from tollens.run.selftest import selftest
     from tollens.run.settings import ScanSettings
     from tollens.subject.checkpoint import open_checkpoint
 
@@ -30,6 +31,7 @@ _WHERE = {
     "open_checkpoint": "tollens.subject.checkpoint",
     "remove_trap": "tollens.instrument.surgery",
     "scan": "tollens.run.scan",
+    "selftest": "tollens.run.selftest",
 }
 
 __all__ = [
@@ -42,6 +44,7 @@ __all__ = [
     "open_checkpoint",
     "remove_trap",
     "scan",
+    "selftest",
 ]
 
 

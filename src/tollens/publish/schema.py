@@ -9,10 +9,17 @@ from typing import Any
 
 import msgspec
 
+from tollens.run.certificate import Certificate
+from tollens.run.doctor import Diagnosis
 from tollens.run.result import ScanReport
 from tollens.standard.demonstration import Demonstration
 
-CONTRACTS: dict[str, type] = {"tollens.demo-1": Demonstration, "tollens.scan-1": ScanReport}
+CONTRACTS: dict[str, type] = {
+    "tollens.demo-1": Demonstration,
+    "tollens.doctor-1": Diagnosis,
+    "tollens.scan-1": ScanReport,
+    "tollens.selftest-1": Certificate,
+}
 
 
 def schema_text(contract: str) -> str:

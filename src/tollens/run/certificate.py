@@ -118,6 +118,10 @@ class Certificate(msgspec.Struct, frozen=True, kw_only=True):
     proofs: list[Proof] | None = None
 
     @property
+    def unproved(self) -> list[Proof]:
+        return [proof for proof in self.proofs or () if not proof.proved]
+
+    @property
     def failed(self) -> list[Answer]:
         return [answer for answer in self.answers if not answer.passed]
 

@@ -1,4 +1,4 @@
-"""A wrong formula: a function with one operator, comparison or constant changed, beside the one it is made from.
+"""A wrong formula: a function with one operator, comparison, constant or sign changed, beside the one it is made from.
 
 Nothing is changed in place. The mutant and all functions of its package that lead to it are made anew in copies of
 their modules' namespaces, so that the original goes on unharmed.
@@ -9,10 +9,9 @@ from __future__ import annotations
 import ast
 import inspect
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import zip_longest
 from pathlib import Path
 from types import CodeType, FunctionType
 from typing import Any, TypeAlias
@@ -45,17 +44,27 @@ class Site:
 def sites(function: Function) -> list[Site]:
     """Every change to a function and to the functions of its package that it calls, in the order to try them.
 
-    One of the function's own comes first, then one of each function that it leads to, and so on in turn. Empty
-    without a Python source.
+    One of the function's own comes first, then one of each function that it leads to, and so on in turn; two of
+    its own module for each one of another, which is mostly a check of the input. Empty without a Python source.
     """
     start = _plain(function)
     if start is None:
         return []
-    spread = []
+    spread: dict[bool, list[list[Site]]] = {True: [], False: []}
     for reached in _reachable(start):
-        own = list(_sites(reached))
-        spread.append([own[k] for k in _spread(len(own))])
-    return [site for turn in zip_longest(*spread) for site in turn if site is not None]
+        found = list(_sites(reached))
+        spread[reached.__module__ == start.__module__].append([found[k] for k in _spread(len(found))])
+    return _in_turn([_in_turn(spread[True]), _in_turn(spread[False])], shares=(2, 1))
+
+
+def _in_turn(rows: Sequence[Sequence[Site]], shares: Sequence[int] | None = None) -> list[Site]:
+    """From each row in turn as many as its share, 1 unless told, until all are taken."""
+    waiting = [list(reversed(row)) for row in rows]
+    taken: list[Site] = []
+    while any(waiting):
+        for row, share in zip(waiting, shares or [1] * len(waiting), strict=True):
+            taken += [row.pop() for _ in range(min(share, len(row)))]
+    return taken
 
 
 def mutated(function: Function, site: Site | None) -> Function:
@@ -131,9 +140,9 @@ def _sites(function: FunctionType) -> Iterator[Site]:
         yield Site(function, index, where, f"{before}  ->  {ast.unparse(node)}")
 
 
-def _nodes(made: ast.FunctionDef) -> list[ast.expr]:
+def _nodes(made: ast.FunctionDef) -> list[ast.expr | ast.Return]:
     """What can be changed, in the order of the text: no docstring, message, default or guard."""
-    found: list[ast.expr] = []
+    found: list[ast.expr | ast.Return] = []
 
     def visit(node: ast.AST) -> None:
         if isinstance(node, NOT_THE_FORMULA) or (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)):
@@ -143,6 +152,8 @@ def _nodes(made: ast.FunctionDef) -> list[ast.expr]:
                 visit(inner)
             return
         if isinstance(node, ast.expr) and _changeable(node):
+            found.append(node)
+        if isinstance(node, ast.Return) and isinstance(node.value, ast.Name | ast.Attribute | ast.Call):
             found.append(node)
         for child in ast.iter_child_nodes(node):
             if not (isinstance(node, ast.AnnAssign) and child is node.annotation):
@@ -167,8 +178,11 @@ def _text(node: ast.expr) -> bool:
     return isinstance(node, ast.JoinedStr) or (isinstance(node, ast.Constant) and isinstance(node.value, str))
 
 
-def _change(node: ast.expr) -> None:
-    if isinstance(node, ast.BinOp):
+def _change(node: ast.expr | ast.Return) -> None:
+    if isinstance(node, ast.Return):
+        assert node.value is not None
+        node.value = ast.UnaryOp(ast.USub(), node.value)
+    elif isinstance(node, ast.BinOp):
         node.op = OPERATORS[type(node.op)]()
     elif isinstance(node, ast.Compare):
         node.ops[0] = COMPARISONS[type(node.ops[0])]()

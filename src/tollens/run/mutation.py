@@ -16,6 +16,7 @@ import msgspec
 
 from tollens.run.answers import answered, questions
 from tollens.run.certificate import Answer, Kind, Mutant, Proof
+from tollens.run.layer import blas_threads
 from tollens.run.mutant import Site, mutated, sites
 from tollens.run.registries import REGISTRIES, Entry, Made, registered
 
@@ -183,9 +184,15 @@ def _entry(kind: Kind, name: str) -> tuple[Made, list[Site]]:
 
 def _red(kind: Kind, made: Made) -> Answer | None:
     """The first known answer that comes out wrong; where none does, the first that does not come out."""
-    answers = (answered(question) for question in questions(kind, made) if question.known)
-    red = [answer for answer in answers if not answer.passed]
-    return min(red, key=lambda answer: answer.raised, default=None)
+    first: Answer | None = None
+    for question in questions(kind, made):
+        answer = answered(question) if question.known else None
+        if answer is None or answer.passed:
+            continue
+        if not answer.raised:
+            return answer
+        first = first or answer
+    return first
 
 
 def _serve() -> None:
@@ -195,9 +202,10 @@ def _serve() -> None:
     _limit_memory()
     list(registered())
     answers.write(b"ready\n")
-    for line in sys.stdin.buffer:
-        for outcome in outcomes_of(msgspec.json.decode(line, type=Trial)):
-            answers.write(msgspec.json.encode(outcome) + b"\n")
+    with blas_threads(1):
+        for line in sys.stdin.buffer:
+            for outcome in outcomes_of(msgspec.json.decode(line, type=Trial)):
+                answers.write(msgspec.json.encode(outcome) + b"\n")
 
 
 def _limit_memory() -> None:

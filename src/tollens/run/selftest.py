@@ -8,7 +8,10 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from difflib import get_close_matches
 
+import msgspec
+
 from tollens.core.errors import TollensError
+from tollens.run import mutation
 from tollens.run.answers import answered, questions
 from tollens.run.cache import store
 from tollens.run.certificate import Answer, Certificate
@@ -23,12 +26,15 @@ PACKAGES = {"instrument": "instrument", "stats": "statistic", "statistic": "stat
 """What `only` may say besides a name: the kind, or the package that the kind lives in."""
 
 
-def selftest(only: str | None = None, *, progress: Progress | None = None) -> Certificate:
+def selftest(
+    only: str | None = None, *, prove_red: bool = False, progress: Progress | None = None
+) -> Certificate:
     """Ask every known answer of all instruments, invariants and statistics; what `tollens selftest --json` prints.
 
     `only` is a kind ("instrument", "lint" or "statistic") or the name of one entry. A whole certificate is kept in
-    the cache, where `scan` finds it; `kept` and `unkept` of the result say so. `progress(done, total, name)` is told
-    of each entry. Raises: TollensError `selftest_unknown`.
+    the cache, where `scan` finds it; `kept` and `unkept` of the result say so. With `prove_red` wrong formulas are
+    injected into each entry, in a child process, and `proofs` says which of them the answers noticed.
+    `progress(done, total, name)` is told of each entry. Raises: TollensError `selftest_unknown`.
     """
     begin, started = time.perf_counter(), datetime.now(UTC).isoformat(timespec="seconds")
     entries = chosen(only)
@@ -54,7 +60,11 @@ def selftest(only: str | None = None, *, progress: Progress | None = None) -> Ce
         skipped_plugins={report.name: report.error for report in installed() if report.error is not None},
         only=only,
     )
-    return store(certificate) if only is None else certificate
+    if only is None:
+        certificate = store(certificate)
+    if not prove_red:
+        return certificate
+    return msgspec.structs.replace(certificate, proofs=mutation.prove_red(entries, progress=progress))
 
 
 def chosen(only: str | None) -> list[Entry]:
