@@ -106,9 +106,9 @@ def _summary(console: Console, certificate: Certificate) -> None:
     from rich.table import Table
 
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold", pad_edge=False)
-    titles = ("", "entries", "answers", "hold", "seconds")
+    titles = ["", "entries", "answers", "hold", "seconds"]
     if certificate.proofs is not None:
-        titles += ("wrong formulas", "survived", "proved red")
+        titles += ["wrong formulas", "survived", "proved red"]
     for title in titles:
         table.add_column(title, justify="right" if title else "left", no_wrap=True)
     for kind, title in KINDS.items():

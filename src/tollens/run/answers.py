@@ -85,7 +85,7 @@ def measured(made: Instrument, known: KnownAnswer, seed: int = 0) -> tuple[Any, 
     rows = [r for r in made.measure(known.part(), seed=seed) if r.quantity == known.quantity]
     pick = known.pick if known.pick is not None else lambda value: value
     values = [pick(r.value) if r.value is not None else f"{r.status} {r.reason}" for r in rows]
-    flat = [v for value in values for v in (value if isinstance(value, list) else [value])]
+    flat: list[Any] = [v for value in values for v in (value if isinstance(value, list) else [value])]
     passed = bool(flat) and all(_is_number(v) and abs(v - known.value) <= known.tolerance for v in flat)
     return (flat[0] if len(set(map(str, flat))) == 1 else flat), passed
 

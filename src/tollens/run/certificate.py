@@ -52,7 +52,9 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
     def differs(self, other: Machine) -> list[str]:
         """In what the other one differs, as "blas: A, now B"."""
         mine, theirs = msgspec.to_builtins(self), msgspec.to_builtins(other)
-        return [f"{name}: {_short(theirs[name])}, now {_short(mine[name])}" for name in mine if mine[name] != theirs[name]]
+        return [
+            f"{name}: {_short(theirs[name])}, now {_short(mine[name])}" for name in mine if mine[name] != theirs[name]
+        ]
 
 
 class Mutant(msgspec.Struct, frozen=True, kw_only=True):

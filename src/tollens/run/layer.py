@@ -309,8 +309,10 @@ def _report(
         plugins=plugged,
         **fields,
     )
-    lawless = no_power_law(layer.alpha_interval, layer.alpha_null, layer.p_gof, layer.alternatives, layer.n_tail)
-    lawless = lawless and tail.name not in task.refused
+    lawless: object = no_power_law(
+        layer.alpha_interval, layer.alpha_null, layer.p_gof, layer.alternatives, layer.n_tail
+    )
+    lawless = lawless and tail.name not in task.refused  # what was refused says nothing of the matrix
     if lawless and not settings.only:
         flags.append("no_power_law")
     layer = msgspec.structs.replace(

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -84,15 +84,13 @@ def _proof(kind: Kind, name: str, child: _Child, budget: Budget, deadline: float
         return Proof(kind=kind, name=name, proved=False, mutants=[], why=why)
     mutants: list[Mutant] = []
     for outcome in _outcomes(kind, name, child, budget.at_most):
-        mutants.append(
-            Mutant(where=outcome.where, change=outcome.change, how=outcome.how, broken=outcome.broken)
-        )
+        mutants.append(Mutant(where=outcome.where, change=outcome.change, how=outcome.how, broken=outcome.broken))
         proved = any(mutant.wrong for mutant in mutants)
         if time.monotonic() > deadline or (proved and len(mutants) >= budget.at_least):
             break
     proved = any(mutant.wrong for mutant in mutants)
-    why = None if proved else f"none of {len(mutants)} wrong formulas gave an answer that was refused"
-    return Proof(kind=kind, name=name, proved=proved, mutants=mutants, why=why)
+    unseen = None if proved else f"none of {len(mutants)} wrong formulas gave an answer that was refused"
+    return Proof(kind=kind, name=name, proved=proved, mutants=mutants, why=unseen)
 
 
 def _outcomes(kind: Kind, name: str, child: _Child, most: int) -> Iterator[Outcome]:
@@ -167,8 +165,8 @@ def outcomes_of(trial: Trial) -> Iterator[Outcome]:
     site = None if trial.index is None else places[trial.index]
     named = Outcome(site.where, site.change[:SHOWN]) if site else Outcome()
     yield named
-    changed = replace(made, function=mutated(made.function, site))
-    red = _red(trial.kind, changed)
+    wrong: Any = {"function": mutated(made.function, site)}  # one keyword that all three kinds of entry have
+    red = _red(trial.kind, replace(made, **wrong))
     if red is None:
         yield named
         return

@@ -28,4 +28,3 @@ def registered() -> Iterator[Entry]:
     for kind, registry in REGISTRIES.items():
         for name in sorted(registry):
             yield kind, name, registry[name]
-

@@ -26,9 +26,7 @@ PACKAGES = {"instrument": "instrument", "stats": "statistic", "statistic": "stat
 """What `only` may say besides a name: the kind, or the package that the kind lives in."""
 
 
-def selftest(
-    only: str | None = None, *, prove_red: bool = False, progress: Progress | None = None
-) -> Certificate:
+def selftest(only: str | None = None, *, prove_red: bool = False, progress: Progress | None = None) -> Certificate:
     """Ask every known answer of all instruments, invariants and statistics; what `tollens selftest --json` prints.
 
     `only` is a kind ("instrument", "lint" or "statistic") or the name of one entry. A whole certificate is kept in
