@@ -175,9 +175,9 @@ def _pair(console: Console, name: str, text: str) -> None:
     from rich.text import Text
 
     grid = Table.grid(padding=(0, 2, 0, 0))
-    grid.add_column(width=8)
+    grid.add_column(width=10)
     grid.add_column(overflow="fold")
-    grid.add_row(Text(f"  {name}"[:10], style="dim"), Text(printable(text)))
+    grid.add_row(Text(f"  {name}", style="dim"), Text(printable(text)))
     console.print(grid)
 
 
