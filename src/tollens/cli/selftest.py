@@ -95,7 +95,8 @@ def _show(console: Console, certificate: Certificate) -> None:
     if certificate.kept is not None:
         console.print(f"kept  {printable(certificate.kept)}", style="dim", markup=False, soft_wrap=True)
     elif certificate.unkept is not None:
-        console.print(f"note  not kept: {printable(certificate.unkept)}", style="dim", markup=False)
+        told = f"note  not kept: {printable(certificate.unkept)}"
+        console.print(told, style="dim", markup=False, soft_wrap=True)
     elif certificate.only is not None:
         console.print("note  not kept: a certificate is of everything", style="dim")
     console.print()
@@ -108,7 +109,7 @@ def _summary(console: Console, certificate: Certificate) -> None:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold", pad_edge=False)
     titles = ["", "entries", "answers", "hold", "seconds"]
     if certificate.proofs is not None:
-        titles += ["wrong formulas", "survived", "proved red"]
+        titles += ["mutants", "survived", "red"]
     for title in titles:
         table.add_column(title, justify="right" if title else "left", no_wrap=True)
     for kind, title in KINDS.items():
@@ -124,11 +125,10 @@ def _summary(console: Console, certificate: Certificate) -> None:
             row += [str(tried), str(lived), f"{sum(p.proved for p in proofs)} of {len(proofs)}"]
         table.add_row(*row)
     console.print(table)
-    for proof in (certificate.proofs or ())[: SHOWN if certificate.only is None else None]:
+    for proof in certificate.proofs or ():
         _proof(console, proof)
-    rest = len(certificate.proofs or ()) - SHOWN
-    if rest > 0 and certificate.only is None:
-        console.print(f"{rest} more; --json prints them with all survivors.", style="dim")
+    if certificate.proofs:
+        console.print("\na mutant is one wrong formula; --json names those that survived", style="dim")
 
 
 def _answer(console: Console, answer: Answer) -> None:

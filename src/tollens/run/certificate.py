@@ -60,7 +60,7 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
 class Mutant(msgspec.Struct, frozen=True, kw_only=True):
     """One wrong formula: `change` at `where`; `how` a known answer went red, None if all of them stayed green.
 
-    `broken` says that nothing came out at all: it raised an error, ended the process or ran out of time.
+    `broken` says that no value came out: an error, an undefined reading, the end of the process or of the time.
     """
 
     where: str

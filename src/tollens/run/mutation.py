@@ -171,7 +171,7 @@ def outcomes_of(trial: Trial) -> Iterator[Outcome]:
         yield named
         return
     how = red.got if red.raised else f"{red.expected} became {red.got}"
-    yield msgspec.structs.replace(named, how=f"{red.title[:80]}: {how}"[:TOLD], broken=red.raised)
+    yield msgspec.structs.replace(named, how=f"{red.title[:80]}: {how}"[:TOLD], broken=not _valued(red))
 
 
 @cache
@@ -187,10 +187,15 @@ def _red(kind: Kind, made: Made) -> Answer | None:
         answer = answered(question) if question.known else None
         if answer is None or answer.passed:
             continue
-        if not answer.raised:
+        if _valued(answer):
             return answer
         first = first or answer
     return first
+
+
+def _valued(answer: Answer) -> bool:
+    """Whether another value came out; an error, and words in place of a number, are none."""
+    return not answer.raised and (isinstance(answer.expected, str) or not isinstance(answer.got, str))
 
 
 def _serve() -> None:
