@@ -6,7 +6,7 @@ import argparse
 import subprocess
 import sys
 
-NAMES = ("startup", "components", "agreement", "floor", "peers", "growth", "memory")
+NAMES = ("startup", "group_sequential", "components", "agreement", "floor", "peers", "growth", "memory")
 
 
 def main() -> int:
