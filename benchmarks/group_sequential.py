@@ -9,6 +9,7 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from benchmarks.table import Line, show
 from tollens.stats.group_sequential import Design, equal_looks, lan_demets, obrien_fleming, pocock
@@ -26,15 +27,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     rounds = 3 if given.quick else given.rounds
     times = equal_looks(LOOKS)
     designs: dict[str, Callable[[int], Design]] = {
-        "O'Brien-Fleming": lambda sides: obrien_fleming(times, 0.05, sides),
-        "Pocock": lambda sides: pocock(times, 0.05, sides),
+        "O'Brien-Fleming": partial(obrien_fleming, times, 0.05),
+        "Pocock": partial(pocock, times, 0.05),
     }
     for name in SPENDING:
-        designs[f"Lan-DeMets, {name}"] = lambda sides, name=name: lan_demets(times, 0.05, name, sides)  # type: ignore[misc]
+        designs[f"Lan-DeMets, {name}"] = partial(lan_demets, times, 0.05, name)
     lines, total = [], {1: 0.0, 2: 0.0}
     for sides in (2, 1):
         for name, design in designs.items():
-            seconds = _median(lambda design=design, sides=sides: design(sides), rounds)  # type: ignore[misc]
+            seconds = _median(partial(design, sides), rounds)
             total[sides] += seconds
             lines.append(Line(f"{name}, {sides} sides", "-", f"{1e3 * seconds:.1f} ms", None))
     for sides in (2, 1):

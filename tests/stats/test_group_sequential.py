@@ -107,10 +107,13 @@ def test_a_look_so_early_that_nothing_may_be_spent() -> None:
 
 
 def test_twenty_looks_take_less_than_half_a_second() -> None:
-    """The bound is ten times what they take, for a machine that is busy."""
-    start = time.perf_counter()
-    every_design(20, 0.05, 2)
-    assert time.perf_counter() - start < 2.0
+    """All five take 0.05 s on a free core; the bound is for a machine that is busy."""
+    seconds = []
+    for _ in range(3):
+        start = time.perf_counter()
+        every_design(20, 0.05, 2)
+        seconds.append(time.perf_counter() - start)
+    assert min(seconds) < 0.5
 
 
 @pytest.mark.parametrize("change", [0.001, -0.001])
