@@ -188,7 +188,8 @@ def _table(source: Source, start: int, end: int, after: int) -> Table:
         if close < 0:
             break
         body = close + 1
-    rows, headers, seen_rule = [], 0, 0
+    rows: list[tuple[Cell, ...]] = []
+    headers, seen_rule = 0, 0
     line = text.count("\n", 0, start) + 1
     last = start
     for begin, stop in _split(text, body, end):

@@ -76,7 +76,9 @@ def _step(value: Any, part: str, target: str, where: str) -> Any:
             return value[int(part)]
         raise _nowhere(where, f"an index below {len(value)}", f"{part!r} in {target!r}")
     keys = ", ".join(map(repr, list(value)[:8])) if isinstance(value, dict) else f"a {type(value).__name__.strip('_')}"
-    raise _nowhere(where, f"one of {keys}" if isinstance(value, dict) else "a table or a list", f"{part!r} in {target!r}")
+    raise _nowhere(
+        where, f"one of {keys}" if isinstance(value, dict) else "a table or a list", f"{part!r} in {target!r}"
+    )
 
 
 def _number(value: Any, target: str, where: str) -> str:

@@ -93,9 +93,7 @@ def _label(row: tuple[Cell, ...], label: int) -> str:
     return row[label].text.strip() if label < len(row) else ""
 
 
-def _one_column(
-    tag: Tag, table: Table, name: str, k: int, unit: str | None, names: list[str], marked: Marked
-) -> str:
+def _one_column(tag: Tag, table: Table, name: str, k: int, unit: str | None, names: list[str], marked: Marked) -> str:
     """A column as one claim: the parts, and the total where a row has its label."""
     claim = f"{tag.id}.{name}"
     words = name.split("_")
@@ -116,7 +114,7 @@ def _one_column(
         marked.numbers.append(Tagged(claim, "total" if last else into, None if last else "", quantity))
     statistic = next((word for word in words if _STATISTIC.fullmatch(word)), None)
     if statistic:
-        marked.words.append((claim, "percentile", statistic, tag.place))
+        marked.words.append((claim, "percentile", statistic))
     return claim
 
 

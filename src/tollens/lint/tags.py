@@ -60,7 +60,9 @@ class Tag:
         """The id of a claim or table tag."""
         name = self.options.get("id", "")
         if not _ID.fullmatch(name) or len(name) > 200:
-            raise syntax(self.place, "an id of letters, digits, - and .", repr(name)[:60], "Write t:claim ID key=value.")
+            raise syntax(
+                self.place, "an id of letters, digits, - and .", repr(name)[:60], "Write t:claim ID key=value."
+            )
         return name
 
 
@@ -82,7 +84,7 @@ class Marked:
     numbers: list[Tagged] = field(default_factory=list)
     stated: list[Tag] = field(default_factory=list)
     families: dict[str, list[str]] = field(default_factory=dict)
-    words: list[tuple[str, str, str, Place]] = field(default_factory=list)
+    words: list[tuple[str, str, str]] = field(default_factory=list)
 
 
 def parse_tag(body: str, place: Place) -> Tag:
@@ -101,11 +103,11 @@ def parse_tag(body: str, place: Place) -> Tag:
         at = match.end()
     if not words or words[0][1] is not None:
         raise syntax(place, "t:ID.FIELD, t:claim or t:table", repr(body[:40]), "Name what the tag is for.")
-    head = words[0][0]
+    head, named = words[0][0], words[1:2]
     options: dict[str, str] = {}
-    for number, (key, value) in enumerate(words[1:]):
-        if value is None and number == 0 and head in ("claim", "table"):
-            key, value = "id", key
+    if head in ("claim", "table") and named and named[0][1] is None:
+        words[1] = ("id", named[0][0])
+    for key, value in words[1:]:
         if value is None:
             raise syntax(place, "key=value", repr(key)[:60], "Give the key a value.")
         if key in options:
@@ -179,7 +181,7 @@ def assemble(marked: Marked, seen: int) -> Document:
     for name, found in _grouped(marked.numbers).items():
         claim, key = name
         entries[claim][key] = _merged(claim, key, found, restated)
-    for claim, key, word, _ in marked.words:
+    for claim, key, word in marked.words:
         entries[claim].setdefault(key, word)
     owner = {name: family for family, names in marked.families.items() for name in names}
     claims = []
@@ -205,7 +207,9 @@ def _merged(claim: str, name: str, found: list[Tagged], restated: list[Finding])
     if all(t.item is None for t in found):
         return _agreed(claim, name, [t.quantity for t in found], restated)
     if any(t.item is None for t in found):
-        raise syntax(found[0].quantity.place, f"{name} as a number or as a list", "both", "Write [] in every tag of it.")
+        raise syntax(
+            found[0].quantity.place, f"{name} as a number or as a list", "both", "Write [] in every tag of it."
+        )
     items: dict[str, list[Quantity]] = {}
     for place, tagged in enumerate(found):
         items.setdefault(tagged.item or f"[{place}]", []).append(tagged.quantity)
@@ -253,7 +257,9 @@ def _claim(name: str, place: Place, fields: dict[str, Entry], tag: Tag | None) -
     for key, value in tag.options.items():
         if key in (*RESERVED, "id"):
             continue
-        if key in fields and not isinstance(fields[key], str):
+        if isinstance(fields.get(key), str):  # what the name of a column says is said of that column
+            continue
+        if key in fields:
             raise TollensError(
                 "lint_duplicate",
                 str(tag.place),

@@ -6,7 +6,7 @@
     text = "all four stages take 380 ms"
     source = "blog.md:40"                       # optional; so are expect and draft
     [claim.fields]
-    parts = { values = ["85", "620", "680", "45"], unit = "ms" }
+    parts = { values = ["85", "620", "680", "45"], unit = "ms" }       # or [{ value = "85", unit = "ms" }, ...]
     total = { value = "380", unit = "ms", exact = true }
     rate = { low = "30", high = "80", unit = "1/s" }
     acc = { from = "results.json#/acc", unit = "1" }
@@ -189,6 +189,9 @@ class _Fields:
                 if worded or not all(_DIGITS.fullmatch(v) for v in value):
                     return tuple(value)
                 return tuple(self._number(v, name, claim, place, {}) for v in value)
+            if all(isinstance(v, dict) and not v.keys() & {"values", "from"} for v in value):
+                made = [self._quantities(v, name, claim, place) for v in value]
+                return tuple(q for q in made if isinstance(q, Quantity))
             if all(isinstance(v, list) and len(v) == 2 and all(isinstance(w, str) for w in v) for v in value):
                 return tuple((v[0], v[1]) for v in value)
         raise syntax(
@@ -211,7 +214,7 @@ class _Fields:
             return self._quantity(spanning(low, high, where), name, claim, place, value, None)
         if forms == ["from"]:
             if not isinstance(given, str):
-                raise syntax(where, "from as a string", f"{given!r:.40}", "Write from = \"results.json#/acc\".")
+                raise syntax(where, "from as a string", f"{given!r:.40}", 'Write from = "results.json#/acc".')
             given, digest = self._results.digits(given, where)
         if forms == ["values"] and not (isinstance(given, list) and given):
             raise syntax(where, "values as a list of strings", f"{given!r:.40}", "Give at least one.")
@@ -224,7 +227,9 @@ class _Fields:
     def _number(
         self, digits: Any, name: str, claim: str, place: Place, value: Mapping[str, Any], digest: str | None = None
     ) -> Quantity:
-        return self._quantity(self._parsed(digits, f"{place}: claim {claim}: {name}"), name, claim, place, value, digest)
+        return self._quantity(
+            self._parsed(digits, f"{place}: claim {claim}: {name}"), name, claim, place, value, digest
+        )
 
     def _parsed(self, digits: Any, where: str) -> Number:
         if isinstance(digits, str):
@@ -246,7 +251,9 @@ class _Fields:
             self._units.add(unit)
         exact, measured = value.get("exact"), value.get("measured")
         if not (exact is None or isinstance(exact, bool)) or not (measured is None or isinstance(measured, bool)):
-            raise syntax(where, "exact and measured as true or false", f"{exact!r:.20}, {measured!r:.20}", "Correct it.")
+            raise syntax(
+                where, "exact and measured as true or false", f"{exact!r:.20}, {measured!r:.20}", "Correct it."
+            )
         return Quantity(number, unit, place, exact, measured, estimator, digest)
 
 
