@@ -18,9 +18,11 @@ NOT_NEGATIVE: Limits = (0.0, _LARGEST)
 AT_LEAST_ONE: Limits = (1.0, _LARGEST)
 SHARE: Limits = (0.0, 1.0)
 OPEN_SHARE: Limits = (math.ulp(0.0), math.nextafter(1.0, 0.0))
+BELOW_ONE: Limits = (0.0, math.nextafter(1.0, 0.0))
 _SAID = {
     POSITIVE: "is not positive and finite", NOT_NEGATIVE: "is negative or infinite",
     AT_LEAST_ONE: "is not finite and at least 1", SHARE: "is not in [0, 1]", OPEN_SHARE: "is not in (0, 1)",
+    BELOW_ONE: "is not in [0, 1)",
 }  # fmt: skip
 
 

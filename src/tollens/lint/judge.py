@@ -147,7 +147,7 @@ def _witness(rounded: Comparison, shown: Comparison) -> str:
     sign = str(rounded.relation) if not rounded.violated else {"<=": ">", ">=": "<", "=": "is not"}[rounded.relation]
     left, right = _side(rounded.names[0], shown.left, rounded.left), _side(rounded.names[1], shown.right, rounded.right)
     unit = f" {rounded.unit}" if rounded.unit not in ("1", "") else ""
-    remark = shown.remark or rounded.remark
+    remark = shown.remark if shown.violated == rounded.violated else rounded.remark
     return f"{left} {sign} {right}{unit}{f'; {remark}' if remark else ''}"
 
 
