@@ -93,3 +93,8 @@ def test_monotone_images_hold_the_image_of_every_point(low: float, width: float)
     middle = made.middle
     assert math.log(middle) in made.rising(math.log)
     assert math.exp(-middle / 100) in made.falling(lambda x: math.exp(-x / 100))
+
+
+def test_an_image_may_be_unbounded() -> None:
+    assert Range(0.0, INF).rising(lambda x: x) == Range(0.0, INF)
+    assert Range(-INF, INF).falling(lambda x: -x) == Range(-INF, INF)

@@ -235,3 +235,40 @@ def test_findings_are_sorted_and_the_same_every_time() -> None:
     first = judge(claims)
     assert [(f.path, f.line) for f in first] == [("a.md", 9), ("b.md", 1), ("b.md", 2)]
     assert judge(reversed(claims)) == first
+
+
+def test_a_design_setting_that_is_said_to_be_approximate_is_not_exact() -> None:
+    register(id="test.exact", exact=("whole",))
+    assert only(claim(("test.exact",), part=number("2.9", exact=True), whole=number("2.8"))).outcome == "refuted"
+    assert only(claim(("test.exact",), part=number("2.9", exact=True), whole=number("~2.8"))).outcome == "undetermined"
+
+
+def twice_is_whole(f: Fields) -> Check:
+    """Two parts make the whole."""
+    twice = f.part * 2
+    if f.part.low == f.part.high == 1.0:
+        return undetermined(Subtype.CONSISTENT, "a part of exactly 1", None)
+    return equal(f.whole, twice, ("whole", "2 part"), unit="s")
+
+
+def test_nothing_is_supported_that_the_printed_digits_do_not_give() -> None:
+    """1 rounds to [0.5, 1.5], which could give 2; a half-line could give anything above it."""
+    known = (
+        Example({"part": "5", "whole": "2"}, "refuted/contradicted"),
+        Example({"part": "3", "whole": "6"}, "supported/recomputed"),
+    )
+    register(twice_is_whole, violation=Subtype.CONTRADICTED, known=known)
+    assert only(claim(part=number("1"), whole=number("2"))).outcome == "undetermined"
+    assert only(claim(part=number(">1"), whole=number("4"))).outcome == "undetermined"
+
+
+def test_a_single_number_is_a_list_of_one() -> None:
+    def largest(f: Fields) -> Check:
+        """No part exceeds the whole."""
+        return at_most(f.list("part")[0], f.whole, ("part", "whole"), unit="s")
+
+    register(largest, needs={"part": "s[]", "whole": "s"}, known=(
+        Example({"part": ["5"], "whole": "2"}, "refuted/impossible"),
+        Example({"part": ["1"], "whole": "2"}, "undetermined/consistent"),
+    ))  # fmt: skip
+    assert only(claim(part=number("5"), whole=number("2"))).outcome == "refuted"

@@ -157,6 +157,8 @@ def _numbers(name: str, entry: Entry, need: Need, shared: Unit | None) -> tuple[
         if not isinstance(entry, Quantity):
             return Gap(name, "is not a number")
         quantities = [entry]
+    elif isinstance(entry, Quantity):
+        quantities = [entry]
     elif isinstance(entry, tuple):
         quantities = [q for q in entry if isinstance(q, Quantity)]
     else:
@@ -187,7 +189,9 @@ def _counted(unit: Unit, target: Unit) -> bool:
 
 
 def _range(q: Quantity, target: Unit | None, design: bool, printed: bool) -> Range:
-    exact = q.exact if q.exact is not None else (design or (q.unit in COUNTS and q.number.is_integer))
+    exact = q.exact
+    if exact is None:
+        exact = q.number.mark != "~" if design else q.unit in COUNTS and q.number.is_integer
     found = q.number.range(exact or (printed and q.number.mark == ""))
     if target is None or q.unit is None:
         return found
