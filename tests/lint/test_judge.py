@@ -272,3 +272,33 @@ def test_a_single_number_is_a_list_of_one() -> None:
         Example({"part": ["1"], "whole": "2"}, "undetermined/consistent"),
     ))  # fmt: skip
     assert only(claim(part=number("5"), whole=number("2"))).outcome == "refuted"
+
+
+def test_a_violation_that_rests_on_no_model_stands_before_one_that_does() -> None:
+    def both(f: Fields) -> Check:
+        """Two bounds, the wider violation under an assumption."""
+        return [
+            at_most(f.part, f.whole, ("part", "whole"), unit="s"),
+            at_most(f.part * 2, f.whole, ("2 part", "whole"), unit="s", model="state that parts come in pairs"),
+        ]
+
+    register(both)
+    found = only(claim(part=number("5.0"), whole=number("2.0")))
+    assert (found.subtype, found.margin) == ("impossible", -3.0)
+    assert only(claim(part=number("1.5"), whole=number("2.0"))).subtype == "model_based"
+
+
+def test_a_count_is_one_whole_number_or_none() -> None:
+    register(same_count, needs={"part": "count", "whole": "count"}, violation=Subtype.CONTRADICTED, known=(
+        Example({"part": "5", "whole": "2"}, "refuted/contradicted"),
+        Example({"part": "2", "whole": "2"}, "supported/recomputed"),
+    ))  # fmt: skip
+    for text in ("2.5", "~2", "<3", "-1", "inf"):
+        assert only(claim(part=number(text, "count"), whole=number("2", "count"))).outcome == "undetermined", text
+
+
+def same_count(f: Fields) -> Check:
+    """Both are the same count."""
+    if f.count("part") is None or f.count("absent") is not None:
+        return undetermined(Subtype.CONSISTENT, "no count", None)
+    return equal(f.part, f.whole, ("part", "whole"))

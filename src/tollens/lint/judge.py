@@ -112,10 +112,10 @@ def _paired(decided: Check, printed: Check) -> list[tuple[Comparison, Comparison
     return list(zip(first, second, strict=True))
 
 
-def _rank(rounded: Comparison, shown: Comparison) -> tuple[bool, float]:
-    """Violated first, then the one nearest to its bound."""
+def _rank(rounded: Comparison, shown: Comparison) -> tuple[bool, bool, float]:
+    """Violated first, of these the ones that rest on no model, then the one nearest to its bound."""
     margin = rounded.margin if rounded.violated else shown.margin
-    return not rounded.violated, math.inf if margin is None else margin
+    return not rounded.violated, rounded.violated and rounded.model is not None, math.inf if margin is None else margin
 
 
 def _weakened(verdict: Direct, model: str | None) -> Direct:

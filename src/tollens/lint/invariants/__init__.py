@@ -1,5 +1,5 @@
 """The laws, one file a family. Importing this package registers them all."""
 
-from tollens.lint.invariants import accounting, dependency, queues
+from tollens.lint.invariants import accounting, dependency, intervals, queues, statistics
 
-__all__ = ["accounting", "dependency", "queues"]
+__all__ = ["accounting", "dependency", "intervals", "queues", "statistics"]

@@ -70,6 +70,7 @@ def _decimal(value: Fraction) -> str:
             witness="leave 2 GB",
         ),
         Example({"parts": ["3 GB", "4 GB"], "total": "9 GB", "unattributed": "2 GB"}, "supported/identity"),
+        Example({"parts": ["33.3 %", "33.3 %", "33.3 %"], "total": "100 %"}, "supported/identity"),
         Example({"parts": ["33.3 %", "33.3 %", "33.3 %"], "total": "100.0 %"}, "undetermined/consistent"),
         Example(
             {"parts": ["3 GB", "4 GB"], "total": "5 GB"},
@@ -95,7 +96,7 @@ def sum_of_parts(f: Fields) -> Check:
         word = f.word("percentile")
         if f.flag("sequential") is False:
             return unchecked("does not apply: sequential = false")
-        if word is None and not made.meets(f.total):
+        if word is None and not made.meets(f.rounded("total")):
             return lacking("percentile")
         if word is not None and not adds(word):
             said = f"the {word} of the parts add to {number_text(made.middle)} {unit}, which bounds no {word} of a sum"
@@ -104,7 +105,7 @@ def sum_of_parts(f: Fields) -> Check:
     gap = ""
     if unattributed is None:
         gap = f"the parts leave {number_text(f.total.middle - made.middle)} {unit} of the total"
-        if made.below(f.total):
+        if made.below(f.rounded("total")):
             settle = "name the rest as unattributed"
             return undetermined(Subtype.CONSISTENT, f"{gap} {number_text(f.total.middle)}", settle,
                                 computed=made.middle, bound=f.total.middle, unit=unit)  # fmt: skip
