@@ -93,7 +93,8 @@ class Range:
 
     def widened(self, relative: float) -> Range:
         """Both ends moved outward by `relative` times their size: the error of a formula that is not exact."""
-        return Range(self.low - abs(self.low) * relative, self.high + abs(self.high) * relative)
+        low = self.low if math.isinf(self.low) else self.low - abs(self.low) * relative
+        return Range(low, self.high if math.isinf(self.high) else self.high + abs(self.high) * relative)
 
     def rising(self, function: Callable[[float], float], relative: float = 1e-14) -> Range:
         """The image under a function that never falls, computed to the `relative` accuracy given."""

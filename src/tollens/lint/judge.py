@@ -55,9 +55,9 @@ def judge_one(claim: Claim, made: Invariant, replay: Replay = replay_here) -> Fi
     """What one invariant makes of one claim.
 
     It is asked twice: with every number as printed, which gives the numbers of the witness, and with every
-    number as the interval of its rounding, which decides.
+    number as the interval of its rounding, which decides. A replay with the same parameters runs once.
     """
-    ready = partial(resolve, claim, made.fields, frozenset(made.needs), made.exact, replay=replay)
+    ready = partial(resolve, claim, made.fields, frozenset(made.needs), made.exact, replay=_once(replay))
     rounded = ready(printed=False)
     if isinstance(rounded, list):
         return _finding(claim, made, _gaps(rounded, made), None)
@@ -74,6 +74,18 @@ def judge_one(claim: Claim, made: Invariant, replay: Replay = replay_here) -> Fi
     return _resolved(claim, made, decided, made.function(printed))
 
 
+def _once(replay: Replay) -> Replay:
+    kept: dict[str, Mapping[str, float] | None] = {}
+
+    def run(name: str, parameters: Mapping[str, Any]) -> Mapping[str, float] | None:
+        key = f"{name} {sorted(parameters.items())}"
+        if key not in kept:
+            kept[key] = replay(name, parameters)
+        return kept[key]
+
+    return run
+
+
 def _resolved(claim: Claim, made: Invariant, decided: Check, printed: Check) -> Finding:
     if isinstance(decided, Direct):
         if decided.outcome is Outcome.REFUTED:
@@ -86,10 +98,21 @@ def _resolved(claim: Claim, made: Invariant, decided: Check, printed: Check) -> 
         model = rounded.model or _unstated(claim, made)
         verdict = Direct(Outcome.REFUTED, rounded.violation, _witness(rounded, shown), rounded.settle)
         return _finding(claim, made, _weakened(verdict, model), worst)
-    if all(r.relation is Relation.EQUAL and r.support and shown.right.meets(r.left) for r, shown in pairs):
+    if not isinstance(printed, Direct) and all(_reproduced(*pair) for pair in pairs):
         return _finding(claim, made, Direct(Outcome.SUPPORTED, rounded.support, _witness(rounded, shown)), worst)
     verdict = Direct(Outcome.UNDETERMINED, Subtype.CONSISTENT, _witness(rounded, shown), rounded.settle)
     return _finding(claim, made, verdict, worst)
+
+
+def _reproduced(rounded: Comparison, shown: Comparison) -> bool:
+    """Whether the printed digits give the claimed value. What is only known to lie beyond a limit gives none."""
+    bounded = math.isfinite(shown.right.low) and math.isfinite(shown.right.high)
+    return (
+        rounded.relation is Relation.EQUAL
+        and rounded.support is not None
+        and bounded
+        and shown.right.meets(rounded.left)
+    )
 
 
 def _paired(decided: Check, printed: Check) -> list[tuple[Comparison, Comparison]]:
@@ -101,10 +124,10 @@ def _paired(decided: Check, printed: Check) -> list[tuple[Comparison, Comparison
     return list(zip(first, second, strict=True))
 
 
-def _rank(rounded: Comparison, shown: Comparison) -> tuple[bool, float]:
-    """Violated first, then the one nearest to its bound."""
+def _rank(rounded: Comparison, shown: Comparison) -> tuple[bool, bool, float]:
+    """Violated first, of these the ones that rest on no model, then the one nearest to its bound."""
     margin = rounded.margin if rounded.violated else shown.margin
-    return not rounded.violated, math.inf if margin is None else margin
+    return not rounded.violated, rounded.violated and rounded.model is not None, math.inf if margin is None else margin
 
 
 def _weakened(verdict: Direct, model: str | None) -> Direct:
@@ -135,7 +158,8 @@ def _witness(rounded: Comparison, shown: Comparison) -> str:
     sign = str(rounded.relation) if not rounded.violated else {"<=": ">", ">=": "<", "=": "is not"}[rounded.relation]
     left, right = _side(rounded.names[0], shown.left, rounded.left), _side(rounded.names[1], shown.right, rounded.right)
     unit = f" {rounded.unit}" if rounded.unit not in ("1", "") else ""
-    return f"{left} {sign} {right}{unit}{f'; {rounded.remark}' if rounded.remark else ''}"
+    remark = shown.remark if shown.violated == rounded.violated else rounded.remark
+    return f"{left} {sign} {right}{unit}{f'; {remark}' if remark else ''}"
 
 
 def _side(name: str, shown: Range, rounded: Range) -> str:

@@ -1,5 +1,25 @@
 """The laws, one file a family. Importing this package registers them all."""
 
-from tollens.lint.invariants import queues
+from tollens.lint.invariants import (
+    accounting,
+    ceilings,
+    dependency,
+    information,
+    intervals,
+    optimisation,
+    queues,
+    sizes,
+    statistics,
+)
 
-__all__ = ["queues"]
+__all__ = [
+    "accounting",
+    "ceilings",
+    "dependency",
+    "information",
+    "intervals",
+    "optimisation",
+    "queues",
+    "sizes",
+    "statistics",
+]
