@@ -8,7 +8,7 @@ from statistics import NormalDist
 from tollens.lint.check import Check, Comparison, Direct, Subtype, at_least, at_most, lacking, unchecked
 from tollens.lint.domain import AT_LEAST_ONE, NOT_NEGATIVE, OPEN_SHARE, POSITIVE, SHARE, each_inside, inside, said
 from tollens.lint.fields import Fields
-from tollens.lint.interval import Range, as_range, lowest
+from tollens.lint.interval import Range, as_range, between, lowest
 from tollens.lint.registry import Example, invariant
 from tollens.lint.shown import number_text
 
@@ -255,6 +255,6 @@ def smoothing(f: Fields) -> Check:
     if isinstance(parts, Direct):
         return parts
     n, alpha = parts["n"], parts["alpha"]
-    quantile = Range(largest_radius(n.low, alpha.low), largest_radius(n.high, alpha.high)).widened(1e-12)
+    quantile = between(largest_radius(n.low, alpha.low), largest_radius(n.high, alpha.high)).widened(1e-12)
     ceiling = parts["sigma"] * quantile if quantile.high > 0.0 else as_range(0.0)
     return at_most(parts["radius"], ceiling, ("radius", "sigma * Phi^-1(alpha^(1/n))"))
