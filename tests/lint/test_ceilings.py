@@ -88,6 +88,14 @@ def test_an_eighth_kept_at_16_bit() -> None:
     assert judged("ceiling.bits", {k: v for k, v in fields.items() if k != "bits_in"}).missing == ("bits_in",)
 
 
+def test_an_index_is_a_mean_and_rounded_a_width_is_a_format_and_exact() -> None:
+    """2 bit of index may be 1.5: 16 / (4 + 1.5) = 2.909, where 16 / (4 + 2) = 2.667. 2.0 bit may not."""
+    fields = {"f": "0.00", "b_low": "4", "b_high": "4", "bits_in": "16", "ratio": "2.80"}
+    assert outcome("ceiling.bits", {**fields, "index": "2"}) == "undetermined/consistent"
+    assert outcome("ceiling.bits", {**fields, "index": "2.0"}) == "refuted/impossible"
+    assert outcome("ceiling.bits", {**fields, "ratio": "4.02"}) == "refuted/impossible"
+
+
 def test_the_scales_of_16_heads() -> None:
     scales = 16 * 64 * 2048
     assert scales * 4 == 8 * 2**20
@@ -173,7 +181,7 @@ def test_gibibytes_are_not_gigabytes() -> None:
 def ceilings(
     draw: Any, ids: tuple[str, ...] = tuple(IDS)
 ) -> tuple[str, dict[str, float], dict[str, str], str, float, str]:
-    """A law, true values that are printed rounded, fields given as they are, the bounded field, its bound and its sense."""
+    """A law, true values that are printed rounded, fields given as they are, the bounded field and its bound."""
     id = draw(st.sampled_from(ids))
     size, small = st.floats(1e-3, 1e12), st.floats(0.01, 0.95)
     if id == "ceiling.bytes":
@@ -257,9 +265,12 @@ def test_a_true_claim_is_never_refuted(made: Any, share: float, data: st.DataObj
         value = max(value, 1.0)
     if id == "ceiling.experts":
         value = max(value, float(fields["k"]))
-    reported = {key: told(data.draw, key, number, data.draw(DIGITS)) for key, number in {**true, name: value}.items()}
+    digits = {key: data.draw(DIGITS) for key in (*true, name)}
+    if "b_low" in digits:  # a whole number of bits is a format, and exact
+        digits["b_low"] = max(digits["b_low"], 2)
+    reported = {key: told(data.draw, key, number, digits[key]) for key, number in {**true, name: value}.items()}
     found = judged(id, {**fields, **reported})
-    assert found.outcome not in ("refuted",), (made, reported, found.witness)
+    assert found.outcome != "refuted", (made, reported, found.witness)
 
 
 @MANY

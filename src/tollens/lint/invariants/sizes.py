@@ -33,6 +33,11 @@ def _widths(f: Fields, parts: dict[str, Range], *names: str) -> dict[str, Range]
     return made
 
 
+def _index(f: Fields, parts: dict[str, Range]) -> Range:
+    """Bits of index for an entry: a mean over all of them, so that a whole number is rounded like any other."""
+    return parts.get("index", as_range(0.0)) * (8 if f.unit("index") == "B" else 1)
+
+
 @invariant(
     id="ceiling.compression",
     formula="size >= entries * bits + scales * scale_bits; ratio <= entries * bits_in / size",
@@ -136,11 +141,11 @@ def bits_per_entry(f: Fields) -> Check:
         return parts
     if ("scale_bits" in parts) != ("block" in parts):
         return lacking("block" if "scale_bits" in parts else "scale_bits")
-    width = _widths(f, parts, "b_low", "b_high", "index", "scale_bits", "bits_in")
+    width = _widths(f, parts, "b_low", "b_high", "scale_bits", "bits_in")
     share, low, high = parts["f"], width["b_low"], width["b_high"]
     # Each of f, b_low and b_high enters with a sign that is known from the corners: the mean is linear in each.
     corners = [(1 - as_range(s)) * low + as_range(s) * high for s in (share.low, share.high)]
-    bits = Range(min(c.low for c in corners), max(c.high for c in corners)) + width.get("index", as_range(0.0))
+    bits = Range(min(c.low for c in corners), max(c.high for c in corners)) + _index(f, parts)
     if "block" in parts:
         bits = bits + width["scale_bits"] / parts["block"]
     ratio = width["bits_in"] / Range(max(bits.low, 0.0), bits.high)
