@@ -261,3 +261,70 @@ def test_a_replay_runs_once_for_each_set_of_parameters() -> None:
     register(law, replays=True)
     assert "7.0" in judge_claim(claim(part=number("5"), whole=number("2")), count)[0].witness
     assert asked == [("walk", {"seed": 0, "length": 3}), ("walk", {"seed": 1, "length": 3})]
+
+
+def test_a_design_setting_that_is_said_to_be_approximate_is_not_exact() -> None:
+    register(id="test.exact", exact=("whole",))
+    assert only(claim(("test.exact",), part=number("2.9", exact=True), whole=number("2.8"))).outcome == "refuted"
+    assert only(claim(("test.exact",), part=number("2.9", exact=True), whole=number("~2.8"))).outcome == "undetermined"
+
+
+def twice_is_whole(f: Fields) -> Check:
+    """Two parts make the whole."""
+    twice = f.part * 2
+    if f.part.low == f.part.high == 1.0:
+        return undetermined(Subtype.CONSISTENT, "a part of exactly 1", None)
+    return equal(f.whole, twice, ("whole", "2 part"), unit="s")
+
+
+def test_nothing_is_supported_that_the_printed_digits_do_not_give() -> None:
+    """1 rounds to [0.5, 1.5], which could give 2; a half-line could give anything above it."""
+    known = (
+        Example({"part": "5", "whole": "2"}, "refuted/contradicted"),
+        Example({"part": "3", "whole": "6"}, "supported/recomputed"),
+    )
+    register(twice_is_whole, violation=Subtype.CONTRADICTED, known=known)
+    assert only(claim(part=number("1"), whole=number("2"))).outcome == "undetermined"
+    assert only(claim(part=number(">1"), whole=number("4"))).outcome == "undetermined"
+
+
+def test_a_single_number_is_a_list_of_one() -> None:
+    def largest(f: Fields) -> Check:
+        """No part exceeds the whole."""
+        return at_most(f.list("part")[0], f.whole, ("part", "whole"), unit="s")
+
+    register(largest, needs={"part": "s[]", "whole": "s"}, known=(
+        Example({"part": ["5"], "whole": "2"}, "refuted/impossible"),
+        Example({"part": ["1"], "whole": "2"}, "undetermined/consistent"),
+    ))  # fmt: skip
+    assert only(claim(part=number("5"), whole=number("2"))).outcome == "refuted"
+
+
+def test_a_violation_that_rests_on_no_model_stands_before_one_that_does() -> None:
+    def both(f: Fields) -> Check:
+        """Two bounds, the wider violation under an assumption."""
+        return [
+            at_most(f.part, f.whole, ("part", "whole"), unit="s"),
+            at_most(f.part * 2, f.whole, ("2 part", "whole"), unit="s", model="state that parts come in pairs"),
+        ]
+
+    register(both)
+    found = only(claim(part=number("5.0"), whole=number("2.0")))
+    assert (found.subtype, found.margin) == ("impossible", -3.0)
+    assert only(claim(part=number("1.5"), whole=number("2.0"))).subtype == "model_based"
+
+
+def test_a_count_is_one_whole_number_or_none() -> None:
+    register(same_count, needs={"part": "count", "whole": "count"}, violation=Subtype.CONTRADICTED, known=(
+        Example({"part": "5", "whole": "2"}, "refuted/contradicted"),
+        Example({"part": "2", "whole": "2"}, "supported/recomputed"),
+    ))  # fmt: skip
+    for text in ("2.5", "~2", "<3", "-1", "inf"):
+        assert only(claim(part=number(text, "count"), whole=number("2", "count"))).outcome == "undetermined", text
+
+
+def same_count(f: Fields) -> Check:
+    """Both are the same count."""
+    if f.count("part") is None or f.count("absent") is not None:
+        return undetermined(Subtype.CONSISTENT, "no count", None)
+    return equal(f.part, f.whole, ("part", "whole"))

@@ -6,6 +6,8 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
+from tollens.lint.pagerank import personalised_pagerank
+
 Computation: TypeAlias = Callable[..., Mapping[str, float]]
 
 ROSENBROCK_LIMIT = 200_000
@@ -72,4 +74,4 @@ def poly(n: int, basis: str, degrees: Sequence[int], noise: float, seeds: int) -
     return found
 
 
-REPLAYS: dict[str, Computation] = {"poly": poly, "rosenbrock": rosenbrock}
+REPLAYS: dict[str, Computation] = {"poly": poly, "ppr": personalised_pagerank, "rosenbrock": rosenbrock}

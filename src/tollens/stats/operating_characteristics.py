@@ -26,10 +26,12 @@ class Decision(IntEnum):
     SHIP_B = 2
 
 
-# n an arm, successes of A and of B in every run that goes on -> a Decision for each
-StoppingRule: TypeAlias = Callable[[int, Counts, Counts], NDArray[np.int8]]
-# n an arm, successes of A and of B -> e-values against equal rates
-EqualRatesEvalue: TypeAlias = Callable[[int, Counts, Counts], NDArray[np.float64]]
+# n an arm, successes of A and of B in every run that goes on, the places of those runs -> a Decision for each
+StoppingRule: TypeAlias = Callable[[int, Counts, Counts, Counts], NDArray[np.int8]]
+# the same -> e-values against equal rates
+EqualRatesEvalue: TypeAlias = Callable[[int, Counts, Counts, Counts], NDArray[np.float64]]
+# the number of runs -> a rule for them; one that keeps what it saw of each run starts anew with every truth
+Start: TypeAlias = Callable[[int], StoppingRule]
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,13 +117,15 @@ class Simulation:
             )
 
 
-def _ship_the_larger(n: int, a: Counts, b: Counts) -> NDArray[np.int8]:
+def _ship_the_larger(n: int, a: Counts, b: Counts, going: Counts) -> NDArray[np.int8]:
     return np.where(b > a, Decision.SHIP_B, np.where(a > b, Decision.SHIP_A, Decision.CONTINUE)).astype(np.int8)
 
 
 def _two_looks(f: Callable[..., OperatingCharacteristics]) -> tuple[float, ...]:
     rng = np.random.Generator(np.random.Philox(1))
-    rows = f("larger", _ship_the_larger, Simulation((1, 2), (Truth(0.5, 0.5), Truth(0.0, 1.0)), 40_000), rng).rows
+    rows = f(
+        "larger", lambda runs: _ship_the_larger, Simulation((1, 2), (Truth(0.5, 0.5), Truth(0.0, 1.0)), 40_000), rng
+    ).rows
     return tuple(x for row in rows for x in (row.ships_b, row.third, row.mean_users))
 
 
@@ -140,19 +144,19 @@ def _two_looks(f: Callable[..., OperatingCharacteristics]) -> tuple[float, ...]:
     ),
 )
 def operating_characteristics(
-    name: str, rule: StoppingRule, simulation: Simulation, rng: np.random.Generator
+    name: str, start: Start, simulation: Simulation, rng: np.random.Generator
 ) -> OperatingCharacteristics:
-    """Simulate the rule called `name` under every truth, at its looks and up to its cap.
+    """Simulate the rule called `name`, started for each truth, at its looks and up to its cap.
 
     Only runs that go on are drawn further. A run that the rule has not ended at the last look counts as `third`.
     """
-    rows = tuple(_row(rule, truth, simulation, rng) for truth in simulation.truths)
+    rows = tuple(_row(start(simulation.runs), truth, simulation, rng) for truth in simulation.truths)
     return OperatingCharacteristics(name, simulation.looks, simulation.runs, rows)
 
 
 def _row(rule: StoppingRule, truth: Truth, simulation: Simulation, rng: np.random.Generator) -> OperatingRow:
     runs = simulation.runs
-    a, b = np.zeros(runs, dtype=np.int64), np.zeros(runs, dtype=np.int64)
+    a, b, going = np.zeros(runs, dtype=np.int64), np.zeros(runs, dtype=np.int64), np.arange(runs)
     shipped = {Decision.SHIP_A: 0, Decision.SHIP_B: 0}
     ended: list[tuple[int, int]] = []
     before = 0
@@ -160,12 +164,12 @@ def _row(rule: StoppingRule, truth: Truth, simulation: Simulation, rng: np.rando
         a += rng.binomial(n - before, truth.a, a.size)
         b += rng.binomial(n - before, truth.b, b.size)
         before = n
-        said = rule(n, a, b)
+        said = rule(n, a, b, going)
         for arm in shipped:
             shipped[arm] += int((said == arm).sum())
         on = said == Decision.CONTINUE
         ended.append((n, int(a.size - on.sum())))
-        a, b = a[on], b[on]
+        a, b, going = a[on], b[on], going[on]
         if not a.size:
             break
     ended.append((before, a.size))
@@ -181,8 +185,8 @@ def _row(rule: StoppingRule, truth: Truth, simulation: Simulation, rng: np.rando
 
 
 def _decided(f: Callable[[EqualRatesEvalue, float], StoppingRule]) -> list[int]:
-    a, b = np.array([3, 3, 4]), np.array([4, 5, 3])
-    return [int(x) for x in f(lambda n, a, b: n * np.abs(b - a).astype(np.float64), 0.05)(10, a, b)]
+    a, b, going = np.array([3, 3, 4]), np.array([4, 5, 3]), np.arange(3)
+    return [int(x) for x in f(lambda n, a, b, going: n * np.abs(b - a).astype(np.float64), 0.05)(10, a, b, going)]
 
 
 @statistic(
@@ -205,8 +209,8 @@ def e_value_rule(e_value: EqualRatesEvalue, alpha: float) -> StoppingRule:
     """
     threshold = 1.0 / between("alpha", alpha, 0.0, 1.0)
 
-    def rule(n: int, a: Counts, b: Counts) -> NDArray[np.int8]:
-        ended = e_value(n, a, b) >= threshold
+    def rule(n: int, a: Counts, b: Counts, going: Counts) -> NDArray[np.int8]:
+        ended = e_value(n, a, b, going) >= threshold
         arm = np.where(b > a, Decision.SHIP_B, Decision.SHIP_A)
         return np.where(ended, arm, Decision.CONTINUE).astype(np.int8)
 

@@ -169,7 +169,7 @@ def power_two_proportions(
 def n_two_proportions(
     p1: float, p2: float, power: float, alpha: float = 0.05, *, formula: Formula | None = None, sides: int = 2
 ) -> float:
-    """The n an arm (real; round up) that gives `power`, by the named formula; D = |p2 - p1|.
+    """The n an arm (real; round up) that gives `power`, by the named formula; 0 where any n does. D = |p2 - p1|.
 
     null-variance  [z_a sqrt(2 p1 q1) + z_b sqrt(p1 q1 + p2 q2)]^2 / D^2, p1 being the rate under the null
     pooled         the same with 2 pbar qbar in place of 2 p1 q1, pbar = (p1 + p2)/2
@@ -181,7 +181,7 @@ def n_two_proportions(
     tail = _tail(alpha, sides)
     null, alternative, effect = _standard(p1, p2, formula)
     sum_ = -float(ndtri(tail)) * null + float(ndtri(_wanted(power, alpha))) * alternative
-    return (sum_ / effect) ** 2
+    return (max(0.0, sum_) / effect) ** 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,6 +238,25 @@ def n_eval_items(variance: float, difference: float, power: float, alpha: float 
     spread = positive("the variance", variance)
     sum_ = -float(ndtri(_tail(alpha, sides))) + float(ndtri(_wanted(power, alpha)))
     return spread * (sum_ / _effect("the difference", difference)) ** 2
+
+
+@statistic(
+    guarantee="large-sample approximation; valid only at the planned n",
+    references=("Miller 2024, Adding error bars to evals, sample-size formula",),
+    known=(
+        Known("variance 1/9, difference .03, 969 items", lambda f: f(1 / 9, 0.03, 968.997), 0.8, "its inverse", 1e-6),
+        Known("no items to speak of", lambda f: f(1.0, 1e-9, 1.0), 0.025, "Phi(-1.959964)", 1e-6),
+    ),
+)
+def power_eval_items(variance: float, difference: float, n: float, alpha: float = 0.05, *, sides: int = 2) -> float:
+    """Power with `n` items, the inverse of `n_eval_items`: Phi(|difference| sqrt(n/variance) - z_a).
+
+    Raises: TollensError `stats_input` for n <= 0, no difference or a variance that is not positive.
+    """
+    shift = _effect("the difference", difference) * math.sqrt(
+        positive("n items", n) / positive("the variance", variance)
+    )
+    return float(ndtr(shift + ndtri(_tail(alpha, sides))))
 
 
 def _tail(alpha: float, sides: int) -> float:
