@@ -49,6 +49,7 @@ _HEADERS = re.compile(
     re.M | re.S,
 )
 _SIMPLE = re.compile(r"^[ \t]*\[\[[ \t]*claim[ \t]*\]\]", re.M)
+_DOTTED = re.compile(r"""(?<![\w"'-])(?:[\w"'-]++[ \t]*+\.[ \t]*+){100}""")
 _IDS = re.compile(r'"id"\s{0,20}:\s{0,20}"')
 
 
@@ -59,6 +60,8 @@ def toml_claims(path: str, text: str, read: Read) -> Document:
     `lint_pointer`, `lint_duplicate`.
     """
     text = clean(path, text)
+    if _DOTTED.search(text):  # tomllib takes time that grows with the square of their number
+        raise syntax(path, "keys of fewer than 100 parts", "a name with 100 dots", "Shorten it.")
     try:
         table = tomllib.loads(text)
     except (ValueError, RecursionError) as error:
@@ -205,7 +208,7 @@ class _Fields:
         where = f"{place}: claim {claim}: {name}"
         _known(value, PARTS, where)
         forms = [form for form in FORMS if form in value]
-        if len(forms) != 1 and forms != ["low", "high"]:
+        if forms != ["low", "high"] and (len(forms) != 1 or forms[0] in ("low", "high")):
             raise syntax(where, "one of value, values, from, or low and high", ", ".join(forms) or "none", "Give one.")
         digest = None
         given: Any = value[forms[0]]
