@@ -6,7 +6,7 @@ import argparse
 import subprocess
 import sys
 
-NAMES = ("startup", "components", "agreement", "floor", "peers", "growth", "memory")
+NAMES = ("startup", "components", "beta_loss", "agreement", "floor", "peers", "growth", "memory")
 
 
 def main() -> int:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Literal, TypeAlias
 
 from tollens.lint.claim import Claim, Entry, Quantity
-from tollens.lint.interval import Range
+from tollens.lint.interval import INF, Range
 from tollens.lint.number import Number
 from tollens.lint.unit import COUNTS, Unit, parse_unit
 
@@ -79,6 +80,13 @@ class Fields:
         found: tuple[Range, ...] = self.values.get(name, ())
         return found
 
+    def count(self, name: str) -> int | None:
+        """The whole number, of at least 0, that an exact count is; None where it could be another or is none."""
+        found = self.maybe(name)
+        if found is None or not 0.0 <= found.low == found.high < INF or found.low != math.floor(found.low):
+            return None
+        return int(found.low)
+
     def flag(self, name: str) -> bool | None:
         found = self.values.get(name)
         return found if isinstance(found, bool) else None
@@ -104,6 +112,11 @@ class Fields:
         found = self.claim.fields[name]
         assert isinstance(found, Quantity)
         return found
+
+    def rounded(self, name: str) -> Range:
+        """What a number can be by its rounding, in the unit asked for, also where all are taken as printed."""
+        unit = self.unit(name)
+        return _range(self.given(name), parse_unit(unit, name) if unit is not None else None, False, False)
 
     def reported(self, name: str) -> Number:
         """The digits of a number as reported, in its own unit."""
@@ -157,6 +170,8 @@ def _numbers(name: str, entry: Entry, need: Need, shared: Unit | None) -> tuple[
         if not isinstance(entry, Quantity):
             return Gap(name, "is not a number")
         quantities = [entry]
+    elif isinstance(entry, Quantity):
+        quantities = [entry]
     elif isinstance(entry, tuple):
         quantities = [q for q in entry if isinstance(q, Quantity)]
     else:
@@ -187,7 +202,9 @@ def _counted(unit: Unit, target: Unit) -> bool:
 
 
 def _range(q: Quantity, target: Unit | None, design: bool, printed: bool) -> Range:
-    exact = q.exact if q.exact is not None else (design or (q.unit in COUNTS and q.number.is_integer))
+    exact = q.exact
+    if exact is None:
+        exact = q.number.mark != "~" if design else q.unit in COUNTS and q.number.is_integer
     found = q.number.range(exact or (printed and q.number.mark == ""))
     if target is None or q.unit is None:
         return found

@@ -27,6 +27,8 @@ class Range:
     @property
     def middle(self) -> float:
         """The centre; the finite end of a half-line, 0 for the whole line."""
+        if self.low == self.high:
+            return self.low
         if math.isfinite(self.low) and math.isfinite(self.high):
             return self.low + (self.high - self.low) / 2
         return self.low if math.isfinite(self.low) else self.high if math.isfinite(self.high) else 0.0
@@ -91,7 +93,8 @@ class Range:
 
     def widened(self, relative: float) -> Range:
         """Both ends moved outward by `relative` times their size: the error of a formula that is not exact."""
-        return Range(self.low - abs(self.low) * relative, self.high + abs(self.high) * relative)
+        low = self.low - abs(self.low) * relative if math.isfinite(self.low) else self.low
+        return Range(low, self.high + abs(self.high) * relative if math.isfinite(self.high) else self.high)
 
     def rising(self, function: Callable[[float], float], relative: float = 1e-14) -> Range:
         """The image under a function that never falls, computed to the `relative` accuracy given."""

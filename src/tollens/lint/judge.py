@@ -86,10 +86,21 @@ def _resolved(claim: Claim, made: Invariant, decided: Check, printed: Check) -> 
         model = rounded.model or _unstated(claim, made)
         verdict = Direct(Outcome.REFUTED, rounded.violation, _witness(rounded, shown), rounded.settle)
         return _finding(claim, made, _weakened(verdict, model), worst)
-    if all(r.relation is Relation.EQUAL and r.support and shown.right.meets(r.left) for r, shown in pairs):
+    if not isinstance(printed, Direct) and all(_reproduced(*pair) for pair in pairs):
         return _finding(claim, made, Direct(Outcome.SUPPORTED, rounded.support, _witness(rounded, shown)), worst)
     verdict = Direct(Outcome.UNDETERMINED, Subtype.CONSISTENT, _witness(rounded, shown), rounded.settle)
     return _finding(claim, made, verdict, worst)
+
+
+def _reproduced(rounded: Comparison, shown: Comparison) -> bool:
+    """Whether the printed digits give the claimed value. What is only known to lie beyond a limit gives none."""
+    bounded = math.isfinite(shown.right.low) and math.isfinite(shown.right.high)
+    return (
+        rounded.relation is Relation.EQUAL
+        and rounded.support is not None
+        and bounded
+        and shown.right.meets(rounded.left)
+    )
 
 
 def _paired(decided: Check, printed: Check) -> list[tuple[Comparison, Comparison]]:
@@ -101,10 +112,10 @@ def _paired(decided: Check, printed: Check) -> list[tuple[Comparison, Comparison
     return list(zip(first, second, strict=True))
 
 
-def _rank(rounded: Comparison, shown: Comparison) -> tuple[bool, float]:
-    """Violated first, then the one nearest to its bound."""
+def _rank(rounded: Comparison, shown: Comparison) -> tuple[bool, bool, float]:
+    """Violated first, of these the ones that rest on no model, then the one nearest to its bound."""
     margin = rounded.margin if rounded.violated else shown.margin
-    return not rounded.violated, math.inf if margin is None else margin
+    return not rounded.violated, rounded.violated and rounded.model is not None, math.inf if margin is None else margin
 
 
 def _weakened(verdict: Direct, model: str | None) -> Direct:

@@ -15,7 +15,8 @@ ABOUT = 0.05
 MAX_TEXT, MAX_EXPONENT = 64, 300
 _NUMBER = re.compile(
     r"(?P<mark>~|≈|about |<=|>=|<|>|≤|≥)?\s*"
-    r"(?P<sign>[-+−]?)(?P<whole>\d{1,3}(?:,\d{3})+|\d*)(?:\.(?P<part>\d*))?(?:[eE](?P<power>[-+]?\d{1,4}))?"
+    r"(?P<sign>[-+−]?)(?P<whole>\d{1,3}(?:,\d{3})+|\d*)(?:\.(?P<part>\d*))?(?:[eE](?P<power>[-+]?\d{1,4}))?",
+    re.ASCII,
 )
 
 

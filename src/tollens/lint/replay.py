@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
+from tollens.lint.pagerank import personalised_pagerank
+
 Computation: TypeAlias = Callable[..., Mapping[str, float]]
 
-REPLAYS: dict[str, Computation] = {}
+REPLAYS: dict[str, Computation] = {"ppr": personalised_pagerank}
 
 
 def replay(name: str, parameters: Mapping[str, Any]) -> Mapping[str, float] | None:

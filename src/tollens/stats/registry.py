@@ -38,6 +38,23 @@ class Statistic:
 STATISTICS: dict[str, Statistic] = {}
 
 
+def reproduces(function: Callable[..., Any], known: Known) -> bool:
+    """Whether `function` gives the known answer: words and truth values exactly, numbers within the tolerance.
+
+    What it raises is not caught.
+    """
+    return _agrees(known.ask(function), known.expected, known.tolerance)
+
+
+def _agrees(found: Any, expected: Any, tolerance: float) -> bool:
+    if isinstance(expected, (bool, str)):
+        return type(found) is type(expected) and bool(found == expected)
+    if isinstance(expected, Sequence):
+        values = found.tolist() if hasattr(found, "tolist") else found
+        return len(values) == len(expected) and all(map(_agrees, values, expected, [tolerance] * len(expected)))
+    return bool(abs(found - expected) <= tolerance)  # a NaN is within nothing
+
+
 def statistic(*, guarantee: str, references: Sequence[str], known: Sequence[Known]) -> Callable[[F], F]:
     """Register a function under its own name; it is returned unchanged.
 

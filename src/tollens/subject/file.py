@@ -79,7 +79,7 @@ def sha256(path: Path) -> str:
 
 def missing(path: Path) -> TollensError:
     return TollensError(
-        "path_missing", str(path), expected="a checkpoint file or folder", found="nothing of that name",
+        "path_missing", str(path), expected="a file or folder of that name", found="nothing of that name",
         fix="Check the spelling of the path.",
     )  # fmt: skip
 
@@ -95,7 +95,7 @@ def unreadable(path: Path, error: Exception) -> TollensError:
 def not_regular(path: Path) -> TollensError:
     return TollensError(
         "path_not_a_file", str(path), expected="a regular file", found="a folder, pipe, socket or device",
-        fix="Save the checkpoint to a file first.",
+        fix="Save it to a file first.",
     )  # fmt: skip
 
 

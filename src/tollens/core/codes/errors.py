@@ -219,6 +219,17 @@ ERRORS: dict[str, Code] = {
         "memory. What the others found was given up, so that no layer goes missing in silence.",
         "Run with fewer --jobs or on a machine with more memory.",
     ),
+    "table_syntax": Code(
+        "Table cannot be read",
+        "The file is neither CSV with a header line, nor JSON objects one a line, nor a JSON list of objects; or a "
+        "row does not have the columns of the header.",
+        "Correct the line that the message names.",
+    ),
+    "table_column": Code(
+        "Column missing or of the wrong kind",
+        "The table has no such column, or a value in it is not of the kind that the question needs.",
+        "Name the column with the option that the message names.",
+    ),
     "output_unwritable": Code(
         "Output cannot be written",
         "The system refused to write the output file.",

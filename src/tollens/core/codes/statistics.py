@@ -33,6 +33,11 @@ STATISTICS: dict[str, Code] = {
         "The method is valid only at the sample sizes that were planned, and this is another one.",
         "Wait for the planned look, or use a rule that is valid at any stopping time.",
     ),
+    "stats_family_changed": Code(
+        "Family is not the registered one",
+        "A correction for many claims counts all that were registered, and another number of p-values was given.",
+        "Give a p-value for every registered claim.",
+    ),
     "stats_assumption_violated": Code(
         "Assumption violated",
         "The data cannot have come from what the method assumes: for instance no single value lies in all "
@@ -44,6 +49,12 @@ STATISTICS: dict[str, Code] = {
         "The answer depends on a choice that was left open, such as the formula, the cost, the threshold or the "
         "action to take when neither arm is better.",
         "State the choice that the message names.",
+    ),
+    "stats_uncalibrated": Code(
+        "Rule without its operating characteristics",
+        "The rule does not control the type-I error, and how often it ships either arm was not simulated for it, "
+        "or not with a row of two equal arms.",
+        "Simulate the rule with equal arms among the truths before the data are opened.",
     ),
     "stats_too_few_units": Code(
         "Too few units",

@@ -1,0 +1,114 @@
+"""Findings of the linter on a terminal: where, what, the two sides, and what would settle it."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.text import Text
+
+from tollens.cli.terminal import printable, unpadded
+
+if TYPE_CHECKING:
+    from tollens.lint.finding import Finding
+    from tollens.run.lint import Catalogue, LintReport
+
+SHOWN = 40
+STYLE = {"FINDINGS": "bold red", "CLEAN": "bold green", "UNDETERMINED": "bold cyan"}
+COLOUR = {"refuted": "bold red", "undetermined": "cyan", "supported": "green", "unchecked": "yellow"}
+
+
+def lint_text(report: LintReport, *, explain: bool, show_all: bool) -> str:
+    """The report for a person, fitted to the width of the terminal."""
+    console = Console(highlight=False, soft_wrap=False)
+    with console.capture() as capture:
+        _show(console, report, explain, show_all)
+    return unpadded(capture.get())
+
+
+def _show(console: Console, report: LintReport, explain: bool, show_all: bool) -> None:
+    console.print(Text.assemble((report.verdict, STYLE[report.verdict]), "  ", report.headline))
+    findings = report.findings
+    if len(findings) > SHOWN and not show_all:
+        findings = [f for f in findings if f.outcome == "refuted"] or findings[:SHOWN]
+        findings = findings[: 5 * SHOWN]
+    for finding in findings:
+        console.print()
+        _finding(console, finding, explain)
+    if len(findings) < len(report.findings):
+        console.print()
+        console.print(f"{len(report.findings) - len(findings):,} more findings; --all prints them.", style="dim")
+    for note in report.notes:
+        console.print(Text(f"note    {printable(note)}", style="dim"))
+    console.print()
+    console.print(Text.assemble(("next  ", "bold"), _next(report, explain)))
+
+
+def _finding(console: Console, f: Finding, explain: bool) -> None:
+    kind = f" {f.subtype.replace('_', ' ')}" if f.subtype else ""
+    draft = ("  draft reading", "dim") if f.draft else ""
+    console.print(
+        Text.assemble(
+            (f"{printable(f.path)}:{f.line}", "bold"), "  ", (f"{f.outcome.upper()}{kind}", COLOUR[f.outcome]),
+            f"  {f.invariant or 'no invariant'}  ", (printable(f.id), "dim"), draft,
+        )
+    )  # fmt: skip
+    if f.text:
+        _line(console, f'"{f.text}"', "dim")
+    _line(console, f.witness)
+    if f.settle:
+        _line(console, f"-> {f.settle}")
+    if f.expect and f.expect not in (f.outcome, f"{f.outcome}/{f.subtype}"):
+        _line(console, f"expected {f.expect}, found {f.outcome}", "bold yellow")
+    if explain:
+        _explained(console, f)
+
+
+def _explained(console: Console, f: Finding) -> None:
+    from tollens.lint.registry import INVARIANTS
+
+    for name, value in f.inputs.items():
+        _line(console, f"{name} = {value}", "dim", 4)
+    if f.invariant is not None and f.invariant in INVARIANTS:
+        made = INVARIANTS[f.invariant]
+        _line(console, made.formula, "bold", 4)
+        for paragraph in made.derivation.split("\n\n"):
+            _line(console, " ".join(paragraph.split()), "", 4)
+        _line(console, f"holds under: {'; '.join(made.assumes)}" if made.assumes else "", "", 4)
+        _line(console, f"reference: {made.reference}", "", 4)
+
+
+def _line(console: Console, text: str, style: str = "", indent: int = 2) -> None:
+    if text:
+        console.print(Padding(Text(printable(text), style=style), (0, 0, 0, indent)))
+
+
+def _next(report: LintReport, explain: bool) -> str:
+    paths = " ".join(printable(f.path) for f in report.files[:1])
+    if not sum(report.outcomes.values()) and not report.draft:
+        return f"tollens lint --draft {paths}"
+    if report.verdict == "FINDINGS" and not explain:
+        return f"tollens lint {'--draft ' if report.draft else ''}--explain {paths}"
+    if report.draft:
+        return f"tollens lint --draft --save claims.toml {paths}   and correct what it guessed"
+    return "tollens lint --list   shows every check and the fields it needs"
+
+
+def catalogue_text(laws: Catalogue) -> str:
+    """Every invariant: its formula, its fields with their units, what it refutes as, its reference."""
+    width = max(40, Console().width)
+    lines = [
+        f"{len(laws.invariants)} invariants; fields in [brackets] are optional, * marks design settings (exact)",
+        "",
+    ]
+    for law in laws.invariants:
+        lines.append(f"{law.id}  ({law.violation.replace('_', ' ')})")
+        fields = ", ".join(
+            f"{'' if f.required else '['}{f.name}{'*' if f.exact else ''}: {f.unit}{'' if f.required else ']'}"
+            for f in law.fields
+        )
+        for text in (law.formula, fields, *(f"holds under: {a}" for a in law.assumes), law.reference):
+            lines += textwrap.wrap(text, width, initial_indent="    ", subsequent_indent="      ")
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,106 @@
+"""What a sample, a count, a level and a set of cluster labels may be."""
+
+from __future__ import annotations
+
+import math
+import operator
+from typing import Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from tollens.core.errors import TollensError
+
+Array: TypeAlias = NDArray[np.float64]
+Labels: TypeAlias = NDArray[np.intp]
+Alternative: TypeAlias = Literal["two-sided", "greater", "less"]
+
+ALTERNATIVES = ("two-sided", "greater", "less")
+INDEPENDENCE = "independence assumed"
+
+
+def refused(subject: str, expected: str, found: str, fix: str) -> TollensError:
+    """The error `stats_input`."""
+    return TollensError("stats_input", subject, expected=expected, found=found, fix=fix)
+
+
+def sample(values: ArrayLike, name: str, least: int = 1) -> Array:
+    """`values` (n,) as float64. Raises TollensError `stats_input` unless n >= `least` finite numbers in one row."""
+    try:
+        x = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise refused(name, "numbers", str(error), f"Give {name} as a row of numbers.") from error
+    if x.ndim != 1 or x.size < least:
+        raise refused(name, f"a row of at least {least}", f"shape {x.shape}", f"Give {name} as a row of numbers.")
+    bad = np.flatnonzero(~np.isfinite(x))
+    if bad.size:
+        found = f"{x[bad[0]]} at position {bad[0]}"
+        raise refused(name, "finite numbers", found, "Say what became of that row; it is not dropped here.")
+    return x
+
+
+def pairs(x: ArrayLike, y: ArrayLike, least: int = 1) -> tuple[Array, Array]:
+    """Two samples of one length. Raises TollensError `stats_input` for anything else."""
+    a, b = sample(x, "x", least), sample(y, "y", least)
+    if a.size != b.size:
+        raise refused("pairs", "as many x as y", f"{a.size} and {b.size}", "Pair each x with the y of its item.")
+    return a, b
+
+
+def differences(x: ArrayLike, y: ArrayLike, least: int = 1) -> Array:
+    """x - y of paired items; exactly equal where they differ by no more than the rounding of the subtraction.
+
+    Raises: TollensError `stats_input`.
+    """
+    a, b = pairs(x, y, least)
+    d = a - b
+    noise = 4.0 * float(np.finfo(np.float64).eps) * max(float(np.abs(a).max()), float(np.abs(b).max()))
+    return np.full_like(d, d[0]) if float(np.ptp(d)) <= noise else d
+
+
+def level(alpha: float) -> float:
+    """`alpha` if it lies in (0, 1). Raises TollensError `stats_input` otherwise."""
+    if not 0.0 < alpha < 1.0:
+        raise refused("alpha", "a level in (0, 1)", repr(alpha), "Rates are fractions: write 0.05 for 5 %.")
+    return float(alpha)
+
+
+def one_of(value: str, choices: tuple[str, ...], name: str) -> None:
+    """Raises TollensError `stats_input` if `value` is not among `choices`."""
+    if value not in choices:
+        raise refused(name, " or ".join(choices), repr(value), f"Name one of these as {name}.")
+
+
+def whole(value: int, name: str, low: int = 0, high: float = math.inf) -> int:
+    """`value` if it is an integer in [low, high]. Raises TollensError `stats_input` otherwise."""
+    try:
+        k = operator.index(value)
+    except TypeError:
+        k = low - 1
+    if isinstance(value, (bool, np.bool_)) or not low <= k <= high:
+        bounds = f"a count of at least {low}" if math.isinf(high) else f"a count from {low} to {high:.0f}"
+        raise refused(name, bounds, repr(value), f"Correct {name}.")
+    return k
+
+
+def labels(cluster: ArrayLike, n: int) -> tuple[Labels, int]:
+    """Cluster labels of n rows as 0 ... G-1, and G. Raises TollensError `stats_input` for missing labels."""
+    raw = np.asarray(cluster)
+    if raw.shape != (n,):
+        raise refused("cluster", f"one label for each of {n} rows", f"shape {raw.shape}", "Label every row once.")
+    missing = np.array([v is None or v != v for v in raw.tolist()])
+    if missing.any():
+        where = f"none at position {int(missing.argmax())}"
+        raise refused("cluster", "a label for every row", where, "Give a row of its own a label of its own.")
+    names, index = np.unique(raw.astype(str) if raw.dtype == object else raw, return_inverse=True)
+    return index, int(names.size)
+
+
+def totals(index: Labels, values: Array) -> Array:
+    """The sum of `values` (n,) in each cluster (G,), from the labels that `labels` gave."""
+    return np.asarray(np.bincount(index, weights=values), dtype=np.float64)
+
+
+def replication(clusters: int | None, rows: int) -> str:
+    """The assumption about units of replication that stands beside a result."""
+    return INDEPENDENCE if clusters is None else f"{clusters:,} clusters of {rows:,} rows independent of each other"
