@@ -93,8 +93,8 @@ class Range:
 
     def widened(self, relative: float) -> Range:
         """Both ends moved outward by `relative` times their size: the error of a formula that is not exact."""
-        low = self.low - abs(self.low) * relative if math.isfinite(self.low) else self.low
-        return Range(low, self.high + abs(self.high) * relative if math.isfinite(self.high) else self.high)
+        low = self.low if math.isinf(self.low) else self.low - abs(self.low) * relative
+        return Range(low, self.high if math.isinf(self.high) else self.high + abs(self.high) * relative)
 
     def rising(self, function: Callable[[float], float], relative: float = 1e-14) -> Range:
         """The image under a function that never falls, computed to the `relative` accuracy given."""

@@ -186,8 +186,8 @@ def assemble(marked: Marked, seen: int) -> Document:
     owner = {name: family for family, names in marked.families.items() for name in names}
     claims = []
     for name, fields in sorted(entries.items(), key=lambda entry: places[entry[0]].line):
-        tag = stated.get(name) or stated.get(owner.get(name, ""))  # type: ignore[assignment]
-        claims.append(_claim(name, places[name], fields, tag))
+        said = stated.get(name) or stated.get(owner.get(name, ""))
+        claims.append(_claim(name, places[name], fields, said))
     uses = tuple(
         Use(t.claim, t.field + ("" if t.item is None else f"[{t.item}]"), t.quantity.place, t.quantity.number.text)
         for t in marked.numbers
