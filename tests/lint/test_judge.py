@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -328,3 +329,15 @@ def same_count(f: Fields) -> Check:
     if f.count("part") is None or f.count("absent") is not None:
         return undetermined(Subtype.CONSISTENT, "no count", None)
     return equal(f.part, f.whole, ("part", "whole"))
+
+
+def test_no_infinite_number_is_stored() -> None:
+    def unbounded(f: Fields) -> Check:
+        """Nothing but a value without end."""
+        if f.part.low > 4.0:
+            return at_most(f.part, f.whole, ("part", "whole"))
+        return undetermined(Subtype.CONSISTENT, "no end", None, computed=math.inf, bound=-math.inf)
+
+    register(unbounded)
+    found = only(claim(part=number("1"), whole=number("2")))
+    assert (found.computed, found.bound) == (None, None)

@@ -49,9 +49,9 @@ def command(
         raise click.UsageError("Name a file, or ask for --list.")
     if save is not None and (not draft or len(paths) != 1):
         raise click.UsageError("--save writes what --draft guesses in one file; ask for both, and name one.")
-    from tollens.run.lint import lint
+    from tollens.run.lint import lint_files
 
-    report = lint(paths, draft=draft)
+    report = lint_files(paths, draft=draft)
     if save is not None:
         _save(paths[0], save)
     emit(_answer(report, as_json, quiet, explain, show_all))

@@ -19,6 +19,7 @@ from tollens.lint.number import parse_number
 from tollens.lint.table import Table
 
 MAX_PARAGRAPH = 20_000
+_SPACES = re.compile(r"[ \t]+")
 Line: TypeAlias = tuple[int, str]
 _T = TypeVar("_T")
 _ITEM = re.compile(
@@ -76,7 +77,7 @@ def _paragraphs(lines: Iterable[Line], raw: list[str]) -> Iterator[list[Line]]:
             found, size = [], 0
         if line.strip() and not _MATH.search(raw[number - 1]):
             for piece in range(0, len(line), MAX_PARAGRAPH):
-                found.append((number, line[piece : piece + MAX_PARAGRAPH].strip()))
+                found.append((number, _SPACES.sub(" ", line[piece : piece + MAX_PARAGRAPH]).strip()))
             size += len(line)
     if found:
         yield found

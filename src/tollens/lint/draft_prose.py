@@ -57,7 +57,7 @@ _INTERVAL = re.compile(
     rf"(?<![\w.,^/])(?P<estimate>{_SIGNED})(?![\d.,]*\d) ?(?P<unit>{UNITS})?(?: ?± ?{DIGITS} ?(?:%|ms|s)?)?"
     r",? ?[(\[] ?(?P<label>(?:\d{2}(?:\.\d)? ?% ?)?(?:CI|CrI|HDI|[Cc]onfidence [Ii]nterval|[Cc]redible [Ii]nterval)"
     rf",?:? ?[(\[]?)?[=:]? ?(?P<low>{_SIGNED}) ?(?P<lowunit>{UNITS})?"
-    rf" ?(?:–|—|,|;| to |-| - ) ?(?P<high>{_SIGNED}) ?(?P<highunit>{UNITS})?[)\]]"
+    rf" ?(?:–|—|,|;| to |-| - ) ?(?P<high>{_SIGNED}) ?(?P<highunit>{UNITS})?[)\],;]"
 )
 _NOT_ESTIMATE = re.compile(
     r"(?:\b[pPnNkK] ?[=<>] ?|\b(?:step|epoch|table|figure|fig\.|day|week|year|month|section"
@@ -89,7 +89,9 @@ _ARROW = re.compile(
     rf" ?(?:→|->|—>|=>|to|down to|⟶) ?{_AFTER} ?\)"
 )
 _TERM = rf"(?:US\$|[$€£])?{DIGITS}(?: ?{UNITS})?"
-_SUM = re.compile(rf"(?<![\w.,^/*×·+(=−$€£-])(?P<terms>{_TERM}(?: ?\+ ?{_TERM}){{1,20}}) ?= ?(?P<total>{_TERM}){AFTER}")
+_TERMS = re.compile(rf"(?<![\w.,^/*×·+(=−$€£-]){_TERM}(?: ?\+ ?{_TERM}){{1,20}}$")
+_EQUALS = re.compile(rf" ?= ?(?P<total>{_TERM}){AFTER}")
+MAX_SUM = 400
 _SUM_END = re.compile(r" ?(?:[-+*/×·^=%!]|mod\b|\(mod|\\|e\d|x\b)")
 _ONE = re.compile(rf"(?P<cur>US\$|[$€£])?(?P<digits>{DIGITS})(?: ?(?P<unit>{UNITS}))?")
 _BILL = re.compile(
@@ -104,9 +106,12 @@ _ELAPSED = re.compile(
 )
 
 
+_SPACES = re.compile(r"[^\S\n]+")
+
+
 def readings(text: str) -> list[Reading]:
     """Every statement that is recognised in one paragraph, in order."""
-    text = normal(text)
+    text = _SPACES.sub(" ", normal(text))
     if not any(char in text for char in "%=[($€£") and "percent" not in text and "from " not in text:
         return []
     found = [*_grim(text), *_share(text), *_intervals(text), *_ratios(text), *_sums(text), *_bills(text)]
@@ -215,14 +220,17 @@ def _ratios(text: str) -> Iterator[Reading]:
 
 
 def _sums(text: str) -> Iterator[Reading]:
-    for match in _SUM.finditer(text):
-        if _SUM_END.match(text, match.end()) or re.search(
-            r"[-+*/×·^(=] ?$", text[max(0, match.start() - 2) : match.start()]
-        ):
+    last = 0
+    for equals in _EQUALS.finditer(text):
+        match = _TERMS.search(text, max(last, equals.start() - MAX_SUM), equals.start())
+        last = equals.end()
+        if match is None or _SUM_END.match(text, last):
             continue
-        terms = [one for term in match["terms"].split("+") if (one := _ONE.fullmatch(term.strip()))]
-        total = _ONE.fullmatch(match["total"].strip())
-        if total is None or len(terms) != match["terms"].count("+") + 1:
+        if re.search(r"[-+*/×·^(=] ?$", text[max(0, match.start() - 2) : match.start()]):
+            continue
+        terms = [one for term in match[0].split("+") if (one := _ONE.fullmatch(term.strip()))]
+        total = _ONE.fullmatch(equals["total"].strip())
+        if total is None or len(terms) != match[0].count("+") + 1:
             continue
         units = [CURRENCY.get(one["cur"] or "") or unit_of(one["unit"]) for one in [*terms, total]]
         given = {unit for unit in units if unit is not None}
@@ -235,7 +243,9 @@ def _sums(text: str) -> Iterator[Reading]:
         fields: dict[str, tuple[str, str | None] | list[tuple[str, str | None]]] = {
             name: list(values[:-1]), "total": values[-1],
         }  # fmt: skip
-        yield Reading(match.start(), "acct.money" if money else "acct.sum", _said(match), fields)
+        yield Reading(
+            match.start(), "acct.money" if money else "acct.sum", text[match.start() : last].strip()[:160], fields
+        )
 
 
 def _bills(text: str) -> Iterator[Reading]:

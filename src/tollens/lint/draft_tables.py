@@ -236,6 +236,8 @@ def _shares(table: Table, names: list[str], columns: list[list[Figure | None]]) 
     found: list[tuple[bool, Reading]] = []
     for i, row in enumerate(table.body):
         k, n, p = columns[ks[0]][i], columns[ns[0]][i], columns[ps[0]][i]
+        if any(_OTHER.search(cell.text) or _TOTAL.fullmatch(cell.text) for cell in row[:1]):
+            continue  # the rate of a whole may be the mean of the rates
         if k is None or n is None or p is None or not (k.number.is_integer and n.number.is_integer) or n.value <= 0:
             continue
         if not 0 <= k.value <= n.value or (_unit(p, names[ps[0]]) != "%" and not 1 < p.value <= 100) or p.number.mark:

@@ -185,7 +185,9 @@ def _gaps(gaps: Sequence[Gap], made: Invariant) -> Direct:
 def _finding(
     claim: Claim, made: Invariant | None, verdict: Direct, pair: tuple[Comparison, Comparison] | None
 ) -> Finding:
-    numbers: dict[str, Any] = {"computed": verdict.computed, "bound": verdict.bound, "unit": verdict.unit}
+    numbers: dict[str, Any] = {
+        "computed": _finite(verdict.computed), "bound": _finite(verdict.bound), "unit": verdict.unit
+    }  # fmt: skip
     if pair is not None:
         rounded, shown = pair
         equality = rounded.relation is Relation.EQUAL
@@ -208,8 +210,8 @@ def _finding(
     )  # fmt: skip
 
 
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
 
 
 def entry_text(entry: Entry) -> str:

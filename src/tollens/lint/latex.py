@@ -28,6 +28,7 @@ _RULES = re.compile(
     r"|\\(?:cmidrule|cline)\s*(?:\([^)]{0,20}\))?\s*(?:\{[^{}]{0,20}\})?"
     r"|\\(?:addlinespace|specialrule|endhead|endfirsthead|endfoot|endlastfoot|centering|small)\b(?:\[[^\]]{0,40}\])?"
 )
+_WHOLE_RULE = re.compile(r"\\(?:(?:top|mid|bottom)rule|hline)\b")
 _DROPPED = re.compile(
     r"\\(?:textcolor|cellcolor|rowcolor|color|label|ref|eqref|cref|Cref|autoref|cite[a-z]*|footnote|footnotemark"
     r"|tablefootnote|textsuperscript|vspace|hspace|href|rule|raisebox|scalebox|caption)\*?"
@@ -194,7 +195,7 @@ def _table(source: Source, start: int, end: int, after: int) -> Table:
     last = start
     for begin, stop in _split(text, body, end):
         raw = text[begin:stop]
-        rules = len(_RULES.findall(raw))
+        rules = len(_WHOLE_RULE.findall(raw))
         content = _RULES.sub(" ", raw)
         first = begin + len(raw) - len(raw.lstrip())
         line, last = line + text.count("\n", last, first), first
@@ -257,7 +258,7 @@ def latex_plain(text: str, captions: bool = False) -> str:
         if captions:
             text = text.replace("\\caption", "")
         text = _MULTIROW.sub("", text)
-        text = _QUANTITY.sub(lambda m: f"{m[1]} {_unit(m[2])} ", text)
+        text = _QUANTITY.sub(lambda m: f"{m[1]} {_unit(m[2])}", text)
         text = _UNIT.sub(lambda m: _unit(m[1]) + " ", text)
         text = _NUM.sub(lambda m: m[1], text)
         text = re.sub(r"\\tnum\s?\{[^{}]{0,80}\}\s?\{([^{}]{0,80})\}\s?\{[^{}]{0,40}\}", r"\1", text)
@@ -267,10 +268,11 @@ def latex_plain(text: str, captions: bool = False) -> str:
     if "^" in text:
         text = _RAISED.sub("", text)
     if "$" in text or "\\" in text:
-        text = text.replace("\\$", "¤").replace("$", "").replace("¤", "$")
+        text = text.replace("\\$", "¤")
         text = re.sub(r"\\([,;:! ])", lambda m: "\u2009" if m[1] == "," else " " if m[1] != "!" else "", text)
         text = re.sub(r"\\([%&#_{}])", r"\1", text)
         text = _MACRO.sub(lambda m: _SIGNS.get(m[1], " " if m[0].endswith(" ") else ""), text)
+        text = text.replace("$", "").replace("¤", "$")
     return re.sub(r"[{}]", "", text).strip()
 
 

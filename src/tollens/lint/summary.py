@@ -8,9 +8,7 @@ from tollens.lint.unit import parse_unit
 
 MEANS = frozenset({"mean", "average", "avg", "expectation", "sum", "total", "one run", "single run"})
 _NAMED = {"min": 0.0, "minimum": 0.0, "median": 0.5, "max": 1.0, "maximum": 1.0}
-_QUANTILE = re.compile(
-    r"p?(?P<whole>\d{1,2}|100)(?P<more>\d*)(?:\.(?P<part>\d+))?(?:th)?(?: percentile)?|p(?P<nines>9+)"
-)
+_QUANTILE = re.compile(r"p?(?P<level>100|999+|\d{1,2}(?:\.\d{1,6})?)(?:th)?(?: percentile)?", re.ASCII)
 
 
 def adds(word: str | None) -> bool:
@@ -28,9 +26,8 @@ def quantile(word: str | None) -> float | None:
     match = _QUANTILE.fullmatch(text)
     if match is None:
         return None
-    if match["nines"] or match["more"]:
-        return float("0." + text.removeprefix("p")) if text.removeprefix("p").isdigit() else None
-    return float(f"{match['whole']}.{match['part'] or 0}") / 100.0
+    nines = match["level"].startswith("999")
+    return float("0." + match["level"]) if nines else float(match["level"]) / 100.0
 
 
 def is_duration(unit: str | None) -> bool:

@@ -103,11 +103,12 @@ def parse_tag(body: str, place: Place) -> Tag:
         at = match.end()
     if not words or words[0][1] is not None:
         raise syntax(place, "t:ID.FIELD, t:claim or t:table", repr(body[:40]), "Name what the tag is for.")
-    head, named = words[0][0], words[1:2]
+    head = words[0][0]
     options: dict[str, str] = {}
-    if head in ("claim", "table") and named and named[0][1] is None:
-        words[1] = ("id", named[0][0])
-    for key, value in words[1:]:
+    rest = words[1:]
+    if head in ("claim", "table") and rest and rest[0][1] is None:
+        rest = [("id", rest[0][0]), *rest[1:]]
+    for key, value in rest:
         if value is None:
             raise syntax(place, "key=value", repr(key)[:60], "Give the key a value.")
         if key in options:
@@ -178,8 +179,7 @@ def assemble(marked: Marked, seen: int) -> Document:
             places.setdefault(name, tag.place)
     entries: dict[str, dict[str, Entry]] = {name: {} for name in places}
     restated: list[Finding] = []
-    for name, found in _grouped(marked.numbers).items():
-        claim, key = name
+    for (claim, key), found in _grouped(marked.numbers).items():
         entries[claim][key] = _merged(claim, key, found, restated)
     for claim, key, word in marked.words:
         entries[claim].setdefault(key, word)

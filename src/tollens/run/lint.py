@@ -1,4 +1,4 @@
-"""`lint`: files of reported numbers in, findings out. Opens the files, and no other than those they point to."""
+"""`lint_files`: files of reported numbers in, findings out. Opens the files, and no other than those they point to."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class _Read:
     document: Document
 
 
-def lint(paths: Sequence[str | os.PathLike[str]], *, draft: bool = False) -> LintReport:
+def lint_files(paths: Sequence[str | os.PathLike[str]], *, draft: bool = False) -> LintReport:
     """Refuse reported numbers that cannot be true; the object that `tollens lint --json` prints.
 
     `paths` are claims tables (.toml, .json) or texts with tagged numbers (.md, .tex); "-" is standard input.

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from tollens.lint.judge import claim_outcome
-from tollens.run.lint import lint
+from tollens.run.lint import lint_files
 from tollens.standard.digits import SIZES
 from tollens.subject.checkpoint import open_checkpoint
 from tollens.subject.tensor import TensorInfo
@@ -75,7 +75,7 @@ def score_reported(path: Path, ids: Sequence[str]) -> list[Score]:
     Raises ValueError for a claim that is not in the table.
     """
     start = time.perf_counter()
-    found = lint([path]).findings
+    found = lint_files([path]).findings
     price = Price((time.perf_counter() - start) / len(ids), path.stat().st_size)
     scores = []
     for name in ids:

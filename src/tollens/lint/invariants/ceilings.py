@@ -7,7 +7,7 @@ import math
 from tollens.lint.check import Check, Comparison, Direct, Relation, Subtype, at_least, at_most, lacking, unchecked
 from tollens.lint.domain import AT_LEAST_ONE, NOT_NEGATIVE, POSITIVE, SHARE, inside
 from tollens.lint.fields import Fields
-from tollens.lint.interval import INF, Range, as_range, highest, lowest
+from tollens.lint.interval import INF, Range, as_range, between, highest, lowest
 from tollens.lint.registry import Example, invariant
 from tollens.lint.shown import number_text
 
@@ -289,6 +289,6 @@ def experts(f: Fields) -> Check:
     high = expected_experts(total.high, min(k.high, total.high), batch.high)
     model = "count the experts: uniform independent routing is assumed"
     return Comparison(
-        Relation.EQUAL, distinct, Range(low, high).widened(1e-12), ("distinct", "E (1 - (1 - k/E)^B)"),
+        Relation.EQUAL, distinct, between(low, high).widened(1e-12), ("distinct", "E (1 - (1 - k/E)^B)"),
         Subtype.CONTRADICTED, model=model,
     )  # fmt: skip

@@ -10,7 +10,7 @@ from tollens.lint.check import Check, Comparison, Direct, Subtype, at_least, at_
 from tollens.lint.claim import Quantity
 from tollens.lint.domain import AT_LEAST_ONE, SHARE, inside
 from tollens.lint.fields import Fields
-from tollens.lint.interval import INF, Range, as_range, hull
+from tollens.lint.interval import INF, Range, as_range, between, hull
 from tollens.lint.registry import Example, invariant
 from tollens.lint.shown import number_text
 
@@ -63,7 +63,7 @@ def label_entropy(rate: Range | None, classes: Range | None) -> Range:
 
     few, many = (classes.low, classes.high) if classes is not None else (2.0, 2.0)
     peak = min(max(1 / many, rate.low), rate.high)
-    return Range(min(at(rate.low, few), at(rate.high, few)), at(peak, many)).widened(1e-14)
+    return between(min(at(rate.low, few), at(rate.high, few)), at(peak, many)).widened(1e-14)
 
 
 def _either_unit(f: Fields, name: str, law: Callable[[str], Comparison]) -> Check:

@@ -27,11 +27,13 @@ def _normal_quantile(level: Range) -> Range | None:
     return level.rising(lambda x: -float(ndtri((1.0 - x) / 2.0)), _ACCURACY)
 
 
-def _logs(*found: Range) -> list[Range] | None:
-    """Logarithms of what is above 0; None where something is not."""
-    if any(x.low <= 0.0 for x in found):
+def _logs(unit: str | None, *found: Range) -> list[Range] | None:
+    """Logarithms of ratios, of their part above 0; None where there is none, or the values have a dimension."""
+    share = {"1": 1.0, "%": 0.01}.get(unit or "1")
+    above = [(x * share).within(0.0, INF) for x in found] if share is not None else []
+    if not above or any(x is None or x.high <= 0.0 for x in above):
         return None
-    return [Range(math.nextafter(math.log(x.low), -INF), math.nextafter(math.log(x.high), INF)) for x in found]
+    return [x.rising(lambda v: math.log(v) if v > 0.0 else -INF) for x in above if x is not None]
 
 
 def _absolute(found: Range) -> Range:
@@ -127,7 +129,7 @@ def _p_value(values: Sequence[Range], z: Range) -> Range | None:
     """2 (1 - Phi(|estimate| 2 z / (high - low))); None where the interval has no width."""
     estimate, low, high = values
     width = (high - low).within(0.0, INF)
-    if width is None or width.high <= 0.0 or not math.isfinite(width.high):
+    if width is None or width.high <= 0.0:
         return None
     score = (_absolute(estimate) * z * 2.0 / width).within(0.0, INF)
     return score.falling(lambda x: 2.0 * float(ndtr(-x)), _ACCURACY) if score is not None else None
@@ -200,19 +202,19 @@ def p_ci(f: Fields) -> Check:
         return unchecked("cannot be checked: level is not in (0, 1)")
     sides = f.maybe("sides")
     plain = (f.estimate, f.low, f.high)
-    logs = _logs(*plain) if scale in (None, "log") else None
+    logs = _logs(f.unit("estimate"), *plain) if scale in (None, "log") else None
     chosen: Sequence[Range] | None = logs if scale == "log" else plain
     made = _p_value(chosen, z) if chosen is not None else None
     if made is None:
         return unchecked("cannot be checked: the interval has no width, or a ratio is not above 0")
-    one_sided = made / 2.0
-    if sides is not None and 1.0 in sides:
-        made = one_sided
     model = None
-    other = _p_value(logs, z) if scale is None and logs is not None else None
-    if sides is None and f.p.meets(one_sided):
+    if sides is not None and 1.0 in sides:
+        made = made / 2.0
+    elif sides is None and f.p.meets(made / 2.0):
         model = "state sides = 2"
-    elif other is not None and (f.p.meets(other) or (sides is None and f.p.meets(other / 2.0))):
+    centred = logs is not None and ((logs[1] + logs[2]) / 2.0).meets(logs[0])
+    other = _p_value(logs, z) if scale is None and logs is not None and centred else None
+    if other is not None and (f.p.meets(other) or f.p.meets(other / 2.0)):
         model = "state scale = linear or log"
     return replace(equal(f.p, made, ("p", "p from the interval")), model=model)
 
@@ -266,13 +268,15 @@ def se_ci(f: Fields) -> Check:
     z = _normal_quantile(Range(0.95, 0.95) if level is None else level)
     if z is None:
         return unchecked("cannot be checked: level is not in (0, 1)")
-    logs = _logs(f.low, f.high) if scale in (None, "log") else None
+    logs = _logs(f.unit("low"), f.low, f.high) if scale in (None, "log") else None
     if scale == "log" and logs is None:
         return unchecked("cannot be checked: a ratio is not above 0")
     ends = logs if scale == "log" and logs is not None else [f.low, f.high]
     half, reach = (ends[1] - ends[0]) / 2.0, f.se * z
+    of_logs = reach / 100.0 if f.unit("se") == "%" else reach
     model = "state level" if level is None else None
-    if scale is None and logs is not None and reach.meets((logs[1] - logs[0]) / 2.0):
+    if scale is None and logs is not None and of_logs.meets((logs[1] - logs[0]) / 2.0):
         model = "state scale = linear or log"
+    reach = of_logs if scale == "log" else reach
     check = equal(half, reach, ("half-width", "z SE"), unit="1" if scale == "log" else f.unit("low") or "1")
     return replace(check, model=model)

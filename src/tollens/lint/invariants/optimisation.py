@@ -9,7 +9,7 @@ from statistics import median_high, median_low
 from tollens.lint.check import Check, Direct, Subtype, at_least, at_most, equal, lacking, unchecked
 from tollens.lint.domain import AT_LEAST_ONE, BELOW_ONE, NOT_NEGATIVE, POSITIVE, SHARE, each_inside, inside, said
 from tollens.lint.fields import Fields
-from tollens.lint.interval import Range, as_range
+from tollens.lint.interval import Range, as_range, between
 from tollens.lint.registry import Example, invariant
 from tollens.lint.replay import ROSENBROCK_LIMIT
 from tollens.lint.shown import number_text
@@ -52,7 +52,7 @@ def _of_list(listed: tuple[Range, ...], norm: str | None) -> tuple[Range, list[f
     largest = max(v.low for v in values), max(v.high for v in values)
     scale = Range(*largest)
     if norm == "frobenius":
-        scale = Range(math.hypot(*(v.low for v in values)), math.hypot(*(v.high for v in values))).widened(1e-14)
+        scale = between(math.hypot(*(v.low for v in values)), math.hypot(*(v.high for v in values))).widened(1e-14)
     elif norm != "spectral":
         if largest[0] > 1.0:
             return lacking("normalise")
@@ -83,7 +83,7 @@ def _of_geometric(f: Fields, norm: str | None) -> tuple[Range, list[float]] | Di
         return lacking("normalise") if smallest is None else (smallest, [])
     count = int(parts["values"].low)
     low, high = (geometric(end, count)[-1] for end in (ratio.low, ratio.high))
-    return Range(low, min(high, 1.0)).widened(1e-12), geometric(ratio.middle, count)
+    return between(low, min(high, 1.0)).widened(1e-12), geometric(ratio.middle, count)
 
 
 def _smallest(f: Fields) -> tuple[Range, list[float]] | Direct:
@@ -266,9 +266,8 @@ def newton_schulz(f: Fields) -> Check:
     smallest, shown = start
     steps = parts["steps"]
     few, many = math.floor(steps.low), math.ceil(steps.high)
-    ends = cubic(smallest.low, few), cubic(smallest.high, many)
-    # Near 1 the rounding of the map can exchange ends that are one float apart.
-    after = Range(min(ends), max(ends)).widened(1e-15 * (min(many, _MOST_STEPS) + 2))
+    after = between(cubic(smallest.low, few), cubic(smallest.high, many))
+    after = after.widened(1e-15 * (min(many, _MOST_STEPS) + 2))
     made = at_least(after, 1.0 - parts["tolerance"], ("smallest singular value", "1 - tolerance"))
     remark = f"start {number_text(smallest.middle)}"
     if len(shown) > 1:

@@ -13,6 +13,7 @@ from tollens.lint.interval import INF, Range
 from tollens.lint.registry import Example, invariant
 from tollens.lint.shown import interval_text, number_text
 from tollens.lint.summary import adds, quantile
+from tollens.lint.unit import COUNTS
 
 __all__ = ["batch", "little", "mm1"]
 
@@ -178,6 +179,6 @@ def little(f: Fields) -> Check:
     if word is not None and not adds(word):
         return unchecked(f"does not apply: the {word} of the time is no mean")
     given = f.given("in_system")
-    held = given.number.range(exact=given.exact is True)
+    held = given.number.range(exact=given.exact is True) if given.unit in COUNTS else f.rounded("in_system")
     check = equal(held, f.values["lambda"] * f.time, ("in_system", "lambda * time"))
     return replace(check, model=None if word is not None else "state percentile = mean")

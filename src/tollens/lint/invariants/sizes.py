@@ -8,7 +8,7 @@ from statistics import NormalDist
 from tollens.lint.check import Check, Comparison, Direct, Subtype, at_least, at_most, lacking, unchecked
 from tollens.lint.domain import AT_LEAST_ONE, NOT_NEGATIVE, OPEN_SHARE, POSITIVE, SHARE, each_inside, inside, said
 from tollens.lint.fields import Fields
-from tollens.lint.interval import Range, as_range, lowest
+from tollens.lint.interval import Range, as_range, between, lowest
 from tollens.lint.registry import Example, invariant
 from tollens.lint.shown import number_text
 
@@ -31,6 +31,11 @@ def _widths(f: Fields, parts: dict[str, Range], *names: str) -> dict[str, Range]
             whole = quantity.exact is None and quantity.number.is_integer and bits.high < _MOST
             made[name] = as_range(round(bits.middle)) if whole else bits
     return made
+
+
+def _index(f: Fields, parts: dict[str, Range]) -> Range:
+    """Bits of index for an entry: a mean over all of them, so that a whole number is rounded like any other."""
+    return parts.get("index", as_range(0.0)) * (8 if f.unit("index") == "B" else 1)
 
 
 @invariant(
@@ -136,11 +141,11 @@ def bits_per_entry(f: Fields) -> Check:
         return parts
     if ("scale_bits" in parts) != ("block" in parts):
         return lacking("block" if "scale_bits" in parts else "scale_bits")
-    width = _widths(f, parts, "b_low", "b_high", "index", "scale_bits", "bits_in")
+    width = _widths(f, parts, "b_low", "b_high", "scale_bits", "bits_in")
     share, low, high = parts["f"], width["b_low"], width["b_high"]
     # Each of f, b_low and b_high enters with a sign that is known from the corners: the mean is linear in each.
     corners = [(1 - as_range(s)) * low + as_range(s) * high for s in (share.low, share.high)]
-    bits = Range(min(c.low for c in corners), max(c.high for c in corners)) + width.get("index", as_range(0.0))
+    bits = Range(min(c.low for c in corners), max(c.high for c in corners)) + _index(f, parts)
     if "block" in parts:
         bits = bits + width["scale_bits"] / parts["block"]
     ratio = width["bits_in"] / Range(max(bits.low, 0.0), bits.high)
@@ -255,6 +260,6 @@ def smoothing(f: Fields) -> Check:
     if isinstance(parts, Direct):
         return parts
     n, alpha = parts["n"], parts["alpha"]
-    quantile = Range(largest_radius(n.low, alpha.low), largest_radius(n.high, alpha.high)).widened(1e-12)
+    quantile = between(largest_radius(n.low, alpha.low), largest_radius(n.high, alpha.high)).widened(1e-12)
     ceiling = parts["sigma"] * quantile if quantile.high > 0.0 else as_range(0.0)
     return at_most(parts["radius"], ceiling, ("radius", "sigma * Phi^-1(alpha^(1/n))"))

@@ -232,7 +232,7 @@ def tie(f: Fields) -> Check:
     if f.flag("claim_never") is not True:
         return unchecked("does not apply: claim_never = false")
     rate = f.base_rate.within(0.0, 1.0)
-    if rate is None or not _between(f.epsilon, 0.0, 1.0) or not 0.0 < f.base_rate.middle < 1.0:
+    if rate is None or not _between(f.epsilon, 1e-100, 1.0) or not 0.0 < f.base_rate.middle < 1.0:
         return unchecked("cannot be checked: base_rate and epsilon lie in (0, 1)")
     variances = [x * (1.0 - x) for x in (rate.low, rate.high)]
     widest = 0.25 if 0.5 in rate else max(variances)
