@@ -6,7 +6,17 @@ import argparse
 import subprocess
 import sys
 
-NAMES = ("startup", "components", "beta_loss", "agreement", "floor", "peers", "growth", "memory")
+NAMES = (
+    "startup",
+    "group_sequential",
+    "beta_loss",
+    "components",
+    "agreement",
+    "floor",
+    "peers",
+    "growth",
+    "memory",
+)
 
 
 def main() -> int:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tollens.core.reading import Reading
     from tollens.instrument.ablation import ablate
     from tollens.instrument.surgery import remove_trap
+    from tollens.run.lint import lint_files
     from tollens.run.result import ScanReport
     from tollens.run.scan import scan
     from tollens.run.settings import ScanSettings
@@ -27,6 +28,7 @@ _WHERE = {
     "TollensError": "tollens.core.errors",
     "ablate": "tollens.instrument.ablation",
     "explain": "tollens.core.codes",
+    "lint_files": "tollens.run.lint",
     "open_checkpoint": "tollens.subject.checkpoint",
     "remove_trap": "tollens.instrument.surgery",
     "scan": "tollens.run.scan",
@@ -39,6 +41,7 @@ __all__ = [
     "TollensError",
     "ablate",
     "explain",
+    "lint_files",
     "open_checkpoint",
     "remove_trap",
     "scan",

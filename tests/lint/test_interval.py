@@ -95,6 +95,19 @@ def test_monotone_images_hold_the_image_of_every_point(low: float, width: float)
     assert math.exp(-middle / 100) in made.falling(lambda x: math.exp(-x / 100))
 
 
+def test_the_last_place_cannot_turn_an_image_around() -> None:
+    """A formula that falls by one float where it should rise gives the interval of both values."""
+    wrong = {1.0: 2.0, 3.0: math.nextafter(2.0, 0.0)}
+    assert Range(1.0, 3.0).rising(wrong.__getitem__, 0.0) == Range(math.nextafter(2.0, 0.0), 2.0)
+    assert Range(1.0, 3.0).falling(wrong.__getitem__, 0.0) == Range(math.nextafter(2.0, 0.0), 2.0)
+
+
+def test_an_infinite_end_stays_infinite() -> None:
+    assert Range(math.inf, math.inf).widened(1e-3) == Range(math.inf, math.inf)
+    assert Range(-math.inf, math.inf).widened(1e-3) == Range(-math.inf, math.inf)
+    assert Range(1.0, math.inf).widened(0.5) == Range(0.5, math.inf)
+
+
 def test_an_image_may_be_unbounded() -> None:
     assert Range(0.0, INF).rising(lambda x: x) == Range(0.0, INF)
     assert Range(-INF, INF).falling(lambda x: -x) == Range(-INF, INF)

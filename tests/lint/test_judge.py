@@ -238,6 +238,32 @@ def test_findings_are_sorted_and_the_same_every_time() -> None:
     assert judge(reversed(claims)) == first
 
 
+def test_a_remark_holds_the_numbers_as_printed() -> None:
+    def law(f: Fields) -> Check:
+        """A part is at most the whole."""
+        return at_most(f.part, f.whole, ("part", "whole"), remark=f"ratio {f.part.high / f.whole.high:g}")
+
+    register(law)
+    assert only(claim(part=number("8"), whole=number("2"))).witness.endswith("; ratio 4")
+
+
+def test_a_replay_runs_once_for_each_set_of_parameters() -> None:
+    asked: list[tuple[str, dict[str, Any]]] = []
+
+    def count(name: str, parameters: Any) -> dict[str, float]:
+        asked.append((name, dict(parameters)))
+        return {"steps": 7.0}
+
+    def law(f: Fields) -> Check:
+        """A part is at most the whole."""
+        found = [f.replay("walk", {"seed": seed, "length": 3}) for seed in (0, 1)]
+        return at_most(f.part, f.whole, ("part", "whole"), remark=f"{found[0]}")
+
+    register(law, replays=True)
+    assert "7.0" in judge_claim(claim(part=number("5"), whole=number("2")), count)[0].witness
+    assert asked == [("walk", {"seed": 0, "length": 3}), ("walk", {"seed": 1, "length": 3})]
+
+
 def test_a_design_setting_that_is_said_to_be_approximate_is_not_exact() -> None:
     register(id="test.exact", exact=("whole",))
     assert only(claim(("test.exact",), part=number("2.9", exact=True), whole=number("2.8"))).outcome == "refuted"

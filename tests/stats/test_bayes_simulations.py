@@ -55,7 +55,7 @@ def test_operating_characteristics_of_expected_loss(
     cap = 50 * math.ceil(2.0 * tie_bound(0.11, epsilon) / 50)
     rule = ExpectedLossRule(epsilon, tuple(range(50, cap + 1, 50)))
     simulation = Simulation(rule.looks, (Truth(0.1, b), Truth(0.1, 0.1)), RUNS)
-    row = operating_characteristics(rule.name, rule.decisions(), simulation, generator(1, "table")).rows[0]
+    row = operating_characteristics(rule.name, lambda runs: rule.decisions(), simulation, generator(1, "table")).rows[0]
     print(f"\n.10 v {b:.2f}, epsilon {epsilon}: mean {row.mean_users:.0f}, median {row.median_users:.0f}, {row}")
     assert row.mean_users == pytest.approx(mean[0], abs=mean[1])
     assert row.median_users == pytest.approx(median[0], abs=median[1])
@@ -63,7 +63,7 @@ def test_operating_characteristics_of_expected_loss(
     assert row.third == 0.0
 
 
-def _two_arm_mixture(n: int, a: Counts, b: Counts) -> NDArray[np.float64]:
+def _two_arm_mixture(n: int, a: Counts, b: Counts, going: Counts) -> NDArray[np.float64]:
     """Independent uniform mixtures for the arms over the running fit of one rate, an e-value for equal rates: the
     likelihood at the maximum bounds that at the true rate."""
     both = a + b
@@ -76,7 +76,7 @@ def test_expected_loss_beside_an_e_value() -> None:
     """With equal arms the e-value ships in at most 5 % of runs, and the expected-loss rule in all of them."""
     rule = ExpectedLossRule(0.005, tuple(range(50, 5001, 50)), third=Action.KEEP_CONTROL)
     simulation = Simulation(rule.looks, (Truth(0.1, 0.1), Truth(0.1, 0.15)), RUNS)
-    own, beside = characteristics_beside(rule, _two_arm_mixture, 0.05, simulation, generator(2, "beside"))
+    own, beside = characteristics_beside(rule, lambda runs: _two_arm_mixture, 0.05, simulation, generator(2, "beside"))
     for characteristics in (own, beside):
         for row in characteristics.rows:
             print(f"\n{characteristics.rule}: {row}, right {row.right:.4f}, wrong {row.wrong:.4f}")

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ville.evalues import ebh, p_to_e as peer_p_to_e
+from ville.evalues import ebh
+from ville.evalues import p_to_e as peer_p_to_e
 
 from tollens.core.errors import TollensError
 from tollens.stats.evalue import bayes_factor_bound, capped_exp, e_bh, p_from_e, p_to_e

@@ -76,8 +76,8 @@ def test_the_third_action_is_taken_at_the_last_look(third: Action | None, action
 def test_nothing_is_shipped_below_the_minimum() -> None:
     rule = replace(RULE, minimum=1001)
     assert at_look(rule, 1000, (100, 150), simulated(rule)).action is Action.CONTINUE
-    assert rule.decisions()(1000, np.array([100]), np.array([150])).tolist() == [Decision.CONTINUE]
-    assert rule.decisions()(2000, np.array([200]), np.array([300])).tolist() == [Decision.SHIP_B]
+    assert rule.decisions()(1000, np.array([100]), np.array([150]), np.arange(1)).tolist() == [Decision.CONTINUE]
+    assert rule.decisions()(2000, np.array([200]), np.array([300]), np.arange(1)).tolist() == [Decision.SHIP_B]
 
 
 @given(st.integers(1, 400), st.lists(st.integers(0, 400), min_size=2, max_size=12), st.floats(1e-4, 0.05))
@@ -86,7 +86,7 @@ def test_the_rule_of_the_simulation_is_the_rule_of_the_answer(n: int, successes:
     a = np.minimum(np.array(successes), n)
     b = a[::-1].copy()
     rule = ExpectedLossRule(epsilon, (n, n + 1), prior=Beta(0.5, 2.0))
-    said = rule.decisions()(n, a, b)
+    said = rule.decisions()(n, a, b, np.arange(a.size))
     for i, j, decision in zip(a.tolist(), b.tolist(), said.tolist(), strict=True):
         losses = expected_losses(rule.prior.updated(i, n), rule.prior.updated(j, n))
         if abs(min(losses.a, losses.b) - epsilon) > 1e-9:
@@ -129,7 +129,11 @@ def test_the_word_error_needs_a_third_action() -> None:
 def test_the_rule_beside_another_has_the_looks_it_will_have() -> None:
     with pytest.raises(TollensError) as caught:
         characteristics_beside(
-            RULE, lambda n, a, b: np.ones(a.size), 0.05, Simulation((100,), (Truth(0.1, 0.1),), 10), generator(0)
+            RULE,
+            lambda runs: lambda n, a, b, going: np.ones(a.size),
+            0.05,
+            Simulation((100,), (Truth(0.1, 0.1),), 10),
+            generator(0),
         )
     assert caught.value.code == "stats_peeking"
 
@@ -175,7 +179,7 @@ def test_six_thousand_runs_are_simulated_before_anyone_would_wait() -> None:
     rule = ExpectedLossRule(0.005, tuple(range(50, 2001, 50)))
     simulation = Simulation(rule.looks, (Truth(0.1, 0.12), Truth(0.1, 0.1)))
     start = time.perf_counter()
-    rows = operating_characteristics(rule.name, rule.decisions(), simulation, generator(3)).rows
+    rows = operating_characteristics(rule.name, lambda runs: rule.decisions(), simulation, generator(3)).rows
     assert time.perf_counter() - start < 2.0
     assert all(row.third == 0.0 for row in rows)
     assert rows[0].ships_b == pytest.approx(0.75, abs=0.03)

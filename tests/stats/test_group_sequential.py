@@ -107,20 +107,23 @@ def test_a_look_so_early_that_nothing_may_be_spent() -> None:
 
 
 def test_twenty_looks_take_less_than_half_a_second() -> None:
-    """The bound is ten times what they take, for a machine that is busy."""
-    start = time.perf_counter()
-    every_design(20, 0.05, 2)
-    assert time.perf_counter() - start < 2.0
+    """All five take 0.05 s on a free core; the bound is for a machine that is busy."""
+    seconds = []
+    for _ in range(3):
+        start = time.perf_counter()
+        every_design(20, 0.05, 2)
+        seconds.append(time.perf_counter() - start)
+    assert min(seconds) < 0.5
 
 
 @pytest.mark.parametrize("change", [0.001, -0.001])
 def test_a_stored_boundary_that_misses_alpha_is_refused(change: float) -> None:
     design = obrien_fleming(FIVE, 0.05)
     spoiled = dataclasses.replace(design, z=(*design.z[:-1], design.z[-1] + change))
-    with pytest.raises(TollensError, match="0.05") as caught:
+    with pytest.raises(TollensError, match="stored boundary") as caught:
         total_error(spoiled)
     assert caught.value.code == "stats_input"
-    with pytest.raises(TollensError, match="stored boundary"):
+    with pytest.raises(TollensError, match="type-I error"):
         repeated_interval(spoiled, PlannedLooks((10, 20, 30, 40, 50)), 10, 0.0, 1.0)
 
 

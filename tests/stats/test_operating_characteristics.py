@@ -20,25 +20,25 @@ from tollens.stats.operating_characteristics import (
 EQUAL = Truth(0.3, 0.3)
 
 
-def always_b(n: int, a: Counts, b: Counts) -> np.ndarray:
+def always_b(n: int, a: Counts, b: Counts, going: Counts) -> np.ndarray:
     return np.full(a.size, Decision.SHIP_B, dtype=np.int8)
 
 
-def never(n: int, a: Counts, b: Counts) -> np.ndarray:
+def never(n: int, a: Counts, b: Counts, going: Counts) -> np.ndarray:
     return np.zeros(a.size, dtype=np.int8)
 
 
-def larger(n: int, a: Counts, b: Counts) -> np.ndarray:
+def larger(n: int, a: Counts, b: Counts, going: Counts) -> np.ndarray:
     return np.where(b > a, Decision.SHIP_B, np.where(a > b, Decision.SHIP_A, Decision.CONTINUE)).astype(np.int8)
 
 
 def test_a_rule_that_ships_at_once_and_one_that_never_does() -> None:
     simulation = Simulation((10, 30), (EQUAL, Truth(0.2, 0.1)), 50)
-    at_once = operating_characteristics("b", always_b, simulation, generator(0))
+    at_once = operating_characteristics("b", lambda runs: always_b, simulation, generator(0))
     assert [(r.ships_b, r.third, r.mean_users, r.median_users) for r in at_once.rows] == [(1.0, 0.0, 20.0, 20.0)] * 2
     assert at_once.rows[1].wrong == 1.0
     assert at_once.rows[1].right == 0.0
-    silent = operating_characteristics("never", never, simulation, generator(0))
+    silent = operating_characteristics("never", lambda runs: never, simulation, generator(0))
     assert [(r.third, r.mean_users) for r in silent.rows] == [(1.0, 60.0)] * 2
     assert silent.equal_arms == (silent.rows[0],)
 
@@ -47,7 +47,7 @@ def test_shares_agree_with_the_binomial_law() -> None:
     """One trial an arm: B is larger with probability p_b (1 - p_a)."""
     runs = 20_000
     simulation = Simulation((1,), (EQUAL, Truth(0.2, 0.6)), runs)
-    rows = operating_characteristics("larger", larger, simulation, generator(1)).rows
+    rows = operating_characteristics("larger", lambda runs: larger, simulation, generator(1)).rows
     for row in rows:
         p = row.truth.b * (1 - row.truth.a)
         assert row.ships_b == pytest.approx(p, abs=4 * math.sqrt(p * (1 - p) / runs))
@@ -56,9 +56,11 @@ def test_shares_agree_with_the_binomial_law() -> None:
 
 def test_the_same_generator_gives_the_same_rows() -> None:
     simulation = Simulation((5, 10), (EQUAL,), 100)
-    one, two = (operating_characteristics("larger", larger, simulation, generator(7, "x")) for _ in range(2))
+    one, two = (
+        operating_characteristics("larger", lambda runs: larger, simulation, generator(7, "x")) for _ in range(2)
+    )
     assert one == two
-    assert one != operating_characteristics("larger", larger, simulation, generator(8, "x"))
+    assert one != operating_characteristics("larger", lambda runs: larger, simulation, generator(8, "x"))
 
 
 def test_right_and_wrong_change_sides_with_the_truth() -> None:
@@ -71,16 +73,16 @@ def test_right_and_wrong_change_sides_with_the_truth() -> None:
 
 
 def test_the_e_value_rule_ships_the_arm_with_more_successes() -> None:
-    rule = e_value_rule(lambda n, a, b: np.full(a.size, float(n)), 0.1)
+    rule = e_value_rule(lambda n, a, b, going: np.full(a.size, float(n)), 0.1)
     a, b = np.array([3, 1]), np.array([1, 3])
-    assert rule(9, a, b).tolist() == [Decision.CONTINUE, Decision.CONTINUE]
-    assert rule(10, a, b).tolist() == [Decision.SHIP_A, Decision.SHIP_B]
+    assert rule(9, a, b, np.arange(2)).tolist() == [Decision.CONTINUE, Decision.CONTINUE]
+    assert rule(10, a, b, np.arange(2)).tolist() == [Decision.SHIP_A, Decision.SHIP_B]
 
 
 @pytest.mark.parametrize("alpha", [0.0, 1.0, math.nan])
 def test_a_level_outside_its_range_is_refused(alpha: float) -> None:
     with pytest.raises(TollensError) as caught:
-        e_value_rule(lambda n, a, b: np.ones(a.size), alpha)
+        e_value_rule(lambda n, a, b, going: np.ones(a.size), alpha)
     assert caught.value.code == "stats_input"
 
 

@@ -1,4 +1,4 @@
-"""`tollens demo`: find a trap without data, show that it harms, remove it; then three claims and their fate."""
+"""`tollens demo`: find a trap without data, show that it harms, remove it; then six claims and their fate."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def _show(console: Console, shown: Demonstration) -> None:
         console.print(Text.assemble(mark, f" {number}. {step.title}", (f"  {step.seconds:.2f} s", "dim")))
         console.print(Padding(Text(step.seen), (0, 0, 0, 8)))
     console.print()
-    console.print(Text("Scoreboard: three claims, each attacked by the cheapest means first", style="bold"))
+    console.print(Text("Scoreboard: six claims, each attacked by the cheapest means first", style="bold"))
     for score in shown.scoreboard:
         _score(console, score)
 

@@ -47,13 +47,13 @@ def command(
         return int(Exit.CLEAN)
     if not paths:
         raise click.UsageError("Name a file, or ask for --list.")
-    if save is not None and not draft:
-        raise click.UsageError("--save writes what --draft guesses; ask for both.")
-    from tollens.run.lint import lint
+    if save is not None and (not draft or len(paths) != 1):
+        raise click.UsageError("--save writes what --draft guesses in one file; ask for both, and name one.")
+    from tollens.run.lint import lint_files
 
-    report = lint(paths, draft=draft)
+    report = lint_files(paths, draft=draft)
     if save is not None:
-        _save(paths, save)
+        _save(paths[0], save)
     emit(_answer(report, as_json, quiet, explain, show_all))
     if strict and report.outcomes["unchecked"] and report.verdict != "FINDINGS":
         return int(Exit.FINDINGS)
@@ -85,12 +85,12 @@ def _catalogue(as_json: bool) -> str | bytes:
     return catalogue_text(laws)
 
 
-def _save(paths: tuple[str, ...], save: str) -> None:
-    from tollens.run.lint import draft_table
+def _save(path: str, save: str) -> None:
+    from tollens.run.lint import drafted
 
     try:
         with open(save, "x", encoding="utf-8") as out:
-            out.write(draft_table(paths))
+            out.write(drafted(path))
     except OSError as error:
         raise TollensError(
             "output_unwritable",

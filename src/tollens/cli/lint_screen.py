@@ -40,28 +40,45 @@ def _show(console: Console, report: LintReport, explain: bool, show_all: bool) -
     if len(findings) < len(report.findings):
         console.print()
         console.print(f"{len(report.findings) - len(findings):,} more findings; --all prints them.", style="dim")
+    for name, expect, outcome in missed(report):
+        console.print()
+        console.print(Text(f"{printable(name)}: expected {printable(expect)}, found {outcome}", style="bold yellow"))
     for note in report.notes:
         console.print(Text(f"note    {printable(note)}", style="dim"))
     console.print()
     console.print(Text.assemble(("next  ", "bold"), _next(report, explain)))
 
 
+def missed(report: LintReport) -> list[tuple[str, str, str]]:
+    """The claims (id, expected, found) of which no finding is what their table expects."""
+    by_claim: dict[tuple[str, str], list[Finding]] = {}
+    for f in report.findings:
+        by_claim.setdefault((f.path, f.id), []).append(f)
+    rows = []
+    for (_, name), found in by_claim.items():
+        said = [form for f in found for form in (f.outcome, f"{f.outcome}/{f.subtype}")]
+        if found[0].expect is not None and found[0].expect not in said:
+            rows.append((name, found[0].expect, ", ".join(said[1::2])))
+    return rows
+
+
 def _finding(console: Console, f: Finding, explain: bool) -> None:
     kind = f" {f.subtype.replace('_', ' ')}" if f.subtype else ""
-    draft = ("  draft reading", "dim") if f.draft else ""
-    console.print(
-        Text.assemble(
-            (f"{printable(f.path)}:{f.line}", "bold"), "  ", (f"{f.outcome.upper()}{kind}", COLOUR[f.outcome]),
-            f"  {f.invariant or 'no invariant'}  ", (printable(f.id), "dim"), draft,
-        )
-    )  # fmt: skip
+    where = Text.assemble(
+        (f"{printable(f.path)}:{f.line}", "bold"), "  ", (f"{f.outcome.upper()}{kind}", COLOUR[f.outcome])
+    )
+    draft = "  draft reading" if f.draft else ""
+    what = Text.assemble(f"{f.invariant or 'no invariant'}  ", (f"{printable(f.id)}{draft}", "dim"))
+    if where.cell_len + what.cell_len + 2 <= console.width:
+        console.print(Text.assemble(where, "  ", what))
+    else:
+        console.print(where)
+        console.print(Padding(what, (0, 0, 0, 2)))
     if f.text:
         _line(console, f'"{f.text}"', "dim")
     _line(console, f.witness)
     if f.settle:
         _line(console, f"-> {f.settle}")
-    if f.expect and f.expect not in (f.outcome, f"{f.outcome}/{f.subtype}"):
-        _line(console, f"expected {f.expect}, found {f.outcome}", "bold yellow")
     if explain:
         _explained(console, f)
 

@@ -17,6 +17,8 @@ INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 VERBS = {
     "demo": "Kill two claims about a small network, let one live. Offline, no extras, seconds.",
     "scan": "Judge a checkpoint from its weights alone.",
+    "lint": "Refuse reported numbers that cannot be true.",
+    "stats": "Questions about experiments: ab, compare, power.",
     "explain": "Say what a code in a verdict, a finding or an error means.",
 }
 

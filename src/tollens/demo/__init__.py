@@ -6,7 +6,7 @@ from importlib.resources import files
 from pathlib import Path
 
 CHECKPOINTS = ("good.safetensors", "trapped.safetensors", "overtrained.safetensors")
-NAMES = (*CHECKPOINTS, "digits_test.npz", "manifest.json")
+NAMES = (*CHECKPOINTS, "claims.toml", "digits_test.npz", "manifest.json")
 
 
 def path(name: str) -> Path:

@@ -93,16 +93,16 @@ class Range:
 
     def widened(self, relative: float) -> Range:
         """Both ends moved outward by `relative` times their size: the error of a formula that is not exact."""
-        low = self.low - abs(self.low) * relative if math.isfinite(self.low) else self.low
-        return Range(low, self.high + abs(self.high) * relative if math.isfinite(self.high) else self.high)
+        low = self.low if math.isinf(self.low) else self.low - abs(self.low) * relative
+        return Range(low, self.high if math.isinf(self.high) else self.high + abs(self.high) * relative)
 
     def rising(self, function: Callable[[float], float], relative: float = 1e-14) -> Range:
         """The image under a function that never falls, computed to the `relative` accuracy given."""
-        return Range(function(self.low), function(self.high)).widened(relative)
+        return between(function(self.low), function(self.high)).widened(relative)
 
     def falling(self, function: Callable[[float], float], relative: float = 1e-14) -> Range:
         """The image under a function that never rises, computed to the `relative` accuracy given."""
-        return Range(function(self.high), function(self.low)).widened(relative)
+        return between(function(self.high), function(self.low)).widened(relative)
 
 
 Value: TypeAlias = Range | float | int
@@ -111,6 +111,11 @@ Value: TypeAlias = Range | float | int
 def as_range(value: Value) -> Range:
     """A number as the interval that holds it alone."""
     return value if isinstance(value, Range) else Range(float(value), float(value))
+
+
+def between(one: float, other: float) -> Range:
+    """The interval of two ends, in whichever order: the last place of a monotone formula can exchange them."""
+    return Range(min(one, other), max(one, other))
 
 
 def total(values: Iterable[Range]) -> Range:

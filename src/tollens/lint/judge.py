@@ -55,9 +55,9 @@ def judge_one(claim: Claim, made: Invariant, replay: Replay = replay_here) -> Fi
     """What one invariant makes of one claim.
 
     It is asked twice: with every number as printed, which gives the numbers of the witness, and with every
-    number as the interval of its rounding, which decides.
+    number as the interval of its rounding, which decides. A replay with the same parameters runs once.
     """
-    ready = partial(resolve, claim, made.fields, frozenset(made.needs), made.exact, replay=replay)
+    ready = partial(resolve, claim, made.fields, frozenset(made.needs), made.exact, replay=_once(replay))
     rounded = ready(printed=False)
     if isinstance(rounded, list):
         return _finding(claim, made, _gaps(rounded, made), None)
@@ -72,6 +72,18 @@ def judge_one(claim: Claim, made: Invariant, replay: Replay = replay_here) -> Fi
     printed = ready(printed=True)
     assert isinstance(printed, Fields)
     return _resolved(claim, made, decided, made.function(printed))
+
+
+def _once(replay: Replay) -> Replay:
+    kept: dict[str, Mapping[str, float] | None] = {}
+
+    def run(name: str, parameters: Mapping[str, Any]) -> Mapping[str, float] | None:
+        key = f"{name} {sorted(parameters.items())}"
+        if key not in kept:
+            kept[key] = replay(name, parameters)
+        return kept[key]
+
+    return run
 
 
 def _resolved(claim: Claim, made: Invariant, decided: Check, printed: Check) -> Finding:
@@ -146,7 +158,8 @@ def _witness(rounded: Comparison, shown: Comparison) -> str:
     sign = str(rounded.relation) if not rounded.violated else {"<=": ">", ">=": "<", "=": "is not"}[rounded.relation]
     left, right = _side(rounded.names[0], shown.left, rounded.left), _side(rounded.names[1], shown.right, rounded.right)
     unit = f" {rounded.unit}" if rounded.unit not in ("1", "") else ""
-    return f"{left} {sign} {right}{unit}{f'; {rounded.remark}' if rounded.remark else ''}"
+    remark = shown.remark if shown.violated == rounded.violated else rounded.remark
+    return f"{left} {sign} {right}{unit}{f'; {remark}' if remark else ''}"
 
 
 def _side(name: str, shown: Range, rounded: Range) -> str:

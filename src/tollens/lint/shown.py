@@ -17,4 +17,5 @@ def number_text(value: float) -> str:
 
 
 def interval_text(found: Range) -> str:
-    return f"[{number_text(found.low)}, {number_text(found.high)}]"
+    low, high = number_text(found.low), number_text(found.high)
+    return low if low == high else f"[{low}, {high}]"

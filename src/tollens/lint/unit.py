@@ -35,6 +35,7 @@ SYMBOLS |= {f"{p}{base}": (base, Fraction(10**n)) for base in ("B", "FLOP", "J",
 SYMBOLS |= {f"{p}B": ("B", Fraction(2**n)) for p, n in _BINARY.items()}
 SYMBOLS |= {f"{p}bit": ("bit", Fraction(10**n)) for p, n in _SI.items()}
 SYMBOLS |= {"Wh": ("J", Fraction(3600)), "kWh": ("J", Fraction(3_600_000))}
+_ONE = Fraction(1)
 _FACTOR = re.compile(r"([^\s*/^]+)(?:\^([1-9]))?")
 
 
@@ -48,7 +49,9 @@ class Unit:
 
     def ratio(self, other: Unit) -> Fraction | None:
         """How many of `other` make one of these, exactly; None if they measure different things."""
-        return self.size / other.size if self.powers == other.powers else None
+        if self.powers != other.powers:
+            return None
+        return _ONE if self.size == other.size else self.size / other.size
 
 
 @lru_cache(maxsize=1024)

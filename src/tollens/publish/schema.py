@@ -9,10 +9,22 @@ from typing import Any
 
 import msgspec
 
+from tollens.run.ab import AbReport
+from tollens.run.compare import CompareReport
+from tollens.run.lint import Catalogue, LintReport
+from tollens.run.power import PowerReport
 from tollens.run.result import ScanReport
 from tollens.standard.demonstration import Demonstration
 
-CONTRACTS: dict[str, type] = {"tollens.demo-1": Demonstration, "tollens.scan-1": ScanReport}
+CONTRACTS: dict[str, type] = {
+    "tollens.demo-1": Demonstration,
+    "tollens.lint-1": LintReport,
+    "tollens.lint-list-1": Catalogue,
+    "tollens.scan-1": ScanReport,
+    "tollens.stats.ab-1": AbReport,
+    "tollens.stats.compare-1": CompareReport,
+    "tollens.stats.power-1": PowerReport,
+}
 
 
 def schema_text(contract: str) -> str:

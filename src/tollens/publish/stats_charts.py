@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,7 +29,7 @@ def posterior_svg(report: AbReport) -> str:
     low = max(1e-6, min(mean - 4.5 * sd for mean, sd in spans))
     high = min(1.0 - 1e-6, max(mean + 4.5 * sd for mean, sd in spans))
     rates = np.linspace(low, high, _POINTS)
-    rows = []
+    rows: list[dict[str, Any]] = []
     for name, (a, b) in laws.items():
         density = np.exp(xlogy(a - 1.0, rates) + xlog1py(b - 1.0, -rates) - betaln(a, b))
         rows += [{"rate": float(x), "density": float(y), "arm": name} for x, y in zip(rates, density, strict=True)]
@@ -52,7 +53,8 @@ def path_svg(report: AbReport) -> str:
     looks = [look for look in report.looks if report.stopped_at is None or look.n <= report.stopped_at]
     rows = [{"n": look.n, "value": max(min(look.loss_a, look.loss_b), 1e-12)} for look in looks]
     return _boundary(
-        alt, rows, report.question.epsilon, "smaller expected loss, rate units", f"stop below {report.question.epsilon:g}",
+        alt, rows, report.question.epsilon, "smaller expected loss, rate units",
+        f"stop below {report.question.epsilon:g}",
         f"Smaller expected loss after each look; the rule stops below {report.question.epsilon:g}.", "loss",
     )  # fmt: skip
 
@@ -77,8 +79,9 @@ def _boundary(
     y = alt.Y("value:Q", title=title, scale=alt.Scale(type="log"), axis=alt.Axis(format="~g", tickCount=5))
     line = _chart(alt, rows).mark_line(color=BLUE, strokeWidth=2, point={"size": 28, "color": BLUE}).encode(x=x, y=y)
     rule = _chart(alt, [{"value": bound}]).mark_rule(color=VERMILLION, strokeDash=[5, 3], strokeWidth=1.8).encode(y=y)
-    text = _chart(alt, [{"value": bound, "n": last}]).mark_text(align="right", dy=-8, fontSize=13, color=INK)
-    named = text.encode(x=x, y=y, text=alt.value(words))
+    below = rows[0]["value"] > bound  # the words stand on the side that the path does not start from
+    text = _chart(alt, [{"value": bound}]).mark_text(align="left", dx=6, dy=15 if below else -9, fontSize=13, color=INK)
+    named = text.encode(x=alt.value(0), y=y, text=alt.value(words))
     return inline_svg(alt.layer(line, rule, named).properties(width=WIDTH, height=220), label=label, key=key)
 
 
@@ -90,24 +93,28 @@ def difference_svg(report: CompareReport) -> str:
     if interval is None or estimate is None:
         return ""
     margin = report.question.margin
-    rows = [{"what": f"difference, {interval.level:.0%}", "low": interval.low, "high": interval.high, "at": estimate}]
+    rows = [{"what": f"{interval.level:.0%} interval", "low": interval.low, "high": interval.high, "at": estimate}]
     if report.margin_interval is not None:
         inner = report.margin_interval
-        name = f"equivalence, {inner.level:.0%}"
+        name = f"{inner.level:.0%}, TOST"
         rows.append({"what": name, "low": inner.low, "high": inner.high, "at": estimate})
     reach = 1.15 * max([abs(v) for row in rows for v in (row["low"], row["high"])] + [margin or 0.0, 1e-12])  # type: ignore[arg-type]
-    x = alt.Scale(domain=[-reach, reach], nice=False)
-    y = alt.Y("what:N", title=None, sort=[str(row["what"]) for row in rows], axis=alt.Axis(labelLimit=200))
+
+    def along(field: str) -> Any:
+        scale = alt.Scale(domain=[-reach, reach], nice=False)
+        return alt.X(f"{field}:Q", scale=scale, title="second minus first, in units of the score")
+
+    y = alt.Y("what:N", title=None, sort=[str(row["what"]) for row in rows], axis=alt.Axis(minExtent=100))
     layers = []
     if margin is not None:
         band = _chart(alt, [{"low": -margin, "high": margin}]).mark_rect(color="#dcdcdc")
-        layers.append(band.encode(x=alt.X("low:Q", scale=x, title=None), x2="high:Q"))
+        layers.append(band.encode(x=along("low"), x2="high:Q"))
     zero = _chart(alt, [{"at": 0.0}]).mark_rule(color=MUTED, strokeDash=[3, 3])
-    layers.append(zero.encode(x=alt.X("at:Q", scale=x, title="second minus first, in units of the score")))
+    layers.append(zero.encode(x=along("at")))
     bars = _chart(alt, rows).mark_rule(color=BLUE, strokeWidth=3)
-    layers.append(bars.encode(x=alt.X("low:Q", scale=x), x2="high:Q", y=y))
+    layers.append(bars.encode(x=along("low"), x2="high:Q", y=y))
     points = _chart(alt, rows).mark_point(filled=True, color=BLUE, size=90, opacity=1)
-    layers.append(points.encode(x=alt.X("at:Q", scale=x), y=y))
+    layers.append(points.encode(x=along("at"), y=y))
     said = f"The difference is {estimate:.4g} with the interval {interval.low:.4g} to {interval.high:.4g}"
     shown = said + (f"; the grey band is the margin of {margin:g}." if margin is not None else ".")
     chart = alt.layer(*layers).properties(width=WIDTH - 120, height=60 * len(rows))
@@ -120,11 +127,13 @@ def items_svg(report: CompareReport) -> str:
 
     rows = [{"difference": value, "items": count} for value, count in report.differences]
     values = [row["difference"] for row in rows]
-    step = min((b - a for a, b in zip(values, values[1:], strict=False)), default=1.0)
+    step = min((b - a for a, b in pairwise(values)), default=1.0)
     for row in rows:
         row |= {"from": row["difference"] - 0.4 * step, "to": row["difference"] + 0.4 * step}
+    ticks = values if len(values) <= 9 else values[:: len(values) // 8]
     bars = _chart(alt, rows).mark_rect(color=GREEN).encode(
-        x=alt.X("from:Q", title="difference of one item"), x2="to:Q", y=alt.Y("items:Q", title="items"),
+        x=alt.X("from:Q", title="difference of one item", axis=alt.Axis(values=ticks, grid=False)),
+        x2="to:Q", y=alt.Y("items:Q", title="items"),
         y2=alt.value(160),
     )  # fmt: skip
     label = f"Number of items by difference of score, {report.n:,} items."
@@ -139,16 +148,10 @@ def power_svg(report: PowerReport) -> str:
     x = alt.X("n:Q", title=f"n, {report.unit}", scale=alt.Scale(type="log", nice=False), axis=alt.Axis(format=",~g"))
     y = alt.Y("power:Q", title="power", scale=alt.Scale(domain=[0, 1]))
     line = _chart(alt, rows).mark_line(color=BLUE, strokeWidth=2).encode(x=x, y=y)
-    at = [{"n": report.n, "power": report.power, "text": f"{report.n:,}: {report.power:.3g}"}]
-    point = _chart(alt, at).mark_point(filled=True, color=VERMILLION, size=110, opacity=1).encode(x=x, y=y)
-    right = report.n > math.sqrt(rows[0]["n"] * rows[-1]["n"])
-    name = _chart(alt, at).mark_text(
-        align="right" if right else "left", dx=-10 if right else 10, dy=14, fontSize=14, color=INK
-    )
-    layers = alt.layer(line, point, name.encode(x=x, y=y, text="text:N"))
-    return inline_svg(
-        layers.properties(width=WIDTH, height=240), label=f"Power by sample size: {report.headline}.", key="power"
-    )
+    at = _chart(alt, [{"n": report.n, "power": report.power}])
+    layers = alt.layer(line, at.mark_point(filled=True, color=VERMILLION, size=110, opacity=1).encode(x=x, y=y))
+    label = f"Power by sample size: {report.headline}."
+    return inline_svg(layers.properties(width=WIDTH, height=240), label=label, key="power")
 
 
 def _chart(alt: Any, rows: list[Any]) -> Any:

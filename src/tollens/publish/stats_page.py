@@ -63,7 +63,7 @@ def compare_html(report: CompareReport) -> str:
         "first": f"{report.first.path}, mean {number(report.first.mean)}, {report.first.digest}",
         "second": f"{report.second.path}, mean {number(report.second.mean)}, {report.second.digest}",
         "items": f"{report.n:,} compared, {report.left_out:,} left out",
-    } | {name: text for name, text in compare_facts(report)}
+    } | dict(compare_facts(report))
     head = _head("two systems on the same items", report.outcome.upper(), report.headline, facts)
     return page_html(f"{report.outcome} – compare – Tollens", [head, *pictures])
 
@@ -89,7 +89,7 @@ def compare_facts(report: CompareReport) -> list[tuple[str, str]]:
         ratio = f", {report.se_clustered / report.se_naive:.2f} times" if report.se_naive else ""
         found.append(("errors", f"clustered {report.se_clustered:.4g} against {report.se_naive:.4g} naive{ratio}"))
     if report.only_second is not None:
-        found.append(("items", f"{report.only_second:,} only the second solved, {report.only_first:,} only the first"))
+        found.append(("solved", f"{report.only_second:,} only the second solved, {report.only_first:,} only the first"))
     return found
 
 
@@ -132,4 +132,4 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
         + "</tr>"
         for row in rows
     )
-    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+    return f'<table class="numbers"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'

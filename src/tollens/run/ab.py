@@ -16,6 +16,7 @@ from tollens.stats.beta_bernoulli import Beta
 from tollens.stats.expected_loss import Action, ExpectedLossRule, at_look, characteristics_beside, tie_bound
 from tollens.stats.operating_characteristics import OperatingCharacteristics, OperatingRow, Simulation, Truth
 from tollens.stats.result import ANY_TIME
+from tollens.stats.two_sample_paths import parallel_e
 from tollens.stats.two_sample_sequence import SCALE, blocks_between, two_sample_log_e
 from tollens.subject.table import Table, read_table
 
@@ -121,7 +122,7 @@ def ab(path: str | os.PathLike[str], question: AbQuestion, *, told: Told | None 
     rule = _rule(question)
     truths = (Truth(question.rate, question.rate), Truth(question.rate, question.better))
     simulation = Simulation(rule.looks, truths, question.runs)
-    found = characteristics_beside(rule, question.alpha, simulation, generator(question.seed, "ab"))
+    found = characteristics_beside(rule, parallel_e, question.alpha, simulation, generator(question.seed, "ab"))
     shown = [
         Characteristics(one.rule, promise, [_row(row) for row in one.rows])
         for one, promise in zip(

@@ -1,4 +1,4 @@
-"""`lint`: files of reported numbers in, findings out. Opens the files, and no other than those they point to."""
+"""`lint_files`: files of reported numbers in, findings out. Opens the files, and no other than those they point to."""
 
 from __future__ import annotations
 
@@ -17,9 +17,11 @@ import msgspec
 import tollens.lint.invariants  # noqa: F401  # registers the laws
 from tollens.core.errors import TollensError
 from tollens.lint.check import Outcome
-from tollens.lint.document import Document, claims_toml, draft_claims, read_claims
+from tollens.lint.document import Document
+from tollens.lint.draft import draft_table
 from tollens.lint.finding import Finding
 from tollens.lint.judge import claim_outcome, entry_text, example_claim, judge
+from tollens.lint.reader import draft_claims, read_claims
 from tollens.lint.registry import INVARIANTS, Invariant
 from tollens.run.plugins import installed
 from tollens.run.replay import replay_in_child
@@ -67,7 +69,7 @@ class _Read:
     document: Document
 
 
-def lint(paths: Sequence[str | os.PathLike[str]], *, draft: bool = False) -> LintReport:
+def lint_files(paths: Sequence[str | os.PathLike[str]], *, draft: bool = False) -> LintReport:
     """Refuse reported numbers that cannot be true; the object that `tollens lint --json` prints.
 
     `paths` are claims tables (.toml, .json) or texts with tagged numbers (.md, .tex); "-" is standard input.
@@ -78,16 +80,14 @@ def lint(paths: Sequence[str | os.PathLike[str]], *, draft: bool = False) -> Lin
     read = [_opened(os.fspath(path), draft) for path in paths]
     claims = [claim for one in read for claim in one.document.claims]
     findings = judge(claims, replay_in_child)
-    findings += [finding for one in read for finding in one.document.restatements]
+    findings += [finding for one in read for finding in one.document.restated]
     findings.sort(key=lambda f: (f.path, f.line, f.id, f.invariant or ""))
     by_claim: dict[tuple[str, str], list[Finding]] = {}
     for finding in findings:
         by_claim.setdefault((finding.path, finding.id), []).append(finding)
     outcomes = Counter(claim_outcome(found) for found in by_claim.values())
     files = [
-        LintedFile(
-            one.path, f"sha256:{one.digest}", len(one.document.claims), one.document.numbers, one.document.tagged
-        )
+        LintedFile(one.path, f"sha256:{one.digest}", len(one.document.claims), one.document.seen, one.document.tagged)
         for one in read
     ]
     return LintReport(
@@ -224,7 +224,6 @@ def _entry(made: Invariant) -> LawEntry:
     )  # fmt: skip
 
 
-def draft_table(paths: Sequence[str | os.PathLike[str]]) -> str:
-    """The claims that `draft` guesses from the texts, as a claims table to correct and to lint again."""
-    read = [_opened(os.fspath(path), True) for path in paths]
-    return claims_toml([claim for one in read for claim in one.document.claims])
+def drafted(path: str | os.PathLike[str]) -> str:
+    """The claims that `draft` guesses from a text, as a claims table to correct and to lint again."""
+    return draft_table(_opened(os.fspath(path), True).document)

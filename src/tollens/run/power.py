@@ -74,7 +74,8 @@ class Point(msgspec.Struct, frozen=True):
 
 
 class PowerReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What `tollens stats power --json` prints. `n_exact` is the real number that `n` rounds up."""
+    """What `tollens stats power --json` prints. `n_exact` is the real number that `n` rounds up, None where the
+    formula gives whole units or the power was asked for."""
 
     schema: str = "tollens.stats.power/1"
     headline: str
@@ -115,8 +116,9 @@ def power(question: PowerQuestion) -> PowerReport:
         )  # fmt: skip
     pair = _pair(question)
     if question.power is not None:
-        exact = pair.n(question.power)
-        n = max(1, math.ceil(exact - 1e-9 * exact))
+        real = pair.n(question.power)
+        n = max(1, math.ceil(real - 1e-9 * real))
+        exact = None if isinstance(real, int) else real
     else:
         assert question.n is not None
         exact, n = None, question.n

@@ -20,7 +20,8 @@ def replay_in_child(name: str, parameters: Mapping[str, Any]) -> Mapping[str, fl
 
     The same computation with the same parameters is run once in a process.
     """
-    return _replayed(json.dumps([name, dict(parameters)], sort_keys=True, allow_nan=False), SECONDS, MEBIBYTES)
+    question = json.dumps([name, {**parameters}], sort_keys=True, allow_nan=False)
+    return _replayed(question, SECONDS, MEBIBYTES)
 
 
 @lru_cache(maxsize=256)
@@ -48,4 +49,5 @@ def child() -> None:
     from tollens.lint.replay import REPLAYS
 
     name, parameters = json.loads(sys.stdin.read())
-    sys.stdout.write(json.dumps(dict(REPLAYS[name](**parameters)), allow_nan=False))
+    found = {**REPLAYS[name](**parameters)}
+    sys.stdout.write(json.dumps(found, allow_nan=False))

@@ -22,11 +22,12 @@ from tollens.run.result import ScanReport
 from tollens.run.scan import scan as scan_checkpoint
 from tollens.standard import digits, repair
 from tollens.standard.plant import Wish, plant
-from tollens.standard.scoreboard import BlockCode, Price, Score, forward_flops, score_compression
+from tollens.standard.scoreboard import BlockCode, Price, Score, forward_flops, score_compression, score_reported
 
 SCHEMA = "tollens.demo/1"
 CLAIM = "all(traps_all == 0)"
 CLAIMED_RATIO = 8.0
+REPORTED = ("ab-power", "mi-rare-label", "latency-sum")
 TOLERANCE = 0.01  # accuracy counts as returned within one point of the good checkpoint
 
 T = TypeVar("T")
@@ -149,6 +150,7 @@ def demonstrate(seed: int | None, folder: Path, means: Means | None = None) -> D
     accuracy = digits.accuracy(digits.read_weights(grown_path), data.inputs(), data.labels)
     steps.append(_scan_grown(grown, accuracy, grown_seconds))
     scoreboard = [
+        *score_reported(demo.path("claims.toml"), REPORTED),
         score_compression(good_path, CLAIMED_RATIO, BlockCode(), len(data.labels)),
         _score_claim(found, trapped_path, found_seconds, test),
         _score_claim(clean, good_path, clean_seconds, test),

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import msgspec
 
+from tollens.lint.judge import claim_outcome
+from tollens.run.lint import lint_files
 from tollens.standard.digits import SIZES
 from tollens.subject.checkpoint import open_checkpoint
 from tollens.subject.tensor import TensorInfo
@@ -65,6 +67,35 @@ def best_ratio(tensors: Sequence[TensorInfo], code: BlockCode) -> float:
 def forward_flops(inputs: int) -> int:
     """Multiplications and additions of the digits network on so many inputs, without biases."""
     return 2 * inputs * sum(a * b for a, b in pairwise(SIZES))
+
+
+def score_reported(path: Path, ids: Sequence[str]) -> list[Score]:
+    """Judge some claims of a table of reported numbers by arithmetic; the price is shared equally among them.
+
+    Raises ValueError for a claim that is not in the table.
+    """
+    start = time.perf_counter()
+    found = lint_files([path]).findings
+    price = Price((time.perf_counter() - start) / len(ids), path.stat().st_size)
+    scores = []
+    for name in ids:
+        about = [finding for finding in found if finding.id == name]
+        if not about:
+            raise ValueError(f"{path.name} holds no claim {name!r}")
+        worst = next((finding for finding in about if finding.outcome == claim_outcome(about)), about[0])
+        killed = worst.outcome == "refuted"
+        scores.append(
+            Score(
+                claim=worst.text,
+                subject=f"reported numbers: {worst.source}",
+                verdict="KILLED" if killed else "UNDETERMINED",
+                rung="arithmetic",
+                witness=worst.witness,
+                price=price,
+                unspent=f"{'not spent because it died here' if killed else 'still to spend'}: the experiment itself",
+            )
+        )
+    return scores
 
 
 def score_compression(path: Path, claimed: float, code: BlockCode, test_images: int) -> Score:

@@ -19,6 +19,7 @@ from tollens.stats.running_intersection import running_intersection
 
 ROBBINS_1970 = "Robbins, Statistical methods related to the law of the iterated logarithm (1970), eq. 8"
 _HALVINGS = 60
+_BELOW_ONE = float(np.nextafter(1.0, 0.0))
 
 Vector = NDArray[np.float64]
 
@@ -127,13 +128,13 @@ def _interval(
     rate = np.divide(ones, size, out=np.full_like(size, 0.5), where=size > 0.0)
 
     def inside(p: Vector) -> NDArray[np.bool_]:
-        within: NDArray[np.bool_] = log_mixture(ones, size, p) - xlogy(ones, p) - xlog1py(size - ones, -p) < -math.log(
-            alpha
-        )
+        p = np.clip(p, np.finfo(np.float64).tiny, _BELOW_ONE)
+        likelihood = xlogy(ones, p) + xlog1py(size - ones, -p)
+        within: NDArray[np.bool_] = log_mixture(ones, size, p) - likelihood < -math.log(alpha)
         return within
 
     ends = []
-    for outer in (np.zeros_like(rate), np.full_like(rate, np.nextafter(1.0, 0.0))):
+    for outer in (np.zeros_like(rate), np.ones_like(rate)):
         inner, end = rate, outer
         for _ in range(_HALVINGS):
             middle = (inner + end) / 2.0

@@ -11,7 +11,7 @@ from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
 from tollens.core.errors import TollensError
 from tollens.core.reading import Interval
-from tollens.stats.clustered import MIN_CLUSTERS
+from tollens.stats.clustered import MIN_CLUSTERS, spread
 from tollens.stats.paired import discordance, paired_difference
 from tollens.stats.registry import Known, statistic
 from tollens.stats.result import Result, at_n
@@ -43,7 +43,7 @@ class Equivalence:
 
 
 @statistic(
-    guarantee="approximate: for many discordant pairs, equivalence is declared wrongly at rate alpha, at n = N",
+    guarantee="approximate: wrong at rate near alpha = 0.05 from 20 discordant pairs on, up to 0.12 with 5; at n = N",
     references=("Schuirmann (1987), J. Pharmacokinet. Biopharm. 15, 657", "Liu et al. (2002), Stat. Med. 21, 231"),
     known=(
         Known(
@@ -83,15 +83,16 @@ def tost_paired_binary(b: int, c: int, n: int, margin: float, *, alpha: float = 
             found=f"b = {b}, c = {c} of {n}",
             fix="Bound the share of discordant pairs with clopper_pearson.",
         )
+    se = math.sqrt((psi - d * d) / n)
     estimate = Result(
         rule="TOST, paired binary",
         guarantee=f"approximate; {at_n(n)}",
         estimate=d,
-        se=math.sqrt((psi - d * d) / n),
+        se=se,
         n=n,
         assumptions=(f"normal approximation from {b + c:,} discordant pairs", INDEPENDENCE),
     )
-    return _decided(estimate, margin, alpha, math.inf)
+    return _decided(estimate, margin, alpha, _Scale(se, math.inf))
 
 
 @statistic(
@@ -132,7 +133,9 @@ def paired_equivalence(
         return tost_paired_binary(counts.b, counts.c, counts.n, margin, alpha=alpha)
     found = paired_difference(x, y, cluster=cluster, alpha=alpha, min_clusters=min_clusters)
     assert found.n is not None  # both forms count their units
-    return _decided(found, margin, alpha, found.n - 1.0)
+    assert found.se is not None
+    unit = found.se if cluster is None else spread(found.se, found.n)
+    return _decided(found, margin, alpha, _Scale(unit, found.n - 1.0))
 
 
 @statistic(
@@ -190,14 +193,21 @@ def tost_power(psi: float, margin: float, n: int, *, alpha: float = 0.05) -> flo
     return max(0.0, 2.0 * float(ndtr(ratio + ndtri(level(alpha)))) - 1.0)
 
 
-def _decided(found: Result, margin: float, alpha: float, df: float) -> Equivalence:
-    """The outcome for an estimate with its error, from t quantiles; infinite df are normal ones."""
+@dataclass(frozen=True, slots=True)
+class _Scale:
+    """What quantiles of t with `df` degrees of freedom multiply; infinite df are normal ones."""
+
+    se: float
+    df: float
+
+
+def _decided(found: Result, margin: float, alpha: float, scale: _Scale) -> Equivalence:
+    """The outcome for an estimate."""
     _margin(margin)
     if level(alpha) >= 0.5:
         raise refused("alpha", "a level below 1/2 for two one-sided tests", repr(alpha), "Use 0.05.")
     assert found.estimate is not None  # both callers estimate
-    assert found.se is not None
-    d, se = found.estimate, found.se
+    d, se, df = found.estimate, scale.se, scale.df
     inner, outer = (-float(stdtrit(df, q)) * se for q in (alpha, alpha / 2.0))
     law = "normal" if math.isinf(df) else f"t with df {df:g}"
     equal = Interval(d - inner, d + inner, 1.0 - 2.0 * alpha, f"TOST, {law}")
@@ -212,7 +222,7 @@ def _decided(found: Result, margin: float, alpha: float, df: float) -> Equivalen
         rule=f"TOST within +-{margin:g}, {law}",
         guarantee=found.guarantee,
         estimate=d,
-        se=se,
+        se=found.se,
         interval=equal,
         p=float(stdtr(df, (abs(d) - margin) / se)),
         n=found.n,

@@ -126,8 +126,8 @@ def tie_bound(rate: float, epsilon: float) -> float:
 def _beside(f: Callable[..., tuple[OperatingCharacteristics, ...]]) -> list[float]:
     rule = ExpectedLossRule(0.005, (50, 100))
     simulation = Simulation(rule.looks, (Truth(0.0, 0.0), Truth(0.0, 1.0)), 3)
-    evalue: EqualRatesEvalue = lambda n, a, b: (b - a).astype(np.float64)  # noqa: E731
-    own, other = f(rule, evalue, 0.01, simulation, np.random.Generator(np.random.Philox(1)))
+    evalue: EqualRatesEvalue = lambda n, a, b, going: (b - a).astype(np.float64)  # noqa: E731
+    own, other = f(rule, lambda runs: evalue, 0.01, simulation, np.random.Generator(np.random.Philox(1)))
     return [x for row in (*own.rows, *other.rows) for x in (row.ships_a, row.ships_b, row.mean_users)]
 
 
@@ -146,9 +146,15 @@ def _beside(f: Callable[..., tuple[OperatingCharacteristics, ...]]) -> list[floa
     ),
 )
 def characteristics_beside(
-    rule: ExpectedLossRule, e_value: EqualRatesEvalue, alpha: float, simulation: Simulation, rng: np.random.Generator
+    rule: ExpectedLossRule,
+    e_values: Callable[[int], EqualRatesEvalue],
+    alpha: float,
+    simulation: Simulation,
+    rng: np.random.Generator,
 ) -> tuple[OperatingCharacteristics, OperatingCharacteristics]:
     """The rule and, next to it, the e-value rule of level `alpha` at the same looks and truths.
+
+    `e_values(runs)` starts the e-values of so many runs.
 
     Raises: TollensError `stats_peeking` where the simulation has other looks than the rule.
     """
@@ -162,8 +168,8 @@ def characteristics_beside(
         )
     beside = f"e-value >= 1/{alpha:g}"
     return (
-        operating_characteristics(rule.name, rule.decisions(), simulation, rng),
-        operating_characteristics(beside, e_value_rule(e_value, alpha), simulation, rng),
+        operating_characteristics(rule.name, lambda runs: rule.decisions(), simulation, rng),
+        operating_characteristics(beside, lambda runs: e_value_rule(e_values(runs), alpha), simulation, rng),
     )
 
 

@@ -13,7 +13,7 @@ from scipy.special import lambertw, log_ndtr
 from tollens.core.errors import TollensError
 from tollens.core.reading import Interval
 from tollens.stats.domain import between, positive, refuse, sample
-from tollens.stats.evalue import capped_exp
+from tollens.stats.evalue import capped_exp, p_from_e
 from tollens.stats.registry import Known, statistic
 from tollens.stats.result import ANY_TIME, Result
 from tollens.stats.root import bracketed_root
@@ -290,7 +290,7 @@ def msprt(x: ArrayLike, mu0: float, sigma: float, tau: float) -> Result:
         guarantee=ANY_TIME,
         estimate=float(values.mean()),
         e=capped_exp(float(log_e[-1])),
-        p=capped_exp(-max(0.0, float(log_e.max()))),
+        p=p_from_e(capped_exp(float(log_e.max()))),
         n=values.size,
         assumptions=SUB_GAUSSIAN,
     )

@@ -123,7 +123,9 @@ def _ship_the_larger(n: int, a: Counts, b: Counts, going: Counts) -> NDArray[np.
 
 def _two_looks(f: Callable[..., OperatingCharacteristics]) -> tuple[float, ...]:
     rng = np.random.Generator(np.random.Philox(1))
-    rows = f("larger", lambda runs: _ship_the_larger, Simulation((1, 2), (Truth(0.5, 0.5), Truth(0.0, 1.0)), 40_000), rng).rows
+    rows = f(
+        "larger", lambda runs: _ship_the_larger, Simulation((1, 2), (Truth(0.5, 0.5), Truth(0.0, 1.0)), 40_000), rng
+    ).rows
     return tuple(x for row in rows for x in (row.ships_b, row.third, row.mean_users))
 
 

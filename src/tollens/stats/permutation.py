@@ -24,6 +24,7 @@ from tollens.stats.sample import (
     replication,
     sample,
     totals,
+    whole,
 )
 
 Complex: TypeAlias = NDArray[np.complex128]
@@ -68,9 +69,9 @@ def sign_flip(
     groups = None if cluster is None else labels(cluster, d.size)
     units = d if groups is None else totals(groups[0], d)
     sides = 2 if alternative == "two-sided" else 1
-    _reachable(sides / 2.0**units.size, alpha, math.ceil(math.log2(sides / alpha) - 1e-9))
+    _reachable(sides * 2.0**-units.size, alpha, math.ceil(math.log2(sides / alpha) - 1e-9))
     observed = float(units.sum())
-    slack = _slack(observed, d)
+    slack = max(1e-12 * abs(observed), _rounding(d))
     exact = units.size <= math.log2(EXACT_LIMIT)
     if exact:
         p = _extreme(_signed_sums(units), observed, slack, alternative) / 2.0**units.size
@@ -154,11 +155,11 @@ def two_sample_permutation(
     centred = rows - rows.mean()
     # The sum of a unit and its number of rows, in one complex number: every arrangement needs both.
     unit = np.bincount(index, centred, units) + 1j * np.bincount(index, minlength=units)
-    arrangements = math.comb(units, first)
+    arrangements = _combinations(units, first)
     sides = 2 if alternative == "two-sided" and 2 * first == units else 1
     _reachable(sides / arrangements, alpha, None)
     observed = float(_difference(unit[None, :first].sum(axis=1), rows.size)[0])
-    slack = _slack(observed, rows)
+    slack = max(1e-12 * abs(observed), _rounding(rows) * (1.0 / a.size + 1.0 / b.size))
     exact = arrangements <= EXACT_LIMIT
     if exact:
         small = min(first, units - first)
@@ -195,7 +196,8 @@ def _arms(n1: int, n2: int, cluster: tuple[ArrayLike, ArrayLike] | None) -> tupl
         raise refused("cluster", f"{n1} labels of x and {n2} of y", "others", "Label every row of x and of y once.")
     together = np.concatenate([np.asarray(c, dtype=object) for c in cluster])
     index, units = labels(together, n1 + n2)
-    both = np.intersect1d(index[:n1], index[n1:])
+    first = int(index[:n1].max()) + 1  # labels are numbered as they appear
+    both = np.unique(index[n1:][index[n1:] < first])
     if both.size:
         row = int(np.flatnonzero(index == both[0])[0])
         raise TollensError(
@@ -205,10 +207,13 @@ def _arms(n1: int, n2: int, cluster: tuple[ArrayLike, ArrayLike] | None) -> tupl
             found=f"{both.size} of {units} clusters in both",
             fix="Take the differences within clusters and flip their signs, or randomise whole clusters.",
         )
-    order = np.concatenate([np.unique(index[:n1]), np.unique(index[n1:])])
-    rank = np.empty(units, dtype=np.intp)
-    rank[order] = np.arange(units)
-    return int(np.unique(index[:n1]).size), rank[index], units
+    return first, index, units
+
+
+def _combinations(n: int, k: int) -> float:
+    """C(n, k): exact as far as arrangements are enumerated, a sufficient 2^60 where it is far beyond."""
+    log = math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
+    return math.comb(n, k) if log < 60.0 * math.log(2.0) else 2.0**60
 
 
 def _difference(first: Complex, rows: int) -> Array:
@@ -243,13 +248,12 @@ def _extreme(sums: Array, observed: float, slack: float, alternative: Alternativ
     return int(np.count_nonzero(sign * sums >= sign * observed - slack))
 
 
-def _slack(observed: float, rows: Array) -> float:
-    """Sums closer than this count as equal: 1e-12 of the observed one, or what adding up may have rounded.
+def _rounding(rows: Array) -> float:
+    """What adding up may round (Higham 2002, eq. 4.4): sums closer than this count as equal.
 
-    The second part is the bound of Higham (2002, eq. 4.4); without it ties are missed where the observed sum is
-    nearly zero by cancellation.
+    A tolerance relative to the observed sum misses ties where that sum is nearly zero by cancellation.
     """
-    return max(1e-12 * abs(observed), rows.size * float(np.finfo(np.float64).eps) * float(np.abs(rows).sum()))
+    return rows.size * float(np.finfo(np.float64).eps) * float(np.abs(rows).sum())
 
 
 def _reachable(smallest: float, alpha: float, needed: int | None) -> None:
@@ -274,7 +278,7 @@ def _monte_carlo(
             found="none",
             fix="Give rng.",
         )
-    if draws < 1 or 1.0 / (draws + 1.0) > alpha * (1.0 + 1e-12):
+    if whole(draws, "draws", 1) and 1.0 / (draws + 1.0) > alpha * (1.0 + 1e-12):
         raise TollensError(
             "stats_level_unreachable",
             f"alpha {alpha:g}",

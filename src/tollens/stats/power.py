@@ -240,6 +240,25 @@ def n_eval_items(variance: float, difference: float, power: float, alpha: float 
     return spread * (sum_ / _effect("the difference", difference)) ** 2
 
 
+@statistic(
+    guarantee="large-sample approximation; valid only at the planned n",
+    references=("Miller 2024, Adding error bars to evals, sample-size formula",),
+    known=(
+        Known("variance 1/9, difference .03, 969 items", lambda f: f(1 / 9, 0.03, 968.997), 0.8, "its inverse", 1e-6),
+        Known("no items to speak of", lambda f: f(1.0, 1e-9, 1.0), 0.025, "Phi(-1.959964)", 1e-6),
+    ),
+)
+def power_eval_items(variance: float, difference: float, n: float, alpha: float = 0.05, *, sides: int = 2) -> float:
+    """Power with `n` items, the inverse of `n_eval_items`: Phi(|difference| sqrt(n/variance) - z_a).
+
+    Raises: TollensError `stats_input` for n <= 0, no difference or a variance that is not positive.
+    """
+    shift = _effect("the difference", difference) * math.sqrt(
+        positive("n items", n) / positive("the variance", variance)
+    )
+    return float(ndtr(shift + ndtri(_tail(alpha, sides))))
+
+
 def _tail(alpha: float, sides: int) -> float:
     """The part of the level in one rejection region."""
     if sides not in (1, 2):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
+from collections.abc import Hashable
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -16,6 +17,7 @@ Labels: TypeAlias = NDArray[np.intp]
 Alternative: TypeAlias = Literal["two-sided", "greater", "less"]
 
 ALTERNATIVES = ("two-sided", "greater", "less")
+LARGEST = 1e100  # squares and third powers of sums must not overflow
 INDEPENDENCE = "independence assumed"
 
 
@@ -25,17 +27,22 @@ def refused(subject: str, expected: str, found: str, fix: str) -> TollensError:
 
 
 def sample(values: ArrayLike, name: str, least: int = 1) -> Array:
-    """`values` (n,) as float64. Raises TollensError `stats_input` unless n >= `least` finite numbers in one row."""
+    """`values` (n,) as float64. Raises TollensError `stats_input` unless n >= `least` numbers within +-1e100."""
     try:
         x = np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise refused(name, "numbers", str(error), f"Give {name} as a row of numbers.") from error
     if x.ndim != 1 or x.size < least:
         raise refused(name, f"a row of at least {least}", f"shape {x.shape}", f"Give {name} as a row of numbers.")
-    bad = np.flatnonzero(~np.isfinite(x))
+    bad = np.flatnonzero(~(np.abs(x) <= LARGEST))
     if bad.size:
         found = f"{x[bad[0]]} at position {bad[0]}"
-        raise refused(name, "finite numbers", found, "Say what became of that row; it is not dropped here.")
+        raise refused(
+            name,
+            f"finite numbers of at most {LARGEST:g}",
+            found,
+            "Say what became of that row; it is not dropped here.",
+        )
     return x
 
 
@@ -84,16 +91,21 @@ def whole(value: int, name: str, low: int = 0, high: float = math.inf) -> int:
 
 
 def labels(cluster: ArrayLike, n: int) -> tuple[Labels, int]:
-    """Cluster labels of n rows as 0 ... G-1, and G. Raises TollensError `stats_input` for missing labels."""
+    """Cluster labels of n rows as 0 ... G-1, in order of appearance, and G.
+
+    Raises: TollensError `stats_input` for missing labels, or another number of them.
+    """
     raw = np.asarray(cluster)
     if raw.shape != (n,):
         raise refused("cluster", f"one label for each of {n} rows", f"shape {raw.shape}", "Label every row once.")
-    missing = np.array([v is None or v != v for v in raw.tolist()])
-    if missing.any():
-        where = f"none at position {int(missing.argmax())}"
-        raise refused("cluster", "a label for every row", where, "Give a row of its own a label of its own.")
-    names, index = np.unique(raw.astype(str) if raw.dtype == object else raw, return_inverse=True)
-    return index, int(names.size)
+    numbers: dict[Hashable, int] = {}  # a dictionary and not a sort: 1 and 1.0 are one label, 1 and "1" are two
+    index = np.empty(n, dtype=np.intp)
+    for row, name in enumerate(raw.tolist()):
+        if name is None or name != name:
+            where = f"{name} at position {row}"
+            raise refused("cluster", "a label for every row", where, "Give a row of its own a label of its own.")
+        index[row] = numbers.setdefault(name, len(numbers))
+    return index, len(numbers)
 
 
 def totals(index: Labels, values: Array) -> Array:

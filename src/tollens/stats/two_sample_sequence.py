@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import gammaln, logsumexp, ndtri
 
 from tollens.stats.domain import binary, counts, positive, refuse, whole
-from tollens.stats.evalue import capped_exp
+from tollens.stats.evalue import capped_exp, p_from_e
 from tollens.stats.registry import Known, statistic
 from tollens.stats.result import ANY_TIME, Result
 
@@ -161,7 +161,7 @@ def two_sample_test(blocks: Sequence[Block], scale: float = SCALE) -> Result:
         guarantee=ANY_TIME,
         estimate=rate_b - rate_a,
         e=capped_exp(float(log_e[-1])),
-        p=capped_exp(-max(0.0, float(log_e.max()))),
+        p=p_from_e(capped_exp(float(log_e.max()))),
         n=size_a + size_b,
         assumptions=("units are independent", "looks only at the ends of blocks, whose sizes are fixed beforehand"),
     )

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from tollens.cli.answer import answer, html_option, json_option, quiet_option
 from tollens.core.errors import Exit
+
+if TYPE_CHECKING:
+    from tollens.run.power import PowerReport
 
 
 @click.command(name="power")
@@ -45,11 +48,13 @@ def command(*, as_json: bool, html: str | None, quiet: bool, **asked: Any) -> in
     return int(Exit.CLEAN)
 
 
-def _text(report: Any) -> str:
-    rows = "".join(f"  {point.n:>12,.0f}  {point.power:.4f}\n" for point in report.curve)
-    exact = f"n before rounding up: {report.n_exact:.6g}\n" if report.n_exact is not None else ""
-    named = f"formula: {report.question.formula}\n" if report.question.formula else ""
-    return (
-        f"{report.headline}\n{exact}{named}guarantee: {report.guarantee}\nreference: {'; '.join(report.references)}\n\n"
-        f"  {'n, ' + report.unit:>12}  power\n{rows}"
-    )
+def _text(report: PowerReport) -> str:
+    from tollens.cli.facts import facts_text
+
+    rows = [("guarantee", report.guarantee), ("reference", "; ".join(report.references))]
+    if report.question.formula:
+        rows.insert(0, ("formula", report.question.formula))
+    if report.n_exact is not None:
+        rows.insert(0, ("n, real", f"{report.n_exact:.6g}, rounded up"))
+    curve = "".join(f"  {point.n:>12,.0f}  {point.power:.4f}\n" for point in report.curve)
+    return f"{facts_text(report.headline, rows)}\n  {'n ' + report.unit:>12}  power\n{curve}"

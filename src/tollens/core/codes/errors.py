@@ -230,6 +230,11 @@ ERRORS: dict[str, Code] = {
         "The table has no such column, or a value in it is not of the kind that the question needs.",
         "Name the column with the option that the message names.",
     ),
+    "table_items_differ": Code(
+        "Items cannot be paired",
+        "The two files do not hold the same items once each, so that a paired comparison would not be one.",
+        "Give both files the same items, or compare the shared ones with --common.",
+    ),
     "output_unwritable": Code(
         "Output cannot be written",
         "The system refused to write the output file.",

@@ -1,5 +1,27 @@
 """The laws, one file a family. Importing this package registers them all."""
 
-from tollens.lint.invariants import accounting, dependency, intervals, queues, statistics
+from tollens.lint.invariants import (
+    accounting,
+    ceilings,
+    dependency,
+    fits,
+    information,
+    intervals,
+    optimisation,
+    queues,
+    sizes,
+    statistics,
+)
 
-__all__ = ["accounting", "dependency", "intervals", "queues", "statistics"]
+__all__ = [
+    "accounting",
+    "ceilings",
+    "dependency",
+    "fits",
+    "information",
+    "intervals",
+    "optimisation",
+    "queues",
+    "sizes",
+    "statistics",
+]

@@ -1,0 +1,196 @@
+"""Markdown: tagged numbers, tables and paragraphs.
+
+`0.913<!--t:acc.value unit=1-->` tags a number, a comment `<!--t:table ...-->` the next table below it, and
+`<!--t:claim ...-->` says what the text does not print; `tollens.lint.tags` has the language. Code, in fences or in
+backticks, and other comments are not read. A tag stands on one line with its number; a comment may span lines.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from dataclasses import dataclass
+
+from tollens.lint.claim import Place
+from tollens.lint.document import Document, clean, syntax
+from tollens.lint.figures import count_numbers, number_before
+from tollens.lint.table import Cell, Table, tag_table
+from tollens.lint.tags import Marked, Tag, assemble, parse_tag, tag_number
+
+_FENCE = re.compile(r" {0,3}(?:> ?)*(?P<fence>`{3,}|~{3,})")
+_RULE = re.compile(r"[ \t]*\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*")
+_TICKS = re.compile(r"`+")
+_SMALL = re.compile(r"<su[pb]>[^<]{0,40}</su[pb]>|\[\^[^\]]{1,40}\]", re.I)
+_ELEMENT = re.compile(r"</?[a-zA-Z][^<>]{0,300}>")
+_LINK = re.compile(r"!?\[(?P<text>[^\[\]]{0,300})\]\([^()]{0,500}\)")
+_MARKUP = re.compile(r"\*\*|__|~~|\\(?=[|*_$%~<>\[\]()])")
+_EMPHASIS = re.compile(r"(?<![\w*])[*_](?=\S)([^*_]{1,80})(?<=\S)[*_](?![\w*])")
+HOLE = "□"
+"""Stands in a paragraph where code was, so that the words around it are not joined."""
+
+
+@dataclass(frozen=True, slots=True)
+class Comment:
+    """A comment `<!--...-->`: its body, and the lines and columns, from 0, at which it starts and ends."""
+
+    body: str
+    line: int
+    column: int
+    last: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A text in lines: `lines` without code and comments, `comments` in order."""
+
+    path: str
+    lines: list[str]
+    comments: list[Comment]
+
+
+def markdown_claims(path: str, text: str) -> Document:
+    """The claims that the tags of a Markdown text make.
+
+    Raises TollensError: `lint_syntax`, `lint_number`, `lint_unit`, `lint_duplicate`.
+    """
+    page = read_page(path, text)
+    marked = Marked(path)
+    tables: list[tuple[int, Tag]] = []
+    for comment in page.comments:
+        body = comment.body.lstrip()
+        if not body.startswith("t:"):
+            continue
+        tag = parse_tag(body[2:], Place(path, comment.line + 1, comment.column + 1))
+        if tag.head == "claim":
+            marked.stated.append(tag)
+        elif tag.head == "table":
+            tables.append((comment.last, tag))
+        else:
+            before = page.lines[comment.line][: comment.column]
+            marked.numbers.append(tag_number(tag, number_before(before.rstrip(), str(tag.place))))
+    for last, tag in tables:
+        tag_table(tag, _table_below(page, last, tag), marked)
+    return assemble(marked, sum(count_numbers(line) for line in page.lines))
+
+
+def _table_below(page: Page, last: int, tag: Tag) -> Table:
+    at = last + 1
+    while at < len(page.lines) and not page.lines[at].strip():
+        at += 1
+    found = table_at(page, at)
+    if found is None:
+        raise syntax(tag.place, "a table below the tag", "none", "Put the tag right above the header of the table.")
+    return found
+
+
+def read_page(path: str, text: str) -> Page:
+    """Blank out code and comments, character for character. Raises `lint_syntax` for a tag that is not closed."""
+    lines = clean(path, text).split("\n")
+    comments: list[Comment] = []
+    fence = ""
+    opened: tuple[int, int, list[str]] | None = None
+    for number, line in enumerate(lines):
+        if opened is None:
+            match = _FENCE.match(line)
+            if fence:
+                closes = match and match["fence"].startswith(fence) and not line[match.end() :].strip()
+                fence = "" if closes else fence
+                lines[number] = ""
+                continue
+            if match and not (match["fence"][0] == "`" and "`" in line[match.end() :]):
+                fence, lines[number] = match["fence"], ""
+                continue
+            line = _without_code(line)
+        lines[number], opened = _without_comments(line, number, opened, comments)
+    if opened is not None and opened[2][0].lstrip().startswith("t:"):
+        raise syntax(f"{path}:{opened[0] + 1}", "--> at the end of a tag", "none", "Close the tag.")
+    return Page(path, lines, comments)
+
+
+def _without_code(line: str) -> str:
+    """Each span in backticks as that many `HOLE`s; backticks inside of a comment open none."""
+    runs = [(m.start(), m.end()) for m in _TICKS.finditer(line)]
+    if len(runs) < 2:
+        return line
+    later: dict[int, list[int]] = {}
+    for index in range(len(runs) - 1, -1, -1):
+        later.setdefault(runs[index][1] - runs[index][0], []).append(index)
+    out, at, index = [], 0, 0
+    while index < len(runs):
+        start, end = runs[index]
+        same = later[end - start]
+        while same and same[-1] <= index:
+            same.pop()
+        if not same:
+            index += 1
+            continue
+        close = runs[same[-1]]
+        inside = line[end : close[0]]
+        out.append(line[at:start])
+        # Digits in backticks are how some people print a number; they are kept, with what can stand beside them.
+        plain = len(inside) < 40 and re.fullmatch(r"[~<>$€£]?[-+−]?[\d.,]+ ?[\w%/]{0,8}", inside)
+        out.append(f" {inside} ".center(close[1] - start) if plain else HOLE * (close[1] - start))
+        at = close[1]
+        index = same[-1] + 1
+    return "".join([*out, line[at:]])
+
+
+def _without_comments(
+    line: str, number: int, opened: tuple[int, int, list[str]] | None, comments: list[Comment]
+) -> tuple[str, tuple[int, int, list[str]] | None]:
+    out: list[str] = []
+    at = 0
+    while True:
+        if opened is None:
+            start = line.find("<!--", at)
+            if start < 0:
+                return "".join([*out, line[at:]]), None
+            out.append(line[at:start])
+            opened, at = (number, start, []), start + 4
+            begun = start
+        else:
+            begun = at if opened[0] != number else opened[1]
+        end = line.find("-->", at)
+        opened[2].append(line[at:] if end < 0 else line[at:end])
+        if end < 0:
+            out.append(" " * (len(line) - begun))
+            return "".join(out), opened
+        comments.append(Comment("\n".join(opened[2]), opened[0], opened[1], number, end + 3))
+        out.append(" " * (end + 3 - begun))
+        at, opened = end + 3, None
+
+
+def table_at(page: Page, at: int) -> Table | None:
+    """The table whose header is line `at`, from 0."""
+    lines = page.lines
+    if at + 1 >= len(lines) or "|" not in lines[at] or "-" not in lines[at + 1] or "|" not in lines[at + 1]:
+        return None
+    if len(lines[at + 1]) > 20_000 or not _RULE.fullmatch(lines[at + 1]):
+        return None
+    rows = [_row(page, at)]
+    end = at + 2
+    while end < len(lines) and "|" in lines[end]:
+        rows.append(_row(page, end))
+        end += 1
+    around = " ".join(line.strip() for line in [*lines[max(0, at - 4) : at], *lines[end : end + 4]])
+    return Table(tuple(rows), 1, Place(page.path, at + 1), plain(around))
+
+
+def _row(page: Page, number: int) -> tuple[Cell, ...]:
+    place = Place(page.path, number + 1)
+    line = page.lines[number].strip().replace("\\|", "¦")
+    cells = line.removeprefix("|").removesuffix("|").split("|")
+    return tuple(Cell(plain(cell), place) for cell in cells)
+
+
+def plain(text: str) -> str:
+    """Text without Markdown and HTML: entities resolved, links by their words, footnote marks left out."""
+    if "<" in text or "[" in text:
+        text = _SMALL.sub("", text)
+        text = _LINK.sub(lambda m: m["text"], text)
+        text = _ELEMENT.sub(" ", text)
+    if "&" in text:
+        text = html.unescape(text)
+    text = _MARKUP.sub("", text)
+    return _EMPHASIS.sub(r"\1", text).strip()

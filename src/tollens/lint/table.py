@@ -1,0 +1,149 @@
+"""A table of a text, and the claims that a `t:table` tag makes of it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from tollens.core.errors import TollensError
+from tollens.lint.claim import Place, Quantity
+from tollens.lint.document import syntax
+from tollens.lint.figures import Figure, cell_figure
+from tollens.lint.tags import Marked, Tag, Tagged, check_unit
+
+TOTALS = ("total", "sum", "Σ")
+_OPTIONS = ("id", "row", "each", "total", "into", "skip", "label")
+_COLUMN = re.compile(r"(?P<column>[1-9]\d{0,3})(?::(?P<unit>\S+))?")
+_STATISTIC = re.compile(r"mean|median|p\d{1,2}|p999")
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """The text of a cell without its markup, and where it stands."""
+
+    text: str
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows of cells; the first `headers` rows name the columns. `around` is the text nearest to the table."""
+
+    rows: tuple[tuple[Cell, ...], ...]
+    headers: int
+    place: Place
+    around: str = ""
+
+    @property
+    def names(self) -> list[str]:
+        """The words above each column."""
+        width = max((len(row) for row in self.rows), default=0)
+        return [
+            " ".join(row[k].text for row in self.rows[: self.headers] if k < len(row)).strip() for k in range(width)
+        ]
+
+    @property
+    def body(self) -> tuple[tuple[Cell, ...], ...]:
+        return self.rows[self.headers :]
+
+
+def tag_table(tag: Tag, table: Table, marked: Marked) -> None:
+    """Add what `t:table` makes of `table`. Raises TollensError `lint_syntax`, `lint_number` or `lint_unit`."""
+    columns = _columns(tag, table)
+    label = _whole(tag, "label", 1) - 1
+    if tag.options.get("each", "row") != "row":
+        raise syntax(tag.place, "each=row", repr(tag.options["each"])[:40], "Write each=row, or leave it out.")
+    if not table.body:
+        raise syntax(tag.place, "a table with rows below its header", "none", "Put the tag above the table.")
+    names = [_label(row, label) for row in table.body]
+    if "each" in tag.options:
+        family = _rows(tag, table, columns, names, marked)
+    else:
+        family = [_one_column(tag, table, name, k, unit, names, marked) for name, (k, unit) in columns.items()]
+    if tag.id in marked.families:
+        raise TollensError(
+            "lint_duplicate", str(tag.place), expected="one t:table for each id", found=repr(tag.id), fix="Rename one."
+        )
+    marked.families[tag.id] = family
+
+
+def _columns(tag: Tag, table: Table) -> dict[str, tuple[int, str | None]]:
+    width = max(len(row) for row in table.rows)
+    found: dict[str, tuple[int, str | None]] = {}
+    for key, value in tag.options.items():
+        if key in _OPTIONS:
+            continue
+        match = _COLUMN.fullmatch(value)
+        if match is None or not 1 <= int(match["column"]) <= width or not re.fullmatch(r"\w+", key):
+            raise syntax(tag.place, f"NAME=COLUMN, a column from 1 to {width}", f"{key}={value}", "Correct the column.")
+        found[key] = (int(match["column"]) - 1, match["unit"])
+    if not found:
+        raise syntax(tag.place, "a column, such as mean_ms=2", "none", "Name the columns.")
+    return found
+
+
+def _whole(tag: Tag, key: str, default: int) -> int:
+    value = tag.options.get(key, str(default))
+    if not re.fullmatch(r"[1-9]\d{0,3}", value):
+        raise syntax(tag.place, f"{key}=COLUMN", repr(value)[:40], "Give a column, counted from 1.")
+    return int(value)
+
+
+def _label(row: tuple[Cell, ...], label: int) -> str:
+    return row[label].text.strip() if label < len(row) else ""
+
+
+def _one_column(tag: Tag, table: Table, name: str, k: int, unit: str | None, names: list[str], marked: Marked) -> str:
+    """A column as one claim: the parts, and the total where a row has its label."""
+    claim = f"{tag.id}.{name}"
+    words = name.split("_")
+    if unit is None and len(words) > 1:
+        unit = {"pct": "%", "us": "us"}.get(words[-1], words[-1])
+    total = tag.options.get("total")
+    skip = {word.strip() for word in tag.options.get("skip", "").split(",")} - {""}
+    absent = skip.union([total] if total else []) - set(names)
+    if absent:
+        raise syntax(tag.place, "labels of rows of the table", repr(min(absent))[:60], "Correct the label.")
+    for label, row in zip(names, table.body, strict=True):
+        cell = row[k] if k < len(row) else None
+        if cell is None or label in skip or cell.text.strip() in ("", "-", "–", "—"):
+            continue
+        last = label == total if total else label.rstrip(" :").lower() in TOTALS or label == "Σ"
+        quantity = _quantity(cell, unit)
+        into = tag.options.get("into", "parts")
+        marked.numbers.append(Tagged(claim, "total" if last else into, None if last else "", quantity))
+    statistic = next((word for word in words if _STATISTIC.fullmatch(word)), None)
+    if statistic:
+        marked.words.append((claim, "percentile", statistic))
+    return claim
+
+
+def _rows(
+    tag: Tag, table: Table, columns: dict[str, tuple[int, str | None]], names: list[str], marked: Marked
+) -> list[str]:
+    """Every row as one claim whose fields are the columns."""
+    family: list[str] = []
+    for number, (label, row) in enumerate(zip(names, table.body, strict=True), 1):
+        slug = re.sub(r"[^\w-]+", "-", label).strip("-") or str(number)
+        claim = f"{tag.id}.{slug}"
+        claim = f"{claim}-{number}" if claim in family else claim
+        family.append(claim)
+        for name, (k, unit) in columns.items():
+            if k < len(row) and row[k].text.strip() not in ("", "-", "–", "—"):
+                marked.numbers.append(Tagged(claim, name, None, _quantity(row[k], unit)))
+    return family
+
+
+def _quantity(cell: Cell, unit: str | None) -> Quantity:
+    found: Figure | None = cell_figure(cell.text)
+    if found is None:
+        raise TollensError(
+            "lint_number",
+            str(cell.place),
+            expected="a number in this cell",
+            found=repr(cell.text[:40]),
+            fix="Leave the column or the row out of the tag.",
+        )
+    if unit is not None:
+        check_unit(unit, found.unit, cell.place)
+    return Quantity(found.number, unit or found.unit, cell.place)
