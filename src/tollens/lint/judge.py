@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from functools import partial
@@ -106,7 +107,8 @@ def _resolved(claim: Claim, made: Invariant, decided: Check, printed: Check) -> 
 
 def _reproduced(rounded: Comparison, shown: Comparison) -> bool:
     """Whether the printed digits give the claimed value. What is only known to lie beyond a limit gives none."""
-    bounded = math.isfinite(shown.right.low) and math.isfinite(shown.right.high)
+    low, high = shown.right.low, shown.right.high
+    bounded = low > -math.inf and (math.isfinite(high) or low >= sys.float_info.max)
     return (
         rounded.relation is Relation.EQUAL
         and rounded.support is not None
