@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from tollens.run.lint import lint_files
     from tollens.run.result import ScanReport
     from tollens.run.scan import scan
+    from tollens.run.selftest import selftest
     from tollens.run.settings import ScanSettings
     from tollens.subject.checkpoint import open_checkpoint
 
@@ -32,6 +33,7 @@ _WHERE = {
     "open_checkpoint": "tollens.subject.checkpoint",
     "remove_trap": "tollens.instrument.surgery",
     "scan": "tollens.run.scan",
+    "selftest": "tollens.run.selftest",
 }
 
 __all__ = [
@@ -45,6 +47,7 @@ __all__ = [
     "open_checkpoint",
     "remove_trap",
     "scan",
+    "selftest",
 ]
 
 

@@ -17,14 +17,14 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-IMPORT_SECONDS, HELP_SECONDS = 0.3, 0.4
+IMPORT_SECONDS, HELP_SECONDS, SELFTEST_SECONDS = 0.3, 0.4, 60.0
 EXTRAS = ("altair", "vl_convert", "torch", "pytest", "weightwatcher", "sklearn")
 TOLLENS = str(Path(sys.executable).parent / "tollens")
 QUIET = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "PYTHONWARNINGS": "error"}
 
 
-def run(*command: str, cwd: str | None = None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env=QUIET, cwd=cwd)
+def run(*command: str, cwd: str | None = None, env: dict[str, str] = QUIET) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env=env, cwd=cwd)
 
 
 def best_of_three(*command: str) -> float:
@@ -108,9 +108,24 @@ def html_names_its_extra() -> str:
     return "exit 2"
 
 
+def every_known_answer_holds() -> str:
+    with tempfile.TemporaryDirectory() as folder:
+        cache = {**QUIET, "TOLLENS_CACHE": folder}
+        begin = time.perf_counter()
+        found = run(TOLLENS, "selftest", "--json", env=cache)
+        took = time.perf_counter() - begin
+        assert (found.returncode, found.stderr) == (0, ""), f"exit {found.returncode}: {found.stderr}"
+        doctor = run(TOLLENS, "doctor", "--json", env=cache)
+    certificate = json.loads(found.stdout)
+    assert certificate["passed"]
+    assert took < SELFTEST_SECONDS, f"{took:.1f} s"
+    assert json.loads(doctor.stdout)["certificate"]["state"] == "valid", doctor.stdout
+    return f"{certificate['headline']}, {took:.1f} s"
+
+
 CHECKS: tuple[Callable[[], str], ...] = (
     no_extra_is_here, import_is_light_and_fast, help_is_fast, the_demonstration_runs, a_scan_gives_json,
-    the_screen_and_the_table_need_no_extra, html_names_its_extra,
+    the_screen_and_the_table_need_no_extra, html_names_its_extra, every_known_answer_holds,
 )  # fmt: skip
 
 

@@ -16,8 +16,10 @@ from safetensors.numpy import save_file
 
 from tollens.core.reading import Reading, Status, reading
 from tollens.instrument.registry import INSTRUMENTS
+from tollens.lint.registry import INVARIANTS
 from tollens.run import layer, plugins
-from tollens.run.plugins import GROUP, PluginReport, load_plugins, plain
+from tollens.run.plugins import GROUP, PluginReport, import_ours, load_plugins, plain
+from tollens.stats.registry import STATISTICS
 
 GOOD = """
 from tollens.core.reading import Cost, Undefined, reading
@@ -35,10 +37,12 @@ def {name}(part, params, rng):
 @pytest.fixture(autouse=True)
 def _registry() -> Iterator[None]:
     assert layer.FIELDS  # our own instruments are registered by then
-    kept, modules = dict(INSTRUMENTS), set(sys.modules)
+    import_ours()
+    kept, modules = [(r, dict(r)) for r in (INSTRUMENTS, INVARIANTS, STATISTICS)], set(sys.modules)
     yield
-    INSTRUMENTS.clear()
-    INSTRUMENTS.update(kept)
+    for registry, entries in kept:
+        registry.clear()
+        registry.update(entries)  # type: ignore[arg-type]
     for name in set(sys.modules) - modules:
         if name.startswith("plug_"):
             del sys.modules[name]
@@ -89,6 +93,74 @@ def test_a_broken_plugin_is_named_and_leaves_nothing(
     assert reports["plug_good"].error is None
     assert {n for n in INSTRUMENTS if n not in before} == {"twist"}
     assert all(INSTRUMENTS[n] is made for n, made in before.items())
+
+
+INVARIANT = """
+from tollens.lint.check import Subtype, at_most
+from tollens.lint.registry import Example, invariant
+
+@invariant(
+    id="{id}", formula="part <= whole", needs={{"part": "count", "whole": "count"}}, violation=Subtype.IMPOSSIBLE,
+    reference="arithmetic",
+    known=(
+        Example({{"part": "{part}", "whole": "4"}}, "{outcome}"),
+        Example({{"part": "3", "whole": "4"}}, "undetermined/consistent"),
+        Example({{"part": "4"}}, "unchecked"),
+    ),
+)
+def part_of_whole(f):
+    \"\"\"A part is no larger than the whole.\"\"\"
+    return at_most(f.part, f.whole, ("part", "whole"), unit="count")
+"""
+STATISTIC = """
+from tollens.stats.registry import Known, statistic
+
+@statistic(guarantee="exact", references=("arithmetic",), known=(Known("of 2", lambda f: f(2), 4, "2*2"),))
+def {name}(x):
+    return x * x
+"""
+
+
+def law(id: str = "share.part", part: str = "5", outcome: str = "refuted/impossible") -> str:
+    return INVARIANT.format(id=id, part=part, outcome=outcome)
+
+
+def test_a_plugin_may_bring_invariants_and_statistics(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = law() + STATISTIC.format(name="squared") + source("twist", "twist_angle")
+    [report] = load(tmp_path, monkeypatch, plug_good=text).values()
+    assert report == PluginReport("plug_good", "plug_good", ("twist",), ("share.part",), ("squared",))
+    assert "share.part" in INVARIANTS
+    assert "squared" in STATISTICS
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        (law(part="2", outcome="undetermined/consistent"), "no known answer is refuted: a check that cannot go red"),
+        (law(part="2"), "known to be refuted/impossible"),
+        (law(id="queue.batch"), "registered already"),
+        (STATISTIC.format(name="wilson"), "a statistic named 'wilson' is registered already"),
+        (law() + STATISTIC.format(name="squared") + "raise KeyError('late')", "KeyError: 'late'"),
+        (law() + STATISTIC.format(name="squared") + source("mine", "alpha"), "'alpha'"),
+    ],
+)
+def test_a_plugin_with_a_bad_law_is_named_and_what_it_brought_is_taken_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, error: str
+) -> None:
+    before = dict(INVARIANTS), dict(STATISTICS), dict(INSTRUMENTS)
+    [report] = load(tmp_path, monkeypatch, plug_bad=text).values()
+    assert error in str(report.error)
+    assert (report.instruments, report.invariants, report.statistics) == ((), (), ())
+    assert (dict(INVARIANTS), dict(STATISTICS), dict(INSTRUMENTS)) == before
+
+
+def test_without_plugins_nothing_but_the_instruments_is_imported() -> None:
+    code = (
+        "import sys\nfrom tollens.run.plugins import installed\ninstalled()\n"
+        "print([m for m in sys.modules if m.startswith(('tollens.lint', 'tollens.stats.beta'))])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
 
 
 def test_a_second_plugin_of_one_name_or_module_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

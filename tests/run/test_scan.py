@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import math
 from collections.abc import Callable, Mapping
@@ -17,7 +18,15 @@ from safetensors.numpy import save_file
 
 from tollens.core.codes import CODES
 from tollens.core.errors import TollensError
+from tollens.instrument.registry import INSTRUMENTS
+from tollens.instrument.tail import TailFit
+from tollens.instrument.traps import NONE
 from tollens.pool import processes
+from tollens.run import refusal
+from tollens.run.cache import store
+from tollens.run.certificate import Answer, Certificate
+from tollens.run.layer import AFTER_TAIL
+from tollens.run.machine import this_machine
 from tollens.run.result import LayerReport, ScanReport
 from tollens.run.scan import scan
 from tollens.run.settings import ScanSettings
@@ -422,3 +431,147 @@ def test_the_worst_layer_stands_first(scanned) -> None:
     broken[0, 0] = np.nan
     low = {"a": gaussian(64, 96), "b": low_rank(2), "c": gaussian(64, 96) + np.float32(2), "d": broken}
     assert [layer.name for layer in scanned(low).layers][:3] == ["d", "b", "c"]
+
+
+@pytest.fixture
+def uncertified(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache of this test's own, and nothing asked before in this process."""
+    monkeypatch.setenv("TOLLENS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(refusal, "_asked", {})
+    return tmp_path / "cache"
+
+
+def keep(*answers: Answer) -> None:
+    here = this_machine()
+    store(
+        Certificate(
+            passed=all(a.passed for a in answers), headline="", machine=here, threads=1, started="2020-01-01T00:00:00Z",
+            seconds=0.0, answers=list(answers),
+        )
+    )  # fmt: skip
+
+
+def certified(*failing: str) -> list[Answer]:
+    """An answer of every instrument, wrong for those named."""
+    return [
+        Answer(
+            kind="instrument", name=name, title="a known answer", expected=1.0, got=2.0 if name in failing else 1.0,
+            tolerance=0.1, passed=name not in failing, seconds=0.0, derivation="none",
+        )
+        for name in INSTRUMENTS
+    ]  # fmt: skip
+
+
+def spoil(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """A wrong formula in a built-in instrument, wherever it is asked."""
+    module, function, wrong = {
+        "norms": ("norms", "numerical_rank", lambda *given: 1),
+        "traps": ("traps", "count_shuffled", lambda *given: NONE),
+        "tail": ("tail", "_tail_fit", lambda x, index, alpha, D: TailFit(9.0, 1.0, float(x[0]), 0, x.size, 0.0)),
+    }[name]
+    monkeypatch.setattr(importlib.import_module(f"tollens.instrument.{module}"), function, wrong)
+
+
+@pytest.mark.parametrize(
+    ("name", "quantity", "also"),
+    [
+        ("norms", "numerical_rank", "stable_rank"), ("traps", "traps_all", "traps_mean"), ("tail", "alpha", "erg_gap"),
+        ("tail", "alpha", "alpha_hat"),
+    ],
+)  # fmt: skip
+def test_an_instrument_whose_answers_fail_here_is_refused(
+    scanned, uncertified: Path, monkeypatch: pytest.MonkeyPatch, name: str, quantity: str, also: str
+) -> None:
+    matrix = gaussian(64, 96) + np.float32(2.0)
+    before = scanned(matrix)
+    assert "answers_fail" not in {note.code for note in before.notes}
+    monkeypatch.setattr(refusal, "_asked", {})
+    spoil(monkeypatch, name)
+    report = scanned(matrix)
+    layer = only_layer(report)
+    assert getattr(layer, quantity) is None
+    assert layer.undefined[quantity] == layer.undefined[also] == "answers_fail"
+    [note] = [n for n in report.notes if n.code == "answers_fail" and n.sentence.startswith(f"{name} was refused")]
+    assert note.layers == ["w"]
+    assert "is known to be" in note.sentence
+    assert not uncertified.exists()  # a scan asks and writes nothing
+
+
+def test_a_clean_verdict_is_not_given_on_a_refused_instrument(scanned, uncertified: Path) -> None:
+    assert scanned(gaussian(64, 96)).verdict == "CLEAN"
+    keep(*certified("traps"))
+    report = scanned(gaussian(64, 96))
+    assert report.verdict == "UNDETERMINED"
+    assert report.summary["not_judgeable"] == {"answers_fail": 1}
+    assert scanned(gaussian(64, 96), claim="all(traps_all == 0)").verdict == "UNDETERMINED"
+    assert scanned(gaussian(64, 96), claim="all(stable_rank >= 1)").verdict == "SURVIVED"
+    assert scanned(low_rank(5)).verdict == "FINDINGS"  # by the ranks, which hold
+
+
+@pytest.mark.parametrize(
+    ("name", "with_it"),
+    [
+        ("spectrum", {"spectrum", "tail", "norms", "alpha_norms", "erg", "bulk", "edge", "localisation"}),
+        ("tail", {"tail", "alpha_norms", "erg"}), ("bulk", {"bulk", "edge", "localisation"}), ("edge", {"edge"}),
+    ],
+)  # fmt: skip
+def test_what_rests_on_a_refused_instrument_is_refused_with_it(
+    scanned, uncertified: Path, name: str, with_it: set[str]
+) -> None:
+    keep(*certified(name))
+    report = scanned(heavy())
+    refused = {note.sentence.partition(" ")[0] for note in report.notes if note.code == "answers_fail"}
+    assert refused == with_it
+    layer = only_layer(report)
+    for instrument in with_it:
+        assert {layer.undefined[quantity] for quantity in INSTRUMENTS[instrument].quantities} == {"answers_fail"}
+    measured = [made for made in AFTER_TAIL if made.name not in {*with_it, "goodness", "alternatives"}]
+    assert all(layer.undefined.get(q) != "answers_fail" for made in measured for q in made.quantities)
+
+
+def test_a_certificate_is_reused_and_nothing_is_asked(
+    scanned, uncertified: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep(*certified())
+    monkeypatch.setattr(refusal, "_quick", lambda made: pytest.fail(f"{made.name} was asked"))
+    assert scanned(gaussian(32, 48)).verdict == "CLEAN"
+
+
+def test_an_instrument_that_the_certificate_does_not_hold_is_asked(
+    scanned, uncertified: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep(*(answer for answer in certified() if answer.name != "erg"))
+    asked = []
+    monkeypatch.setattr(refusal, "_quick", lambda made: asked.append(made.name) or [])
+    scanned(gaussian(32, 48))
+    assert asked == ["erg"]
+
+
+def test_certified_or_not_in_one_process_or_two_the_answer_is_the_same(tmp_path: Path, uncertified: Path) -> None:
+    path = tmp_path / "m.safetensors"
+    save_file({"w": heavy(), "v": gaussian(48, 64)}, path)
+    asked = msgspec.json.encode(scan(path, FAST))
+    keep(*certified())
+    assert msgspec.json.encode(scan(path, FAST)) == asked
+    with processes(2) as map_fn:
+        assert msgspec.json.encode(scan(path, FAST, map_fn=map_fn)) == asked
+    keep(*certified("bulk", "norms"))
+    refused = msgspec.json.encode(scan(path, FAST))
+    assert refused != asked
+    with processes(2) as map_fn:
+        assert msgspec.json.encode(scan(path, FAST, map_fn=map_fn)) == refused
+
+
+def test_refused_columns_of_weightwatcher_are_left_out(scanned, uncertified: Path) -> None:
+    keep(*certified("compatible"))
+    layer = only_layer(scanned(gaussian(32, 48), ScanSettings(columns="weightwatcher", bootstrap=20, null_draws=20)))
+    assert isinstance(layer.ww, msgspec.UnsetType)
+    assert layer.undefined["ww.norm"] == "answers_fail"
+
+
+def test_a_refused_tail_is_no_finding_against_a_power_law(scanned, uncertified: Path) -> None:
+    assert "no_power_law" in {f.code for f in scanned(gaussian(64, 96), claim="all(alpha > 1)").findings}
+    keep(*certified("tail"))
+    report = scanned(gaussian(64, 96), claim="all(alpha > 1)")
+    assert report.findings == []
+    assert report.verdict == "UNDETERMINED"

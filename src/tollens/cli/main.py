@@ -19,6 +19,8 @@ VERBS = {
     "scan": "Judge a checkpoint from its weights alone.",
     "lint": "Refuse reported numbers that cannot be true.",
     "stats": "Questions about experiments: ab, compare, power.",
+    "selftest": "Ask every known answer on this machine, and keep a certificate.",
+    "doctor": "Say what is installed, and whether it has been certified here.",
     "explain": "Say what a code in a verdict, a finding or an error means.",
 }
 
@@ -48,7 +50,8 @@ def cli() -> None:
 
     \b
     Exit codes: 0 clean or survived, 1 findings, 2 bad input, 10 killed,
-    11 undetermined, 70 a bug of ours. `tollens explain CODE` explains any code.
+    11 undetermined, 12 void, 70 a bug of ours. `tollens explain CODE`
+    explains any code.
     """
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import sys
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
 import msgspec
 
+from tollens.cli.progress import progress_bar
 from tollens.cli.terminal import emit
 from tollens.core.errors import Exit, TollensError
 from tollens.core.extras import install_command, missing_extra
@@ -18,7 +17,6 @@ from tollens.core.work import MapFn, serial
 
 if TYPE_CHECKING:
     from tollens.run.result import ScanReport
-    from tollens.run.scan import Progress
     from tollens.run.settings import ScanSettings
 
 EXITS = {
@@ -197,30 +195,3 @@ def workers(jobs: int) -> AbstractContextManager[MapFn]:
     from tollens.pool import processes  # costs 0.02 s to import
 
     return processes(jobs, preload=(__name__, "tollens.run.layer"))
-
-
-@contextmanager
-def progress_bar(quiet: bool) -> Iterator[Progress | None]:
-    """A bar with rate and time left on stderr where a person looks at it; otherwise nothing."""
-    if quiet or not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    shown = [
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TimeRemainingColumn(),
-    ]
-    with Progress(*shown, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("opening", total=None, rate="")
-
-        def update(done: int, total: int, name: str) -> None:
-            speed = bar.tasks[0].finished_speed or bar.tasks[0].speed
-            rate = f"{speed:.1f}/s" if speed else ""
-            bar.update(task, total=total, completed=done, description=name[-32:].rjust(32), rate=rate)
-
-        yield update

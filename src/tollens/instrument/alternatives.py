@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from tollens.core.reading import Cost, Reading, Undefined, reading
 from tollens.instrument.exponential_integral import Tilted, tilted
 from tollens.instrument.part import Part
-from tollens.instrument.registry import instrument
+from tollens.instrument.registry import KnownAnswer, instrument
+from tollens.instrument.spectrum import diagonal_part
 from tollens.instrument.tail import TailFit, tail_of
 
 POWER_LAW = "power_law"
@@ -227,6 +228,11 @@ def _cost(shape: tuple[int, int]) -> Cost:
     return Cost(bytes=8 * M, flops=5_000_000 + 100 * M)
 
 
+def _two_values() -> Part:
+    """Twenty eigenvalues 1 and twenty e: a tail whose sums are plain."""
+    return diagonal_part("two values", np.repeat([1.0, math.e], 20))
+
+
 @instrument(
     name="alternatives",
     version="1",
@@ -240,6 +246,18 @@ def _cost(shape: tuple[int, int]) -> Cost:
     ),
     invariances=("scale", "transpose", "permutation", "rotation"),
     scale_invariant=("alternatives",),
+    known_answers=(
+        KnownAnswer(
+            "1 and e, twenty times each, against the exponential",
+            _two_values,
+            "alternatives",
+            40.0 * (math.log(math.e - 1.0) - 0.5),
+            1e-9,
+            "sum of ln y = 20, so alpha = 3; mean of y - 1 = (e-1)/2, so kappa = 2/(e-1); per point ln 2 - 3/2 - "
+            "(ln kappa - 1) = ln(e-1) - 1/2",
+            pick=lambda laws: laws[0]["log_ratio"],
+        ),
+    ),
     default_params=AlternativesParams(),
 )
 def alternatives(part: Part, params: AlternativesParams, rng: np.random.Generator) -> list[Reading]:

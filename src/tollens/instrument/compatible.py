@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from tollens.core.reading import Cost, Reading, Status, Undefined, reading
 from tollens.instrument.density import kde_sigma
 from tollens.instrument.part import Part
-from tollens.instrument.registry import instrument
-from tollens.instrument.spectrum import Spectrum
+from tollens.instrument.registry import KnownAnswer, instrument
+from tollens.instrument.spectrum import Spectrum, diagonal_part
 from tollens.instrument.tail import TailFit, fit_tail, log_ratio
 
 Array: TypeAlias = NDArray[np.float64]
@@ -203,6 +203,13 @@ def _cost(shape: tuple[int, int]) -> Cost:
     return Cost(bytes=8 * min(shape), flops=2000 * min(shape))
 
 
+def _known(column: str, value: float, derivation: str) -> KnownAnswer:
+    squares = np.arange(1.0, 11.0) ** 2
+    return KnownAnswer(
+        "squares of 1 to 10", lambda: diagonal_part("squares", squares), f"ww.{column}", value, 1e-9, derivation
+    )
+
+
 @instrument(
     name="compatible",
     version="1",
@@ -211,6 +218,12 @@ def _cost(shape: tuple[int, int]) -> Cost:
     needs=("spectrum",),
     invariances=("transpose", "permutation"),
     references=("Martin, Peng, Mahoney, Nature Communications 12, 4122 (2021)", "WeightWatcher 0.7.7"),
+    known_answers=(
+        _known("norm", 385.0, "1 + 4 + ... + 100 = 10*11*21/6"),
+        _known("stable_rank", 3.85, "385/100"),
+        _known("matrix_rank", 10.0, "no eigenvalue is zero"),
+        _known("detX_num", 8.0, "in units of the mean 38.5 the largest 7 multiply to 2.92, the largest 8 to 0.68"),
+    ),
 )
 def compatible(part: Part, params: None, rng: np.random.Generator) -> Sequence[Reading]:
     """The intact matrix's columns; those of SHUFFLED are skipped: no permutation is drawn for them alone."""

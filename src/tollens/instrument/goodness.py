@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 import numpy as np
@@ -13,6 +13,7 @@ from tollens.core.native import _native
 from tollens.core.reading import Cost, Interval, Reading, Undefined, reading
 from tollens.instrument.part import Part
 from tollens.instrument.registry import KnownAnswer, instrument
+from tollens.instrument.spectrum import diagonal_part
 from tollens.instrument.tail import CHUNK, TailFit, pareto_part, tail_of
 
 
@@ -77,6 +78,14 @@ def _cost(shape: tuple[int, int]) -> Cost:
     return Cost(bytes=8 * M, flops=1000 * 16 * 40 * M)
 
 
+def _uniform() -> Part:
+    """Eigenvalues 1 to 512 with a power law laid on all of them."""
+    x = np.arange(1.0, 513.0)
+    alpha = 1.0 + 512.0 / float(np.log(x).sum())
+    D = float(np.abs(1.0 - x ** (1.0 - alpha) - x / 512.0).max())
+    return replace(diagonal_part("uniform", x), tail=TailFit(alpha, 0.0, 1.0, 0, 512, D))
+
+
 @instrument(
     name="goodness",
     version="1",
@@ -94,6 +103,15 @@ def _cost(shape: tuple[int, int]) -> Cost:
             1.0,
             0.0,
             "D of exact mid-quantiles is 1/n; a random sample of 512 comes that close with p < 1e-6",
+        ),
+        KnownAnswer(
+            "a power law laid on a uniform spectrum",
+            _uniform,
+            "p_gof",
+            0.0,
+            0.0,
+            "D = 0.39; a sample of 512 lies that far from its law with p < 2 exp(-2*512*0.39^2), below 1e-60",
+            quick=False,
         ),
     ),
     default_params=GoodnessParams(),

@@ -226,13 +226,14 @@ def _cost(shape: tuple[int, int]) -> Cost:
 
 
 def _one_element() -> Part:
-    """A single element 5 in an otherwise empty 40 x 60 matrix: both vectors are a single site."""
-    w = np.zeros((40, 60))
+    """A single element 5 in an otherwise empty 64 x 96 matrix: both vectors are a single site."""
+    w = np.zeros((64, 96))
     w[3, 7] = 5.0
-    values = np.zeros(40)
+    values = np.zeros(64)
     values[-1] = 25.0
-    moments = Moments(2400, 5.0 / 2400, 5.0 * math.sqrt(1 / 2400 - 1 / 2400**2), 5.0, 2400.0, 1)
-    return Part("known", (40, 60), "F64", w.copy, moments, Spectrum(values, 40, 60, 0.0, "f64"))
+    n = w.size
+    moments = Moments(n, 5.0 / n, 5.0 * math.sqrt(1 / n - 1 / n**2), 5.0, float(n), 1)
+    return Part("known", w.shape, "F64", w.copy, moments, Spectrum(values, 64, 96, 0.0, "f64"))
 
 
 @instrument(

@@ -135,6 +135,18 @@ def _known(eigenvalues: list[float]) -> Part:
     invariances=("scale", "transpose", "permutation", "rotation"),
     scale_invariant=("stable_rank", "entropy_rank", "participation_rank", "numerical_rank"),
     known_answers=(
+        *(
+            KnownAnswer(
+                "eigenvalues 0, 1, 2, 3", lambda: _known([0.0, 1.0, 2.0, 3.0]), quantity, value, 1e-12, derivation
+            )
+            for quantity, value, derivation in (
+                ("fro2", 6.0, "1+2+3"),
+                ("spectral2", 3.0, "the largest"),
+                ("log10_fro2", 0.7781512503836436, "log10(6)"),
+                ("log10_spectral2", 0.47712125471966244, "log10(3)"),
+                ("numerical_rank", 3.0, "three are not zero"),
+            )
+        ),
         KnownAnswer(
             "eigenvalues 1, 2, 3",
             lambda: _known([1.0, 2.0, 3.0]),

@@ -29,7 +29,12 @@ class Tier(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class KnownAnswer:
-    """An input with a derived answer: `part()` is measured and `quantity` must be `value` within `tolerance`."""
+    """An input with a derived answer: `part()` is measured and `quantity` must be `value` within `tolerance`.
+
+    A quantity that is a list or an object has its numbers taken out by `pick`; of a plain list each number has to
+    be the answer. The `quick` answers of all instruments together take less than a second: a scan asks them on a
+    machine that has no certificate.
+    """
 
     title: str
     part: Callable[[], Part]
@@ -37,6 +42,8 @@ class KnownAnswer:
     value: float
     tolerance: float
     derivation: str
+    quick: bool = True
+    pick: Callable[[Any], Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

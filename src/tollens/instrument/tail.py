@@ -218,7 +218,17 @@ def _known(alpha: float, value: float) -> KnownAnswer:
     references=("Clauset, Shalizi, Newman (2009), SIAM Review 51, 661",),
     invariances=("scale", "transpose", "permutation", "rotation"),
     scale_invariant=("alpha", "sigma", "n_tail", "D"),
-    known_answers=(_known(1.5, 1.5008), _known(2.5, 2.5025), _known(4.0, 4.0050)),
+    known_answers=(
+        _known(1.5, 1.5008),
+        _known(2.5, 2.5025),
+        _known(4.0, 4.0050),
+        KnownAnswer(
+            "Pareto mid-quantiles, alpha 2.5", lambda: pareto_part(2.5), "n_tail", 512.0, 0.0, "every point fits"
+        ),
+        KnownAnswer(
+            "Pareto mid-quantiles, alpha 2.5", lambda: pareto_part(2.5), "sigma", 0.066401, 1e-5, "1.5025/sqrt(512)"
+        ),
+    ),
     default_params=TailParams(),
 )
 def tail(part: Part, params: TailParams, rng: np.random.Generator) -> list[Reading]:

@@ -256,6 +256,7 @@ _KNOWN = tuple(
         0.0,
         "Gaussian 512 x 512: an element makes an outlier from sigma*(NM)^(1/4) on, a mean offset from "
         "sigma*(NM)^(-1/4) on",
+        quick=factor > 1.0,
     )
     for cause in (Cause.ENTRY, Cause.MEAN)
     for factor, value in ((0.8, 0.0), (1.5, 1.0))

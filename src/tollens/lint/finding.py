@@ -38,3 +38,8 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     draft: bool = False
     source: str | None = None
     expect: str | None = None
+
+    @property
+    def said(self) -> str:
+        """The outcome with its subtype, such as `refuted/impossible`."""
+        return f"{self.outcome}/{self.subtype}" if self.subtype else self.outcome

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 from tollens.lint.check import Check, Outcome, Subtype
 from tollens.lint.fields import Fields, Need, parse_need
+from tollens.lint.finding import Finding
 
 Law: TypeAlias = Callable[[Fields], Check]
 Written: TypeAlias = str | bool | Sequence[Any] | Mapping[str, Any]
@@ -142,9 +143,13 @@ def wrong_answers(made: Invariant, example: Example) -> list[str]:
     """How what the invariant makes of an example differs from what is known; empty if it does not."""
     from tollens.lint.judge import example_claim, judge_one
 
-    found = judge_one(example_claim(made, example), made)
+    return differences(judge_one(example_claim(made, example), made), example)
+
+
+def differences(found: Finding, example: Example) -> list[str]:
+    """How the finding of an example differs from what is known of it; empty if it does not."""
     title = ", ".join(f"{name} {value}" for name, value in example.fields.items())[:120]
-    said = f"{found.outcome}/{found.subtype}" if found.subtype else str(found.outcome)
+    said = found.said
     wrong = [] if said == example.outcome else [f"({title}) is {said}, known to be {example.outcome}"]
     for name, value in example.numbers.items():
         number = getattr(found, name)

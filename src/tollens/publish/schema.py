@@ -10,7 +10,9 @@ from typing import Any
 import msgspec
 
 from tollens.run.ab import AbReport
+from tollens.run.certificate import Certificate
 from tollens.run.compare import CompareReport
+from tollens.run.doctor import Diagnosis
 from tollens.run.lint import Catalogue, LintReport
 from tollens.run.power import PowerReport
 from tollens.run.result import ScanReport
@@ -18,9 +20,11 @@ from tollens.standard.demonstration import Demonstration
 
 CONTRACTS: dict[str, type] = {
     "tollens.demo-1": Demonstration,
+    "tollens.doctor-1": Diagnosis,
     "tollens.lint-1": LintReport,
     "tollens.lint-list-1": Catalogue,
     "tollens.scan-1": ScanReport,
+    "tollens.selftest-1": Certificate,
     "tollens.stats.ab-1": AbReport,
     "tollens.stats.compare-1": CompareReport,
     "tollens.stats.power-1": PowerReport,

@@ -19,7 +19,7 @@ from tollens.core.seeding import generator
 from tollens.instrument.alternatives import AlternativesParams, alternatives
 from tollens.instrument.bands import band, no_power_law
 from tollens.instrument.bulk import BulkParams, bulk, fitted_distance
-from tollens.instrument.compatible import columns
+from tollens.instrument.compatible import columns, compatible
 from tollens.instrument.edge import EdgeParams, edge
 from tollens.instrument.erg import erg
 from tollens.instrument.goodness import GoodnessParams, goodness
@@ -28,8 +28,10 @@ from tollens.instrument.norms import alpha_norms, norms
 from tollens.instrument.null import ShapeNull, shape_null
 from tollens.instrument.part import Part
 from tollens.instrument.permutation import draw_key, shuffle
+from tollens.instrument.registry import Instrument
 from tollens.instrument.screen import extremes_of, moments_of
 from tollens.instrument.spectrum import Precision, Spectrum, needs_f64, spectrum_of
+from tollens.instrument.spectrum import spectrum as ends
 from tollens.instrument.tail import TailFit, TailParams, fit_tail, tail
 from tollens.instrument.traps import TOP_SIDE, TrapParams, traps
 from tollens.protocol.sentence import null_distance, sentence
@@ -67,13 +69,26 @@ class ShapeTask:
 
 @dataclass(frozen=True, slots=True)
 class LayerTask:
-    """What a worker needs for one matrix; it pickles in kilobytes, the weights are read by the worker."""
+    """What a worker needs for one matrix; it pickles in kilobytes, the weights are read by the worker.
+
+    `refused` names the instruments whose known answers fail on this machine.
+    """
 
     view: MatrixView
     order: int
     settings: ScanSettings
     matrices: int
     null: ShapeNull | None
+    refused: frozenset[str] = frozenset()
+
+
+def used(settings: ScanSettings) -> list[Instrument]:
+    """The instruments that a scan with these settings asks, those of plugins last."""
+    chosen = [ends, tail]
+    if not settings.only:
+        chosen += [made for made in AFTER_TAIL if settings.gof or made not in (goodness, alternatives)]
+        chosen += plugged_in()
+    return [*chosen, compatible] if settings.columns == "weightwatcher" else chosen
 
 
 @cache
@@ -113,7 +128,8 @@ def measure_layer(task: LayerTask) -> LayerReport:
             # Large matrices are now multiplied by threads of our own, and those of BLAS would spin beside them.
             with blas_threads(1) if part.M >= TOP_SIDE else nullcontext():
                 readings = list(_readings(part, task))
-            peer = peer_columns(part, settings) if settings.columns == "weightwatcher" else None
+            wanted = settings.columns == "weightwatcher" and compatible.name not in task.refused
+            peer = peer_columns(part, settings) if wanted else None
         except TollensError as error:
             if error.code not in LAYER_FAILURES:
                 raise
@@ -179,9 +195,13 @@ def spectrum_and_fit(part: Part, asked: Precision, threads: int = 1) -> tuple[Sp
 
 def _readings(part: Part, task: LayerTask) -> Iterable[Reading]:
     settings, seed, side = task.settings, task.settings.seed, task.settings.min_side
-    measured = tail.measure(
-        part, TailParams(draws=0 if settings.only else settings.bootstrap, min_side=side), seed=seed
-    )
+
+    def measure(made: Instrument, part: Part, params: Any = None) -> tuple[Reading, ...]:
+        if made.name in task.refused:
+            return made.skipped(part.name, "answers_fail", Status.FAILED)
+        return made.measure(part, params, seed=seed)
+
+    measured = measure(tail, part, TailParams(draws=0 if settings.only else settings.bootstrap, min_side=side))
     yield from measured
     if settings.only:
         for made in AFTER_TAIL:
@@ -190,34 +210,36 @@ def _readings(part: Part, task: LayerTask) -> Iterable[Reading]:
     tailed = {r.quantity: r for r in measured}
     if tailed["n_tail"].status is not Status.OK:  # what is no tail must not count as one further down
         part = replace(part, tail=None)
-    yield from norms.measure(part, seed=seed)
-    if tailed["alpha"].status is Status.OK:
-        yield from alpha_norms.measure(part, seed=seed)
+    yield from measure(norms, part)
+    if tailed["alpha"].status is Status.OK or alpha_norms.name in task.refused:
+        yield from measure(alpha_norms, part)
     else:
         yield from alpha_norms.skipped(part.name, str(tailed["alpha"].reason), Status.UNDEFINED)
-    yield from erg.measure(part, seed=seed)
-    bulked = bulk.measure(part, BulkParams(min_side=side), seed=seed)
+    yield from measure(erg, part)
+    bulked = measure(bulk, part, BulkParams(min_side=side))
     yield from bulked
     noise = next(r for r in bulked if r.quantity == "mp_sigma2")
     if isinstance(noise.value, float):
         beyond = EdgeParams(sigma2=noise.value, matrices=task.matrices, min_side=side)
-        yield from edge.measure(part, beyond, seed=seed)
-        yield from localisation.measure(part, LocalisationParams(beyond, threads=settings.threads), seed=seed)
+        yield from measure(edge, part, beyond)
+        yield from measure(localisation, part, LocalisationParams(beyond, threads=settings.threads))
     else:
         for without_noise in (edge, localisation):
-            yield from without_noise.skipped(part.name, str(noise.reason), Status.UNDEFINED)
+            unfit = without_noise.name in task.refused
+            status, reason = (Status.FAILED, "answers_fail") if unfit else (Status.UNDEFINED, str(noise.reason))
+            yield from without_noise.skipped(part.name, reason, status)
     counted = TrapParams(shuffles=settings.shuffles, matrices=task.matrices, min_side=side, threads=settings.threads)
-    yield from traps.measure(part, counted, seed=seed)
+    yield from measure(traps, part, counted)
     optional = (
         (goodness, GoodnessParams(draws=settings.gof, min_side=side)),
         (alternatives, AlternativesParams(min_side=side)),
     )
     for instrument, params in optional:
         if settings.gof:
-            yield from instrument.measure(part, params, seed=seed)
+            yield from measure(instrument, part, params)
         else:
             yield from instrument.skipped(part.name, "not_requested")
-    yield from plugin_readings(part, seed)
+    yield from plugin_readings(part, seed, task.refused)
 
 
 def _report(
@@ -241,7 +263,9 @@ def _report(
     if failed is not None or nonfinite is not None:
         for measured in (tail, *AFTER_TAIL, *plugged_in()):
             undefined |= dict.fromkeys(measured.quantities, failed or "nonfinite")
-    if spectrum is not None:
+    if spectrum is not None and ends.name in task.refused:
+        undefined |= dict.fromkeys((*ends.quantities, "histogram"), "answers_fail")
+    elif spectrum is not None:
         fields |= _spectrum_fields(spectrum)
         flags += spectrum.flags
     for r in readings:
@@ -259,6 +283,8 @@ def _report(
     if peer is not None:
         fields["ww"] = {name: value for name, value in peer.items() if not isinstance(value, Undefined)}
         undefined |= {f"ww.{name}": value.reason for name, value in peer.items() if isinstance(value, Undefined)}
+    elif settings.columns == "weightwatcher" and compatible.name in task.refused:
+        undefined |= dict.fromkeys(compatible.quantities, "answers_fail")
     if variance == 0.0 and fields.get("lambda_max"):
         flags.append("no_variance")
     nulls = _nulls(task.null, readings, variance, view.dtype)
@@ -283,7 +309,10 @@ def _report(
         plugins=plugged,
         **fields,
     )
-    lawless = no_power_law(layer.alpha_interval, layer.alpha_null, layer.p_gof, layer.alternatives, layer.n_tail)
+    lawless: object = no_power_law(
+        layer.alpha_interval, layer.alpha_null, layer.p_gof, layer.alternatives, layer.n_tail
+    )
+    lawless = lawless and tail.name not in task.refused  # what was refused says nothing of the matrix
     if lawless and not settings.only:
         flags.append("no_power_law")
     layer = msgspec.structs.replace(

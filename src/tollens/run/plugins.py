@@ -1,7 +1,8 @@
-"""Instruments from other packages: one entry-point group, and no way for a broken one to end a scan."""
+"""Instruments, invariants and statistics from other packages: one entry-point group, and none can end a scan."""
 
 from __future__ import annotations
 
+import pkgutil
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -19,16 +20,19 @@ from tollens.instrument.registry import INSTRUMENTS, Instrument, Tier
 from tollens.run.result import LayerReport
 
 GROUP = "tollens.plugins"
+OURS = ("tollens.instrument", "tollens.lint.invariants", "tollens.stats")
 T = TypeVar("T")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*", re.ASCII)  # what a claim can say
 
 
 class PluginReport(msgspec.Struct, frozen=True):
-    """What became of one entry point: the instruments it brought, or why it was skipped."""
+    """What became of one entry point: what it brought to each registry, or why it was skipped."""
 
     name: str
     module: str
     instruments: tuple[str, ...] = ()
+    invariants: tuple[str, ...] = ()
+    statistics: tuple[str, ...] = ()
     error: str | None = None
 
 
@@ -40,15 +44,16 @@ class Raised:
 
 
 def load_plugins(points: Iterable[EntryPoint] | None = None) -> list[PluginReport]:
-    """Import each entry point of the group once, in order of name; its import registers instruments.
+    """Import each entry point of the group once, in order of name; its import registers what it brings.
 
-    None takes what is installed. A plugin that cannot be imported, that names an instrument or a quantity a
-    second time, or whose quantities no claim could speak of, is reported with its error, and what it had
-    registered by then is taken back.
+    None takes what is installed. A plugin that cannot be imported, that names anything a second time, whose
+    quantities no claim could speak of, or whose invariant cannot fire, is reported with its error, and what it
+    had registered by then is taken back.
     """
-    import_module("tollens.run.layer")  # our own instruments take their names first
     found = entry_points(group=GROUP) if points is None else points
     unique = sorted({(p.name, p.value): p for p in found}.items())  # a path listed twice lists its plugins twice
+    if unique:
+        import_ours()  # which take their names first
     reports: list[PluginReport] = []
     for (name, module), point in unique:
         before = next((r for r in reports if r.name == name or _root(r.module) == _root(module)), None)
@@ -77,15 +82,18 @@ def plugged_quantities() -> frozenset[str]:
     return frozenset(quantity for made in plugged_in() for quantity in made.quantities)
 
 
-def plugin_readings(part: Part, seed: int) -> Iterator[Reading]:
+def plugin_readings(part: Part, seed: int, refused: frozenset[str] = frozenset()) -> Iterator[Reading]:
     """The readings of every plugged-in instrument for one matrix; FAILED `plugin_failed` where it raised.
 
-    An instrument that needs the tail of a matrix without one is UNDEFINED `no_tail`. The eigenvalues are
-    made read-only first: they are shared with everything that is reported.
+    One that is `refused` is FAILED `answers_fail`. An instrument that needs the tail of a matrix without one is
+    UNDEFINED `no_tail`. The eigenvalues are made read-only first: they are shared with everything that is reported.
     """
     if part.spectrum is not None:
         part.spectrum.eigenvalues.setflags(write=False)
     for made in plugged_in():
+        if made.name in refused:
+            yield from made.skipped(part.name, "answers_fail", Status.FAILED)
+            continue
         if missing(made, part):
             yield from made.skipped(part.name, "no_tail", Status.UNDEFINED)
             continue
@@ -135,24 +143,46 @@ def _same(value: Any, other: Any) -> bool:
 
 
 def _loaded(point: EntryPoint) -> PluginReport:
-    before, root = dict(INSTRUMENTS), _root(point.value)
+    before, root = [dict(registry) for registry in _registries()], _root(point.value)
     loaded = attempt(point.load)
     # What somebody imported before is registered already, and known by its module.
-    names = [n for n, made in INSTRUMENTS.items() if n not in before or _from(made, root)]
-    faults = [loaded.text] if isinstance(loaded, Raised) else [f for n in names for f in _faults(INSTRUMENTS[n])]
+    brought = [
+        sorted(n for n, made in registry.items() if n not in known or _from(made, root))
+        for registry, known in zip(_registries(), before, strict=True)
+    ]
+    faults = [loaded.text] if isinstance(loaded, Raised) else [f for n in brought[0] for f in _faults(INSTRUMENTS[n])]
     if not faults:
-        return PluginReport(point.name, point.value, tuple(sorted(names)))
-    for name in names:
-        del INSTRUMENTS[name]
+        instruments, invariants, statistics = map(tuple, brought)
+        return PluginReport(point.name, point.value, instruments, invariants, statistics)
+    for registry, names in zip(_registries(), brought, strict=True):
+        for name in names:
+            del registry[name]
     return PluginReport(point.name, point.value, error=faults[0])
+
+
+def _registries() -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    """Instruments, invariants, statistics, in the order of a report."""
+    from tollens.lint.registry import INVARIANTS  # only a process that has plugins pays for these
+    from tollens.stats.registry import STATISTICS
+
+    return INSTRUMENTS, INVARIANTS, STATISTICS
+
+
+@lru_cache(maxsize=1)
+def import_ours() -> None:
+    """Import every module of ours that may register something; a list by hand would forget the next one."""
+    import_module("tollens.run.layer")
+    for package in map(import_module, OURS):
+        for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+            import_module(module.name)
 
 
 def _root(module: str) -> str:
     return module.partition(":")[0].strip()
 
 
-def _from(made: Instrument, root: str) -> bool:
-    module = made.function.__module__
+def _from(made: Any, root: str) -> bool:
+    module: str = made.function.__module__
     return module == root or module.startswith(f"{root}.")
 
 

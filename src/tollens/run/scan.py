@@ -4,26 +4,23 @@ from __future__ import annotations
 
 import fnmatch
 import os
-import platform
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import msgspec
-import numpy as np
-import scipy
 from msgspec import UNSET
-from threadpoolctl import threadpool_info
 
-from tollens import __version__
 from tollens.core.errors import TollensError
 from tollens.core.work import MapFn, serial
 from tollens.instrument.null import ShapeNull
 from tollens.instrument.registry import INSTRUMENTS
 from tollens.protocol.finding import SEVERITY, Finding, Note, by_severity, findings_of, verdict_of
-from tollens.run.layer import LayerTask, ShapeTask, measure_layer, measure_shape
+from tollens.run.layer import LayerTask, ShapeTask, measure_layer, measure_shape, used
+from tollens.run.machine import this_machine
 from tollens.run.plugins import installed, plugged_quantities
+from tollens.run.refusal import refusals
 from tollens.run.result import AliasedTensor, Environment, LayerReport, ScanReport, SkippedTensor, Subject
 from tollens.run.settings import ScanSettings
 from tollens.subject.checkpoint import Checkpoint, open_checkpoint
@@ -64,9 +61,10 @@ def scan(
     checkpoint = open_checkpoint(path)
     found = matrices(checkpoint)
     views = _selected(found.matrices, settings.layers)
+    refused = refusals(used(settings))
     with ThreadPoolExecutor(1) as beside:  # hashing releases the interpreter lock and needs no worker
         digest = beside.submit(checkpoint.digest)
-        layers = list(_measured(views, settings, map_fn, progress))
+        layers = list(_measured(views, settings, frozenset(refused), map_fn, progress))
     plain = [msgspec.to_builtins(layer) for layer in layers]
     findings = by_severity(f for fields in plain for f in findings_of(_ours(fields), needs_power_law=law))
     judged = [layer for layer in layers if _judged(layer, findings)]
@@ -86,7 +84,7 @@ def scan(
         settings=msgspec.to_builtins(settings),
         claim=answer,
         findings=findings,
-        notes=_notes(layers),
+        notes=_notes(layers, refused),
         layers=_ranked(layers, findings),
         skipped=[SkippedTensor(s.name, list(s.shape), s.dtype, s.reason) for s in found.skipped],
         aliased=[AliasedTensor(a.name, a.of) for a in found.aliases],
@@ -130,7 +128,11 @@ def _selected(views: Sequence[MatrixView], pattern: str | None) -> list[MatrixVi
 
 
 def _measured(
-    views: Sequence[MatrixView], settings: ScanSettings, map_fn: MapFn, progress: Progress | None
+    views: Sequence[MatrixView],
+    settings: ScanSettings,
+    refused: frozenset[str],
+    map_fn: MapFn,
+    progress: Progress | None,
 ) -> Iterator[LayerReport]:
     """The nulls of all shapes first, then every matrix against the null of its own."""
     shapes: list[tuple[int, int]] = []
@@ -145,7 +147,7 @@ def _measured(
             progress(done, total, f"null {shape[0]}x{shape[1]}")
     matrices_judged = sum(min(v.shape) >= settings.min_side for v in views)
     tasks = [
-        LayerTask(v, order, settings, max(1, matrices_judged), nulls.get((min(v.shape), max(v.shape))))
+        LayerTask(v, order, settings, max(1, matrices_judged), nulls.get((min(v.shape), max(v.shape))), refused)
         for order, v in enumerate(views)
     ]
     for layer in map_fn(measure_layer, tasks):
@@ -166,7 +168,7 @@ def _unjudgeable(layer: LayerReport) -> str | None:
         return layer.undefined["alpha"]
     foreign = plugged_quantities()
     ours = {reason for quantity, reason in layer.undefined.items() if quantity not in foreign}
-    return "too_small" if "too_small" in ours else None
+    return next((why for why in ("answers_fail", "too_small") if why in ours), None)
 
 
 def _summary(
@@ -211,7 +213,7 @@ def _s(n: int) -> str:
     return "" if n == 1 else "s"
 
 
-def _notes(layers: Sequence[LayerReport]) -> list[Note]:
+def _notes(layers: Sequence[LayerReport], refused: Mapping[str, str]) -> list[Note]:
     """What is worth knowing of several layers at once; never a finding."""
     sentences = {
         "xmin_unstable": "alpha depends on where the tail is cut: read it with its interval only",
@@ -219,7 +221,8 @@ def _notes(layers: Sequence[LayerReport]) -> list[Note]:
         "precision_escalated": "float32 was blind here; measured again in float64",
         "fused_unsplit": "a fused tensor of unknown layout was analysed whole",
     }
-    notes = []
+    names = [layer.name for layer in layers]
+    notes = [Note("answers_fail", names, f"{name} was refused: {why}.") for name, why in refused.items()]
     for code, sentence in sentences.items():
         names = [layer.name for layer in layers if code in layer.flags]
         if names:
@@ -251,11 +254,5 @@ def _ranked(layers: Sequence[LayerReport], findings: Sequence[Finding]) -> list[
 
 def environment() -> Environment:
     """Versions and BLAS libraries: what the last bits depend on besides the input and the settings."""
-    blas = sorted(
-        {
-            f"{i['internal_api']} {i['version']} {i.get('architecture', '')}".strip()
-            for i in threadpool_info()
-            if i["user_api"] == "blas"
-        }
-    )
-    return Environment(__version__, platform.python_version(), np.__version__, scipy.__version__, blas)
+    here = this_machine()
+    return Environment(here.tollens, here.python, here.numpy, here.scipy, here.blas)

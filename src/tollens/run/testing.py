@@ -22,6 +22,7 @@ from tollens.instrument.registry import Instrument, KnownAnswer
 from tollens.instrument.screen import moments_of
 from tollens.instrument.spectrum import Precision
 from tollens.instrument.tail import TailFit
+from tollens.run.answers import measured
 from tollens.run.layer import spectrum_and_fit
 from tollens.run.plugins import Raised, attempt, missing, plain
 
@@ -120,21 +121,14 @@ def _is_price(cost: object) -> bool:
     return whole and min(cost.bytes, cost.flops) >= 0 and cost.bytes + cost.flops > 0
 
 
-def _known_answer(made: Instrument, answer: KnownAnswer, seed: int) -> list[Failure]:
-    failed = partial(Failure, made.name, "known_answer", answer.title)
-    part = attempt(answer.part)
-    if isinstance(part, Raised):
-        return [failed(part.text)]
-    rows = attempt(partial(made.measure, part, seed=seed))
-    if isinstance(rows, Raised):
-        return [failed(rows.text)]
-    values = [r.value for r in rows if r.quantity == answer.quantity]
-    # A list has one number for each shuffle, and each has to be the answer.
-    flat: list[Any] = [v for value in values for v in (value if isinstance(value, list) else [value])]
-    if flat and all(_is_number(v) and abs(v - answer.value) <= answer.tolerance for v in flat):
-        return []
-    wanted = f"{answer.quantity} = {answer.value} within {answer.tolerance}"
-    return [failed(f"{wanted} ({answer.derivation}); found {values}")]
+def _known_answer(made: Instrument, known: KnownAnswer, seed: int) -> list[Failure]:
+    failed = partial(Failure, made.name, "known_answer", known.title)
+    found = attempt(partial(measured, made, known, seed))
+    if isinstance(found, Raised):
+        return [failed(found.text)]
+    got, passed = found
+    wanted = f"{known.quantity} = {known.value} within {known.tolerance}"
+    return [] if passed else [failed(f"{wanted} ({known.derivation}); found {got}")]
 
 
 def _readings(made: Instrument, part: Part, check: str, seed: int) -> list[Failure]:

@@ -240,4 +240,9 @@ ERRORS: dict[str, Code] = {
         "The system refused to write the output file.",
         "Check that the directory exists and may be written to.",
     ),
+    "selftest_unknown": Code(
+        "Nothing of that name to test",
+        "No instrument, invariant or statistic that is installed has this name.",
+        "Use a name that the message gives, or leave --only out to test all.",
+    ),
 }

@@ -222,6 +222,12 @@ STATUSES: dict[str, Code] = {
         "The layer's record carries neither a value nor a reason for this quantity.",
         "Scan again with a version that measures it.",
     ),
+    "answers_fail": Code(
+        "Instrument refused: its known answers fail here",
+        "On this machine the instrument does not reproduce an answer that is known beforehand, or it rests on one "
+        "that does not. What it would read cannot be believed, so nothing is read.",
+        "Run `tollens selftest`, which shows expected, got and tolerance, and report the machine and its BLAS.",
+    ),
     "plugin_failed": Code(
         "A plugged-in instrument failed",
         "An instrument from another package raised an error or returned what JSON cannot hold, so its "
