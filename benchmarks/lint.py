@@ -86,7 +86,7 @@ def _written(entry: object) -> str:
     said = f', unit = "{unit}"' if unit is not None else ""
     measured = ", measured = true" if entry.measured else ""  # type: ignore[attr-defined]
     if number.high is not None:
-        low, _, high = entry_text(entry).partition(" to ")  # type: ignore[arg-type]
+        low = entry_text(entry).partition(" to ")[0]  # type: ignore[arg-type]
         return f'{{ low = "{low}", high = "{number.high.text}"{said}{measured} }}'
     return f'{{ value = "{number.text}"{said}{measured} }}'
 

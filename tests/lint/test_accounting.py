@@ -211,3 +211,10 @@ def test_many_parts() -> None:
     parts = ["0.01 USD"] * 5_000
     assert said("acct.money", amounts=parts, total="50.00 USD").outcome == "supported"
     assert said("acct.money", amounts=parts, total="150.00 USD").outcome == "refuted"
+
+
+def test_amounts_without_end() -> None:
+    assert said("acct.sum", parts=["inf GB", "1 GB"], total="inf GB").outcome == "undetermined"
+    assert said("acct.sum", parts=["inf GB", "1 GB"], total="5 GB").outcome == "refuted"
+    assert said("acct.money", amounts=["1.00 USD"], total="inf USD").outcome == "refuted"
+    assert said("acct.money", amounts=["1.00 USD", ">3.00 USD"], total="9.00 USD").outcome == "undetermined"

@@ -148,7 +148,10 @@ def table(head: str, *rows: str, before: str = "", after: str = "") -> str:
         (table("Part | Size (MB)", "a | 40.5", "b | 50.2", "c | 30", "**Sum** | 99"), ["acct.sum"]),
         (table("x | k | n | %", "a | 1 | 4 | 25", "b | 1 | 5 | 20", "c | 1 | 2 | 70"), ["acct.elapsed"]),
         (table("x | before (s) | after (s) | speedup", "a | 4 | 2 | 2x", "b | 9 | 3 | 7x"), []),
-        (table("x | old | new | speedup", "a | 4 s | 2 s | 2x", "b | 6 s | 3 s | 2x", "c | 9 s | 3 s | 7x"), ["acct.ratio"]),
+        (
+            table("x | old | new | speedup", "a | 4 s | 2 s | 2x", "b | 6 s | 3 s | 2x", "c | 9 s | 3 s | 7x"),
+            ["acct.ratio"],
+        ),
         (table("x | Value (95% CI)", "a | 0.42 (0.30, 0.51)", "b | 0.62 (0.30, 0.51)"), ["stat.interval"]),
         (table("x | Estimate | CI low | CI high", "a | 0.4 | 0.3 | 0.5", "b | 0.7 | 0.3 | 0.5"), ["stat.interval"]),
     ],

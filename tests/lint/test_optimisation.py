@@ -188,7 +188,7 @@ def test_what_a_fit_depends_on_is_what_would_settle_it() -> None:
 
 
 def test_replays_give_the_same_numbers_again_and_know_their_names() -> None:
-    assert set(REPLAYS) == {"poly", "rosenbrock"}
+    assert set(REPLAYS) == {"poly", "ppr", "rosenbrock"}
     asked = {"n": 12, "basis": "legendre", "degrees": [3, 20], "noise": 0.1, "seeds": 5}
     assert replay("poly", asked) == replay("poly", asked)
 

@@ -106,3 +106,8 @@ def test_an_average_beyond_every_rounding_is_refuted(rate: float, time: float, d
     most = (Fraction(shown["lambda"]) + half) * (Fraction(shown["time"]) + half)
     claimed = f"{math.ceil(most) + 1}"
     assert said("queue.little", in_system=claimed, **shown).outcome == "refuted"
+
+
+def test_rates_without_end() -> None:
+    assert said("queue.mm1", **{"lambda": "inf", "mu": "inf", "time": "0"}).outcome == "undetermined"
+    assert said("queue.mm1", **{"lambda": "inf", "mu": "5", "time": "0"}).outcome == "refuted"

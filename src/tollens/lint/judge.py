@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from functools import partial
@@ -106,7 +107,8 @@ def _resolved(claim: Claim, made: Invariant, decided: Check, printed: Check) -> 
 
 def _reproduced(rounded: Comparison, shown: Comparison) -> bool:
     """Whether the printed digits give the claimed value. What is only known to lie beyond a limit gives none."""
-    bounded = math.isfinite(shown.right.low) and math.isfinite(shown.right.high)
+    low, high = shown.right.low, shown.right.high
+    bounded = low > -math.inf and (math.isfinite(high) or low >= sys.float_info.max)
     return (
         rounded.relation is Relation.EQUAL
         and rounded.support is not None
@@ -134,7 +136,7 @@ def _weakened(verdict: Direct, model: str | None) -> Direct:
     """A refutation under an assumption that nobody stated shows that one of the two fails, not which."""
     if model is None:
         return verdict
-    settle = f"{verdict.settle}; {model}" if verdict.settle else model
+    settle = model if verdict.settle is None or verdict.settle in model else f"{verdict.settle}; {model}"
     return Direct(Outcome.UNDETERMINED, Subtype.MODEL_BASED, verdict.witness, settle, verdict.computed, verdict.bound)
 
 

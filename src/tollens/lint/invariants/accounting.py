@@ -104,7 +104,7 @@ def sum_of_parts(f: Fields) -> Check:
         model = None if f.flag("sequential") else "state sequential = true"
     gap = ""
     if unattributed is None:
-        gap = f"the parts leave {number_text(f.total.middle - made.middle)} {unit} of the total"
+        gap = f"the parts leave {number_text((f.total - made).middle)} {unit} of the total"
         if made.below(f.rounded("total")):
             settle = "name the rest as unattributed"
             return undetermined(Subtype.CONSISTENT, f"{gap} {number_text(f.total.middle)}", settle,
@@ -332,7 +332,7 @@ def money(f: Fields) -> Check:
     entries = f.claim.fields["amounts"]
     quantities = entries if isinstance(entries, tuple) else (entries,)
     amounts = [q for q in quantities if isinstance(q, Quantity)]
-    if any(q.number.mark or q.number.high is not None or q.number.infinite for q in amounts):
+    if any(q.number.mark or q.number.high is not None or q.number.infinite for q in (*amounts, f.given("total"))):
         return equal(f.total, total(f.list("amounts")), ("total", "sum"), unit=unit, support=Subtype.IDENTITY)
     made = sum((Fraction(q.number.value) for q in amounts), Fraction(0))
     spread = sum((Fraction(q.number.step) / 2 for q, r in zip(amounts, f.list("amounts"), strict=True)

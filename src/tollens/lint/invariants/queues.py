@@ -126,7 +126,7 @@ def mm1(f: Fields) -> Check:
         return unchecked("does not apply: lambda and mu are rates above 0")
     if arriving.above(serving):
         return at_most(arriving, serving, ("lambda", "mu"), unit="1/s", remark="there is no steady state")
-    spare, word = serving.middle - arriving.middle, f.word("percentile")
+    spare, word = (serving - arriving).middle, f.word("percentile")
     level = quantile(word)
     if word is not None and not adds(word) and level is None:
         return unchecked(f"does not apply: {word} is neither a mean nor a quantile")

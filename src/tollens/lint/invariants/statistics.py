@@ -238,6 +238,8 @@ def tie(f: Fields) -> Check:
     widest = 0.25 if 0.5 in rate else max(variances)
     scale = tie_bound(0.5, 0.5)  # 2/4 (phi(0)/(1/2))^2, the bound in units of 4 p (1 - p) (1/(2 epsilon))^2
     bound = (Range(min(variances), widest) * scale / (f.epsilon * f.epsilon)).widened(_ACCURACY)
+    if f.epsilon.middle**2 == 0.0:
+        return unchecked("cannot be checked: epsilon is too small to be squared")
     told = tie_bound(f.base_rate.middle, f.epsilon.middle)
     n = f.maybe("n")
     check = at_most(n if n is not None else Range(INF, INF), bound, ("n without a stop", "bound"), unit="count",
