@@ -14,11 +14,11 @@ import numpy as np
 
 Box = tuple[Fraction, Fraction]
 _PREFIX = {"": 0, "k": 3, "M": 6, "G": 9, "T": 12}
-_SECONDS = {"s": "1", "ms": "1/1000", "us": "1/1000000", "min": "60", "h": "3600", "d": "86400"}
+_SECONDS = {"s": "1", "ms": "1/1000", "us": "1/1000000", "µs": "1/1000000", "min": "60", "h": "3600", "d": "86400"}
 
 UNITS: dict[str, dict[str, Fraction]] = {
-    "1": {"1": Fraction(1)},
-    "share": {"1": Fraction(1), "%": Fraction(1, 100)},
+    "1": {"1": Fraction(1), "x": Fraction(1)},
+    "share": {"1": Fraction(1), "%": Fraction(1, 100), "percent": Fraction(1, 100)},
     "s": {name: Fraction(size) for name, size in _SECONDS.items()},
     "1/s": {f"1/{name}": 1 / Fraction(_SECONDS[name]) for name in ("s", "ms", "min", "h")},
     "B": {f"{p}B": Fraction(10**n) for p, n in _PREFIX.items()}
@@ -28,8 +28,8 @@ UNITS: dict[str, dict[str, Fraction]] = {
     "FLOP/s": {f"{p}FLOP/s": Fraction(10**n) for p, n in _PREFIX.items() if n >= 6},
     "nat": {"nat": Fraction(1)},
     "bit": {"bit": Fraction(1)},
-    "USD": {"USD": Fraction(1)},
-    "EUR": {"EUR": Fraction(1)},
+    "USD": {"USD": Fraction(1), "$": Fraction(1)},
+    "EUR": {"EUR": Fraction(1), "€": Fraction(1)},
 }
 """Units of one dimension, by the size of each in the first."""
 
@@ -49,7 +49,7 @@ class Printed:
     mark: str = ""
     exact: bool | None = None
     measured: bool | None = None
-    commas: bool = False
+    style: str = ""
 
     @property
     def box(self) -> Box:
@@ -62,11 +62,22 @@ class Printed:
 
     @property
     def text(self) -> str:
+        """The digits: 1234.50, 1,234.50, 1.23450E+3, or .50 for 0.50, with either sign for minus."""
         if self.step > 1:
             power = self.step.adjusted()
-            return f"{self.mark}{int(self.value.scaleb(-power))}e{power}"
-        digits = max(0, -self.step.adjusted())
-        return f"{self.mark}{self.value:{',' if self.commas else ''}.{digits}f}"
+            said = f"{int(self.value.scaleb(-power))}e{power}"
+        elif self.style == "scientific":
+            said = f"{self.value.quantize(self.step):E}"
+        else:
+            digits = max(0, -self.step.adjusted())
+            said = f"{self.value:{',' if self.style == 'commas' else ''}.{digits}f}"
+        if self.style == "bare":
+            said = said.replace("-", "−")
+            said = said.removeprefix("0") if said.startswith("0.") else said
+        return self.mark + said
+
+
+STYLES = ("", "", "commas", "scientific", "bare")
 
 
 def grid(value: float | Fraction, step: Decimal) -> Decimal:
@@ -102,13 +113,13 @@ def measure(
     exact = True if 0.04 <= chance < 0.08 else None
     return Printed(
         grid(Fraction(value) / size, step), step, unit, size,
-        rounded=exact is None, mark=mark, exact=exact, measured=measured, commas=bool(rng.random() < 0.5),
+        rounded=exact is None, mark=mark, exact=exact, measured=measured, style=str(rng.choice(STYLES)),
     )  # fmt: skip
 
 
 def count(value: int, unit: str = "count") -> Printed:
     """A whole number of things."""
-    return Printed(Decimal(value), Decimal(1), unit, rounded=False, commas=value % 2 == 0)
+    return Printed(Decimal(value), Decimal(1), unit, rounded=False, style="commas" if value % 2 else "")
 
 
 def setting(text: str, unit: str = "1", size: Fraction = Fraction(1)) -> Printed:
