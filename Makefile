@@ -61,6 +61,8 @@ report: $(VENV)/.base
 docs: $(VENV)/.dev
 	$(BIN)/python -m tollens.publish.schema docs/reference/schema
 	$(BIN)/python -m tollens.publish.quantities docs/reference/quantities.md
+	$(BIN)/python -m tollens.publish.invariants docs/reference/invariants.md
+	$(BIN)/python -m tollens.publish.statistics docs/reference/statistics.md
 
 clean:
 	rm -rf .venv .venv-bare build out .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,6 +1,7 @@
 """Tollens tries to kill a claim about a neural network as cheaply as it can.
 
-`tollens.scan(path)` judges a checkpoint from its weights alone and returns what `tollens scan --json` prints.
+`tollens.scan(path)` judges a checkpoint from its weights alone, `tollens.lint_files(paths)` reported numbers from
+arithmetic alone; each returns what its verb prints with --json.
 """
 
 from __future__ import annotations
@@ -15,7 +16,10 @@ if TYPE_CHECKING:
     from tollens.core.reading import Reading
     from tollens.instrument.ablation import ablate
     from tollens.instrument.surgery import remove_trap
+    from tollens.run.ab import AbQuestion, ab
+    from tollens.run.compare import CompareQuestion, compare
     from tollens.run.lint import lint_files
+    from tollens.run.power import PowerQuestion, power
     from tollens.run.result import ScanReport
     from tollens.run.scan import scan
     from tollens.run.selftest import selftest
@@ -23,28 +27,40 @@ if TYPE_CHECKING:
     from tollens.subject.checkpoint import open_checkpoint
 
 _WHERE = {
+    "AbQuestion": "tollens.run.ab",
+    "CompareQuestion": "tollens.run.compare",
+    "PowerQuestion": "tollens.run.power",
     "Reading": "tollens.core.reading",
     "ScanReport": "tollens.run.result",
     "ScanSettings": "tollens.run.settings",
     "TollensError": "tollens.core.errors",
+    "ab": "tollens.run.ab",
     "ablate": "tollens.instrument.ablation",
+    "compare": "tollens.run.compare",
     "explain": "tollens.core.codes",
     "lint_files": "tollens.run.lint",
     "open_checkpoint": "tollens.subject.checkpoint",
+    "power": "tollens.run.power",
     "remove_trap": "tollens.instrument.surgery",
     "scan": "tollens.run.scan",
     "selftest": "tollens.run.selftest",
 }
 
 __all__ = [
+    "AbQuestion",
+    "CompareQuestion",
+    "PowerQuestion",
     "Reading",
     "ScanReport",
     "ScanSettings",
     "TollensError",
+    "ab",
     "ablate",
+    "compare",
     "explain",
     "lint_files",
     "open_checkpoint",
+    "power",
     "remove_trap",
     "scan",
     "selftest",

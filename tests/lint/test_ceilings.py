@@ -115,7 +115,7 @@ def test_the_bandwidth_share_counts_only_if_it_was_measured() -> None:
         found = judged("ceiling.bytes", {**fields, **({"bandwidth_share_before": share} if share else {})})
         assert (found.subtype, found.bound) == ("model_based", pytest.approx(2.0))
         assert found.settle is not None
-        assert "bandwidth_share_before, measured = true" in found.settle
+        assert "measure bandwidth_share_before and state measured = true" in found.settle
     found = judged("ceiling.bytes", {**fields, "bandwidth_share_before": "0.90!"})
     assert (found.outcome, found.subtype, found.bound) == ("refuted", "impossible", pytest.approx(2 / 0.9))
     assert outcome("ceiling.bytes", {**fields, "bandwidth_share_before": "0.50!"}) == "undetermined/consistent"

@@ -34,3 +34,13 @@ def test_the_reference_of_quantities_has_not_drifted() -> None:
     from tollens.publish.quantities import quantities_text
 
     assert (FOLDER.parent / "quantities.md").read_text() == quantities_text(), "run `make docs`"
+
+
+def test_the_pages_of_invariants_and_statistics_are_what_the_registries_give() -> None:
+    from tollens.publish.invariants import invariants_text
+    from tollens.publish.statistics import statistics_text
+
+    assert (FOLDER.parent / "invariants.md").read_text() == invariants_text(), "run `make docs`"
+    assert (FOLDER.parent / "statistics.md").read_text() == statistics_text(), "run `make docs`"
+    assert invariants_text().count("\n### ") >= 35
+    assert statistics_text().count("\n### ") >= 80

@@ -115,3 +115,19 @@ def test_equal_systems_are_refused_by_name_and_never_called_equal(tmp_path: Path
     assert report.outcome == "undetermined"
     assert report.difference.refused
     assert "stats_no_scale" in (report.difference.reason or "")
+
+
+def test_what_the_exact_test_does_not_reject_is_never_called_different(tmp_path: Path) -> None:
+    """Seven items lost and one won in fifty clusters: the t interval excludes zero, the sign flip has p .07."""
+    labels = [f"d{k // 6}" for k in range(300)]
+    first, second = np.zeros(300), np.zeros(300)
+    first[[6 * k for k in range(7)]] = 1.0
+    second[6 * 7] = 1.0
+    one = results(tmp_path / "a.jsonl", first, doc=labels)
+    two = results(tmp_path / "b.jsonl", second, doc=labels)
+    report = compare(one, two, CompareQuestion(cluster="doc", margin=0.01))
+    assert report.difference.interval is not None
+    assert report.difference.interval.high < 0
+    assert report.test.p is not None
+    assert report.test.p > 0.05
+    assert report.outcome == "undetermined"

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 )
 @click.option("--quiet", is_flag=True, help="Only the verdicts.")
 def command(seed: int | None, as_json: bool, html: str, quiet: bool) -> int:
-    """Kill two claims about a small bundled network and let one live.
+    """Kill three reported numbers and two claims about a small bundled network, and let one live.
 
     The network was trained on scikit-learn's handwritten digits; one copy of it carries a planted trap.
     """

@@ -119,7 +119,8 @@ def catalogue_text(laws: Catalogue) -> str:
     head = f"{len(laws.invariants)} invariants. A field in [brackets] is optional; * marks what is taken as printed."
     lines = [*textwrap.wrap(head, width), ""]
     for law in laws.invariants:
-        lines.append(f"{law.id}  ({law.violation.replace('_', ' ')})")
+        refutes = law.violation in ("impossible", "contradicted")
+        lines.append(f"{law.id}  ({law.violation if refutes else 'never refutes'})")
         fields = ", ".join(
             f"{'' if f.required else '['}{f.name}{'*' if f.exact else ''}: {f.unit}{'' if f.required else ']'}"
             for f in law.fields

@@ -15,7 +15,7 @@ from tollens.core.errors import Exit, TollensError
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 VERBS = {
-    "demo": "Kill two claims about a small network, let one live. Offline, no extras, seconds.",
+    "demo": "Kill five claims, let one live. Offline, no extras, seconds.",
     "scan": "Judge a checkpoint from its weights alone.",
     "lint": "Refuse reported numbers that cannot be true.",
     "stats": "Questions about experiments: ab, compare, power.",

@@ -136,7 +136,7 @@ def _weakened(verdict: Direct, model: str | None) -> Direct:
     """A refutation under an assumption that nobody stated shows that one of the two fails, not which."""
     if model is None:
         return verdict
-    settle = f"{verdict.settle}; {model}" if verdict.settle else model
+    settle = model if verdict.settle is None or verdict.settle in model else f"{verdict.settle}; {model}"
     return Direct(Outcome.UNDETERMINED, Subtype.MODEL_BASED, verdict.witness, settle, verdict.computed, verdict.bound)
 
 

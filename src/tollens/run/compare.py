@@ -16,7 +16,7 @@ from tollens.core.errors import TollensError
 from tollens.core.reading import Interval
 from tollens.core.seeding import generator
 from tollens.stats.clustered import MIN_CLUSTERS
-from tollens.stats.equivalence import paired_equivalence
+from tollens.stats.equivalence import Outcome, paired_equivalence
 from tollens.stats.paired import discordance, errors_of, paired_difference, paired_test
 from tollens.stats.result import Result, answered
 from tollens.subject.table import Table, read_table
@@ -50,9 +50,11 @@ class System(msgspec.Struct, frozen=True):
 class CompareReport(msgspec.Struct, frozen=True, kw_only=True):
     """What `tollens stats compare --json` prints; every difference is the second file minus the first.
 
-    `outcome` is different, equivalent or undetermined: a difference that is not found is not called equality.
-    `b` and `c` count the items that only the second, or only the first, system solved (0/1 scores). `paths`
-    holds the running mean difference after each item in file order.
+    `outcome` is equivalent where the interval of `equivalence` lies within the margin, else different where the
+    exact test rejects at the level asked for, else undetermined: a difference that is not found is not called
+    equality.
+    `b` and `c` count the items that only the second, or only the first, system solved (0/1 scores).
+    `differences` counts the items by their difference of scores.
     """
 
     schema: str = "tollens.stats.compare/1"
@@ -104,9 +106,9 @@ def compare(
         "paired test",
         lambda: paired_test(x, y, cluster=cluster, alpha=asked.alpha, rng=generator(asked.seed, "compare")),
     )
-    outcome, equivalence, margin_interval = _equivalence(x, y, cluster, asked)
-    if outcome != "equivalent" and not test.refused and test.p is not None and test.p <= asked.alpha:
-        outcome = "different"
+    equal, equivalence, margin_interval = _equivalence(x, y, cluster, asked)
+    different = test.p is not None and test.p <= asked.alpha  # the exact test decides, not the approximate interval
+    outcome = "equivalent" if equal else "different" if different else "undetermined"
     errors = None
     if cluster is not None and not difference.refused:
         errors = errors_of(x, y, cluster, min_clusters=asked.min_clusters)
@@ -133,16 +135,16 @@ def compare(
 
 def _equivalence(
     x: NDArray[np.float64], y: NDArray[np.float64], cluster: list[str] | None, asked: CompareQuestion
-) -> tuple[str, Result | None, Interval | None]:
+) -> tuple[bool, Result | None, Interval | None]:
     margin = asked.margin
     if margin is None:
-        return "undetermined", None, None
+        return False, None, None
     try:
         found = paired_equivalence(x, y, margin, cluster=cluster, alpha=asked.alpha, min_clusters=asked.min_clusters)
     except TollensError as error:
         refused = Result(rule="TOST", guarantee="none: refused", refused=True, reason=str(error))
-        return "undetermined", refused, None
-    return str(found.outcome), found.result, found.result.interval
+        return False, refused, None
+    return found.outcome is Outcome.EQUIVALENT, found.result, found.result.interval
 
 
 def _headline(outcome: str, difference: Result, test: Result, asked: CompareQuestion) -> str:

@@ -97,10 +97,10 @@ def bytes_moved(f: Fields) -> Check:
         return unchecked(f"does not apply: bound = {f.word('bound')}")
     before, after = (parts[n] * (8 if f.unit(n) == "B" else 1) for n in ("bytes_before", "bytes_after"))
     ceiling = (before / after) / (share if share is not None and measured else as_range(1.0))
-    need = "bandwidth_share_before, measured = true"
+    need = "measure bandwidth_share_before and state measured = true"
     return at_most(
         parts["speedup"], ceiling, ("speedup", "(bytes_before / bytes_after) / u"),
-        model=None if measured else f"measure {need}: u = 1 is assumed",
+        model=None if measured else f"{need}; until then u = 1 is assumed",
         remark=_unexplained(f, "speedup", 1 - _share(parts["speedup"], ceiling)),
         settle=None if measured else need,
     )  # fmt: skip
