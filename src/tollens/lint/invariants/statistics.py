@@ -53,16 +53,17 @@ def _power_range(formula: Formula, p: tuple[Range, Range], n: Range, alpha: Rang
 
 def _any_power(p: tuple[Range, Range], n: Range, alpha: Range, sides: int) -> Range:
     """What any usual formula or test could give: also arcsine, the far tail, a continuity correction, exact tests."""
-    formulas: tuple[Formula, ...] = ("pooled", "unpooled", "arcsine")
-    made = hull(*(_power_range(formula, p, n, alpha, sides) for formula in formulas))
+    unpooled = _power_range("unpooled", p, n, alpha, sides)
+    made = hull(unpooled, *(_power_range(name, p, n, alpha, sides) for name in ("pooled", "arcsine")))
     variance = sum(min(r.low * (1.0 - r.low), r.high * (1.0 - r.high)) for r in p)
     if variance <= 0.0:
         return Range(0.0, 1.0)
     step = 1.0 / math.sqrt(n.low * variance)
     ends = (made.low, -_BELOW * step), (min(made.high, 1.0), _ABOVE * step)
     low, high = (float(ndtr(ndtri(end) + away)) for end, away in ends)
+    # With a = z + ndtri(power) both tails have Phi(a - z) + Phi(-a - z), which rises in a.
     tail = float(ndtri(alpha.high / 2.0))
-    far = 0.0 if sides == 1 else min(alpha.high / 2.0, float(ndtr(2.0 * tail - ndtri(low))))
+    far = 0.0 if sides == 1 else float(ndtr(2.0 * tail - ndtri(min(unpooled.high, 1.0))))
     return Range(low, min(1.0, high + far))
 
 
