@@ -162,3 +162,11 @@ def test_the_catalogue_lists_every_law_with_its_fields() -> None:
 
 def test_it_is_public() -> None:
     assert tollens.lint_files([demo.path("claims.toml")]).verdict == "FINDINGS"
+
+
+def test_an_untagged_text_is_told_what_a_draft_reading_would_find(tmp_path: Path) -> None:
+    text = "| stage | cost (USD) |\n|---|---|\n| a | 12.0 |\n| b | 30.5 |\n| Total | 52.5 |\n"
+    report = lint_files([write(tmp_path, "report.md", text)])
+    assert (report.verdict, report.findings) == ("UNDETERMINED", [])
+    assert report.notes == ["a draft reading recognises 1 claim and refutes 1"]
+    assert lint_files([write(tmp_path, "plain.md", "Nothing but 3 words.\n")]).notes == []

@@ -21,7 +21,7 @@ from tollens.lint.document import Document
 from tollens.lint.draft import draft_table
 from tollens.lint.finding import Finding
 from tollens.lint.judge import claim_outcome, entry_text, example_claim, judge
-from tollens.lint.reader import draft_claims, read_claims
+from tollens.lint.reader import DRAFTS, draft_claims, read_claims
 from tollens.lint.registry import INVARIANTS, Invariant
 from tollens.run.plugins import installed
 from tollens.run.replay import replay_in_child
@@ -90,6 +90,8 @@ def lint_files(paths: Sequence[str | os.PathLike[str]], *, draft: bool = False) 
         LintedFile(one.path, f"sha256:{one.digest}", len(one.document.claims), one.document.seen, one.document.tagged)
         for one in read
     ]
+    if not claims and not draft:
+        notes += [note for path in paths if (note := _preview(os.fspath(path))) is not None]
     return LintReport(
         verdict=_verdict(outcomes),
         headline=_headline(outcomes, files, draft),
@@ -99,6 +101,23 @@ def lint_files(paths: Sequence[str | os.PathLike[str]], *, draft: bool = False) 
         findings=findings,
         notes=notes,
     )
+
+
+def _preview(path: str) -> str | None:
+    """What a draft reading of an untagged text would say: nothing is judged by it, but a stranger learns that it can.
+
+    None for a table of claims and for standard input, which cannot be read twice.
+    """
+    if path == STDIN or Path(path).suffix.lower() not in DRAFTS:
+        return None
+    claims = _opened(path, True).document.claims
+    findings = judge(claims, replay_in_child)
+    refuted = len({f.id for f in findings if f.outcome == Outcome.REFUTED})
+    return f"a draft reading recognises {_plural(len(claims), 'claim')} and refutes {refuted}" if claims else None
+
+
+def _plural(n: int, noun: str) -> str:
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
 
 
 def _verdict(outcomes: Counter[str]) -> Verdict:
@@ -115,7 +134,7 @@ def _headline(outcomes: Counter[str], files: Sequence[LintedFile], draft: bool) 
             return f"nothing recognised among {numbers:,} numbers"
         return f"found {tagged} tagged of {numbers:,} numbers; try --draft"
     counts = ", ".join(f"{outcomes[o]:,} {o}" for o in Outcome if outcomes[o] or o is Outcome.REFUTED)
-    return f"{claims:,} {'draft ' if draft else ''}claim{'' if claims == 1 else 's'}: {counts}"
+    return f"{_plural(claims, 'draft claim' if draft else 'claim')}: {counts}"
 
 
 def _opened(path: str, draft: bool) -> _Read:
