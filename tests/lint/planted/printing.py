@@ -36,7 +36,7 @@ UNITS: dict[str, dict[str, Fraction]] = {
 
 @dataclass(frozen=True, slots=True)
 class Printed:
-    """`value` as printed in units of `size` base units; `step` is the unit of its last digit.
+    """`value` as printed in units of `size` base units; `step` is the unit of its last digit; `top` ends a range.
 
     `rounded` False for a count, a design setting or a format, which stand for themselves alone.
     """
@@ -50,6 +50,7 @@ class Printed:
     exact: bool | None = None
     measured: bool | None = None
     style: str = ""
+    top: Decimal | None = None
 
     @property
     def box(self) -> Box:
@@ -57,8 +58,8 @@ class Printed:
         half = Fraction(self.step) / 2 if self.rounded else Fraction(0)
         if self.mark == "~":
             half = max(half, abs(Fraction(self.value)) / 20)
-        value = Fraction(self.value)
-        return (value - half) * self.size, (value + half) * self.size
+        value, top = Fraction(self.value), Fraction(self.value if self.top is None else self.top)
+        return (value - half) * self.size, (top + half) * self.size
 
     @property
     def text(self) -> str:
@@ -102,19 +103,30 @@ def measure(
     rng: np.random.Generator, value: float | Fraction, dimension: str = "1", digits: tuple[int, int] = (2, 5),
     *, plain: bool = False, measured: bool | None = None,
 ) -> Printed:  # fmt: skip
-    """A true value as printed: in a random unit, with a random number of digits, now and then exact or about.
-
-    `plain` leaves the last two out.
+    """A true value as printed: in a random unit, with a random number of digits, now and then exact, about
+    or as a range that holds it. `plain` leaves the last three out.
     """
     unit, size = fitting(rng, value, dimension)
     step = last_digit(Fraction(value) / size, int(rng.integers(digits[0], digits[1] + 1)))
+    shown, top = grid(Fraction(value) / size, step), None
     chance = 1.0 if plain else rng.random()
     mark = "~" if chance < 0.04 else ""
     exact = True if 0.04 <= chance < 0.08 else None
+    if 0.08 <= chance < 0.12 and shown > 0:
+        top = shown + step * int(rng.integers(0, 4))
+        shown = max(step, shown - step * int(rng.integers(0, 4)))
     return Printed(
-        grid(Fraction(value) / size, step), step, unit, size,
-        rounded=exact is None, mark=mark, exact=exact, measured=measured, style=str(rng.choice(STYLES)),
-    )  # fmt: skip
+        shown,
+        step,
+        unit,
+        size,
+        rounded=exact is None,
+        mark=mark,
+        exact=exact,
+        measured=measured,
+        style=str(rng.choice(STYLES)),
+        top=top,
+    )
 
 
 def count(value: int, unit: str = "count") -> Printed:
