@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from scipy.stats import binom, hypergeom
+from scipy.stats import binom, hypergeom, norm
 from statsmodels.stats.power import NormalIndPower
 from statsmodels.stats.proportion import proportion_confint, proportion_effectsize
 
@@ -161,6 +161,25 @@ def test_an_interval_beside_its_estimate() -> None:
     assert said("stat.interval", estimate="52 %", low="0.41", high="0.49").outcome == "refuted"
     assert said("stat.interval", estimate="0.45", low="0.49", high="0.41").outcome == "refuted"
     assert said("stat.interval", estimate="0.52", low="0.41", high="0.49", ci_method="posterior").settle is not None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("p", "epsilon"), [(0.1, 0.005), (0.02, 0.002), (0.5, 0.02)])
+def test_a_rule_that_is_watched_has_stopped_by_its_bound(p: float, epsilon: float) -> None:
+    """Equal arms, a uniform prior, 60 looks: the bound holds for runs, not only for the base rate in a formula."""
+    rng = np.random.default_rng(1)
+    bound = int(2 * p * (1 - p) / (2 * math.pi) / epsilon**2)
+    each = math.ceil(bound / 60)
+    counts, going, n = np.zeros((2, 20_000)), np.ones(20_000, dtype=bool), 0
+    while n < bound:
+        counts += rng.binomial(each, p, counts.shape)
+        n += each
+        rates = (counts + 1) / (n + 2)
+        spread = np.sqrt((rates * (1 - rates) / (n + 3)).sum(axis=0))
+        score = abs(rates[0] - rates[1]) / spread
+        going &= spread * (norm.pdf(score) - score * norm.sf(score)) >= epsilon
+    print(f"p {p}, epsilon {epsilon}: {going.sum()} of {going.size} go on after {n} an arm")
+    assert not going.any()
 
 
 @settings(max_examples=300, deadline=None)
