@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 
-from tollens.lint.figures import AFTER, BEFORE, CURRENCY, DIGITS, UNITS, normal, unit_of
+from tollens.lint.readers.figures import AFTER, BEFORE, CURRENCY, DIGITS, UNITS, normal, unit_of
 
 
 @dataclass(frozen=True, slots=True)
