@@ -19,17 +19,17 @@ UNDECIDED = ("continue", "inconclusive")
 @click.command(name="ab")
 @click.argument("path", metavar="FILE")
 @click.option("--rate", type=float, required=True, help="The rate you expect of the control, before any data. In 0..1.")
-@click.option("--better", type=float, required=True, help="The rate of B that would be worth finding. In 0..1.")
+@click.option("--better", type=float, required=True, help="The rate of B that would be worth finding. In RATE..1.")
 @click.option("--epsilon", type=float, default=0.001, show_default=True, help="Stop where the expected loss is below.")
 @click.option(
     "--every", type=click.IntRange(1), default=50, show_default=True, help="A look each so many units an arm."
 )
-@click.option("--cap", type=click.IntRange(1), default=5000, show_default=True, help="The last look, units an arm.")
+@click.option("--cap", type=click.IntRange(1), default=5000, show_default=True, help="No look beyond, units an arm.")
 @click.option("--minimum", type=click.IntRange(0), default=0, show_default=True, help="Ship nothing before, an arm.")
 @click.option("--prior", type=(float, float), default=(1.0, 1.0), show_default=True, help="Beta prior of either rate.")
 @click.option(
     "--third", type=click.Choice(["keep control", "inconclusive"]), default="inconclusive", show_default=True,
-    help="What is done at the cap.",
+    help="What is done at the last look.",
 )  # fmt: skip
 @click.option("--alpha", type=float, default=0.05, show_default=True, help="Level of the e-value rule beside it.")
 @click.option("--runs", type=click.IntRange(100), default=1000, show_default=True, help="Simulated experiments.")
