@@ -19,6 +19,7 @@ Alternative: TypeAlias = Literal["two-sided", "greater", "less"]
 ALTERNATIVES = ("two-sided", "greater", "less")
 LARGEST = 1e100  # squares and third powers of sums must not overflow
 LEAST_LEVEL = 1e-100  # quantiles of t of a smaller one overflow
+_MOST = float(np.finfo(np.float64).max)  # an integer can be larger
 INDEPENDENCE = "independence assumed"
 
 
@@ -34,14 +35,14 @@ def refuse(name: str, expected: str, found: object) -> NoReturn:
 
 def between(name: str, value: float, low: float, high: float) -> float:
     """`value`, if it lies strictly between the two; raises `stats_input` otherwise."""
-    if not isinstance(value, (int, float, np.integer, np.floating)) or not low < value < high:
+    if not isinstance(value, (int, float, np.integer, np.floating)) or not low < value < high or abs(value) > _MOST:
         refuse(name, f"a number strictly between {low:g} and {high:g}", value)
     return float(value)
 
 
 def positive(name: str, value: float) -> float:
     """`value`, if it is finite and above zero; raises `stats_input` otherwise."""
-    if not isinstance(value, (int, float, np.integer, np.floating)) or not 0.0 < value < math.inf:
+    if not isinstance(value, (int, float, np.integer, np.floating)) or not 0.0 < value <= _MOST:
         refuse(name, "a finite number above 0", value)
     return float(value)
 
