@@ -13,6 +13,7 @@ from tollens.core.errors import Exit
 if TYPE_CHECKING:
     from tollens.run.ab import AbReport, Characteristics
 
+TABLE = 65  # columns of the simulated table
 UNDECIDED = ("continue", "inconclusive")
 
 
@@ -68,12 +69,22 @@ def command(path: str, *, as_json: bool, html: str | None, quiet: bool, **asked:
 
 
 def _characteristics(rules: list[Characteristics]) -> str:
+    from tollens.cli.facts import columns, wrapped
+
+    narrow = columns() < TABLE
     lines = ["before the data are opened, simulated:"]
     for rule in rules:
-        lines += ["", f"{rule.rule}", f"  {rule.guarantee}"]
-        lines.append(f"  {'true A, B':<18}{'ships A':>9}{'ships B':>9}{'neither':>9}{'users':>9}{'median':>9}")
+        lines += ["", *wrapped(rule.rule), *wrapped(rule.guarantee, "  ")]
+        if not narrow:
+            lines.append(f"  {'true A, B':<18}{'ships A':>9}{'ships B':>9}{'neither':>9}{'users':>9}{'median':>9}")
         for row in rule.rows:
             truth = f"{row.rate_a:g}, {row.rate_b:g}" + (" (A/A)" if row.rate_a == row.rate_b else "")
+            if narrow:
+                lines += wrapped(
+                    f"true A, B {truth}: ships A {row.ships_a:.1%}, ships B {row.ships_b:.1%}, "
+                    f"neither {row.third:.1%}; users {row.mean_users:,.0f}, median {row.median_users:,.0f}", "  ",
+                )  # fmt: skip
+                continue
             lines.append(
                 f"  {truth:<18}{row.ships_a:>9.1%}{row.ships_b:>9.1%}{row.third:>9.1%}"
                 f"{row.mean_users:>9,.0f}{row.median_users:>9,.0f}"
