@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from tollens.lint.figures import AFTER, BEFORE, CURRENCY, DIGITS, UNITS, normal, unit_of
+from tollens.lint.unit import parse_unit
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,25 +30,35 @@ _THINGS = (
     "|questions|examples|tasks|problems|cases|prompts|trials|papers|images|reviewers|annotators|raters|sites|documents"
     "|files|tests|engineers|developers|teams|customers|companies|models|articles|sentences|issues|bugs|interviews"
 )
+_SINGLE = "problem|question|prompt|task|item|example|case|issue|test|participant|user|image|document|sentence|trial"
+_WORD = r"(?!(?:hundred|thousand|million|billion|trillion|dozen)s?\b)\w{2,15}"
+_SETS = re.compile(r"\b(?:tasks|benchmarks|datasets|languages|domains|subsets|splits|metrics)\b")
+_WHOSE = r"(?!['’])"
 _HEDGE = re.compile(
     r"(?:about|around|roughly|approximately|approx\.?|circa|nearly|almost|over|under|above|below|than|least|most|up to"
     r"|average|averag\w+|mean|median|first|top|last|another|every|each|e\.g\.|say|if|[~≈<>≤≥])\W{0,3}(?:the |of )?$",
     re.I,
 )
-_AVERAGED = re.compile(r"\b(?:on average|averag\w+|mean|median|weighted|macro|typically|per cent of the time)\b", re.I)
+_AVERAGED = re.compile(
+    r"\b(?:on average|averag\w+|avg|mean|median|weighted|macro|typically|per cent of the time"
+    r"|seeds?|runs|folds?|repeats?|repeated|resampl\w+|repetitions|attempts|bootstrap\w*"
+    r"|(?:over|across|with|using) (?:\d+|several|multiple|many) (?:samples|trials|rollouts|generations)|\d times"
+    rf"|per (?:{_SINGLE}))\b|[\w)]@\d",
+    re.I,
+)
 _SIGNED = rf"[-−+]?{DIGITS}"
 _PERCENT = rf"(?P<percent>{DIGITS})\s?(?:%|percent|per cent)"
-_P_OF_N = re.compile(rf"{BEFORE}{_PERCENT} of (?:the |all |our )?(?P<n>{DIGITS}) (?:\w{{2,15}} ){{0,2}}(?:{_THINGS})\b")
+_P_OF_N = re.compile(rf"{BEFORE}{_PERCENT} of (?:the |all |our )?(?P<n>{DIGITS}) (?:{_WORD} ){{0,2}}(?:{_THINGS})\b{_WHOSE}")
 _P_N = re.compile(
     rf"{BEFORE}{_PERCENT} of (?:the |all |our )?(?:\w{{2,15}} )?(?:{_THINGS}) \([nN] ?= ?(?P<n>{DIGITS})\)"
 )
 _OF_N_P = re.compile(
-    rf"\b(?:[Oo]f|[Aa]mong) (?:the |all |our )?(?P<n>{DIGITS}) (?:\w{{2,15}} ){{0,2}}(?:{_THINGS}),? "
+    rf"\b(?:[Oo]f|[Aa]mong) (?:the |all |our )?(?P<n>{DIGITS}) (?:{_WORD} ){{0,2}}(?:{_THINGS}),? "
     rf"(?:only )?{_PERCENT}(?! (?:more|less|fewer|higher|lower|faster|better|worse|of))"
 )
 _K_OF_N = re.compile(
     rf"{BEFORE}(?P<k>{DIGITS})(?P<mid>\s?/\s?| of | of the | out of | out of the )(?P<n>{DIGITS})"
-    rf"(?P<what>(?: \w{{2,15}}){{0,3}}) ?[(\[] ?{_PERCENT} ?[)\]]"
+    rf"(?P<what>(?: {_WORD}){{0,3}}) ?[(\[] ?{_PERCENT} ?[)\]]"
 )
 _P_K_N = re.compile(
     rf"{BEFORE}{_PERCENT} ?\( ?(?P<k>{DIGITS})(?P<mid>\s?/\s?| of | out of )(?P<n>{DIGITS})(?P<what>)\)"
@@ -80,6 +91,8 @@ _FROM_TO = re.compile(
     rf"\bfrom {_BEFORE} ?(?:per \w{{2,10}} )?(?:down )?to {_AFTER}"
     rf"(?:,? ?\(? ?(?:an? |i\.e\.,? |that is,? |which is )?){_FACTOR} {_DIRECTION}\b"
 )
+_SPEED = re.compile(r"faster|quicker|speed-?up|shorter", re.I)
+_SIZE = re.compile(r"smaller|compression", re.I)
 _VERB = re.compile(
     r"\b(?:reduc|decreas|cut|cuts|lower|shrink|shrank|shrunk|drop|fell|falls|brought down|slash)\w*\b", re.I
 )
@@ -157,6 +170,8 @@ def _share(text: str) -> Iterator[Reading]:
                 continue
             if truncated(match["percent"], int(k), int(n)):
                 continue
+            if re.search(r"\bon $", text[: match.start()][-4:]) and _SETS.search(match["what"]):
+                continue  # the score on those of the benchmarks, not their share
             fields = {
                 "elapsed": (match["k"], "count"),
                 "total": (match["n"], "count"),
@@ -210,13 +225,32 @@ def _ratios(text: str) -> Iterator[Reading]:
             before, after = units[0] or units[1], units[1] or units[0]
             if before in ("%", "pp") or after in ("%", "pp"):
                 continue
-            improvement = (match["factor"], "%" if match["sign"] in ("%", "percent") else "1")
+            percent = match["sign"] in ("%", "percent")
+            if not _speaks_of(match[0], before) or (percent and before is None and _points(match)):
+                continue
+            improvement = (match["factor"], "%" if percent else "1")
             fields = {
                 "before": (match["b"], before or "1"),
                 "after": (match["a"], after or "1"),
                 "improvement": improvement,
             }
             yield Reading(match.start(), "acct.ratio", _said(match), dict(fields))
+
+
+def _speaks_of(said: str, unit: str | None) -> bool:
+    """Whether the factor is one of the numbers beside it: 12 to 6 layers, or 16 GB to 8 GB, may well be 1.6x faster."""
+    bases = {base for base, _ in parse_unit(unit, "unit").powers} if unit is not None else set()
+    if _SPEED.search(said):
+        return "s" in bases
+    if _SIZE.search(said):
+        return not bases.isdisjoint({"B", "bit"})
+    return not re.search("cheaper", said, re.I) or not bases.isdisjoint(CURRENCY.values())
+
+
+def _points(match: re.Match[str]) -> bool:
+    """Whether the percentage is the difference of the two numbers: percentages without their sign, said in points."""
+    before, after, factor = (Decimal(match[name].replace(",", "")) for name in ("b", "a", "factor"))
+    return abs(before - after) == factor
 
 
 def _sums(text: str) -> Iterator[Reading]:
