@@ -210,7 +210,8 @@ def test_no_text_of_this_project_is_refuted() -> None:
     for file in texts:
         document = draft_claims(file.name, file.read_text())
         seen += document.seen
-        assert [c.text for c in document.claims if refuted(c)] == [], file.name
+        planted = 3 if file == root / "docs" / "examples" / "report.md" else 0  # it says so in its first line
+        assert len([c.text for c in document.claims if refuted(c)]) == planted, file.name
     assert seen > 400
 
 

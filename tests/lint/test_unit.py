@@ -38,6 +38,17 @@ def test_what_is_never_converted(one: str, other: str) -> None:
     assert parse_unit(one, "x").ratio(parse_unit(other, "x")) is None
 
 
+@pytest.mark.parametrize(
+    ("spelling", "symbol"),
+    [("x", "1"), ("×", "1"), ("percent", "%"), ("µs", "us"), ("μs", "us"), ("$", "USD"), ("€/h", "EUR/h"),
+     ("1/µs^2", "1/us^2"), (" ms ", "ms")],
+)  # fmt: skip
+def test_other_spellings_become_the_symbol(spelling: str, symbol: str) -> None:
+    """Laws ask for a unit by its symbol, so that a spelling may not hide it from them."""
+    assert parse_unit(spelling, "x") == parse_unit(symbol, "x")
+    assert parse_unit(spelling, "x").text == symbol
+
+
 @pytest.mark.parametrize(("text", "near"), [("gb", "GB"), ("msec", "ms"), ("usd", "USD"), ("GB/sec", "s")])
 def test_a_slip_names_the_nearest(text: str, near: str) -> None:
     with pytest.raises(TollensError) as caught:

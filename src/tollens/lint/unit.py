@@ -41,7 +41,7 @@ _FACTOR = re.compile(r"([^\s*/^]+)(?:\^([1-9]))?")
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """`text` as written; `powers` of base dimensions, sorted; `size` in those base dimensions, exact."""
+    """`text` in the symbols above; `powers` of base dimensions, sorted; `size` in those base dimensions, exact."""
 
     text: str
     powers: tuple[tuple[str, int], ...]
@@ -58,6 +58,8 @@ class Unit:
 def parse_unit(text: str, where: str) -> Unit:
     """Read `ms`, `GB/s`, `1/s`, `FLOP/B`, `USD`. A count in a product or quotient has no dimension of its own.
 
+    Other spellings, such as `x`, `percent`, `µs` or `$`, become the symbol that they stand for.
+
     Raises TollensError `lint_unit` with the nearest symbols.
     """
     powers: dict[str, int] = {}
@@ -69,6 +71,7 @@ def parse_unit(text: str, where: str) -> Unit:
         name = _SIGNS.get(match[1], match[1]) if match else part
         if match is None or name not in SYMBOLS:
             raise _unknown(text, name, where)
+        parts[2 * place] = name + part[len(match[1]) :]
         base, scale = SYMBOLS[name]
         power = sign * int(match[2] or 1)
         if base:
@@ -76,7 +79,7 @@ def parse_unit(text: str, where: str) -> Unit:
         size *= scale**power
     if len(parts) > 1:
         powers.pop("count", None)
-    return Unit(text.strip(), tuple(sorted((b, p) for b, p in powers.items() if p)), size)
+    return Unit("".join(parts), tuple(sorted((b, p) for b, p in powers.items() if p)), size)
 
 
 def _unknown(text: str, name: str, where: str) -> TollensError:

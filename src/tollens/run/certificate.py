@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from typing import Any, Literal, TypeAlias
 
 import msgspec
@@ -130,4 +131,6 @@ class Certificate(msgspec.Struct, frozen=True, kw_only=True):
 
 def _short(value: Any) -> str:
     text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    if re.fullmatch("[0-9a-f]{64}", text):
+        return text[:12]
     return text if len(text) <= 60 else f"{text[:57]}..."

@@ -48,7 +48,7 @@ def stage_floor(rng: np.random.Generator) -> Problem:
     parts, _ = _parts(rng, "s")
     fields: dict[str, Any] = {"parts": parts, "sequential": True}
     if rng.random() < 0.6:
-        fields["percentile"] = str(rng.choice(["mean", "p50", "p99", "p99.9", "median"]))
+        fields["percentile"] = str(rng.choice(["max", "p50", "p99", "p99.9", "median"]))
     low = max(p.box[0] for p in parts)
     return Problem("acct.stage_floor", fields, "total", form(rng, low, "s"), low, None, 0)
 
@@ -110,7 +110,7 @@ def ratio(rng: np.random.Generator) -> Problem:
         others += [corners(lambda b, a: a - b, *both), corners(lambda b, a: b - a, *both)]
     low, high = saved if percent else factors
     middle = 1 - 1 / factor if percent else factor
-    unit, size = ("%", Fraction(1, 100)) if percent else ("1", Fraction(1))
+    unit, size = (str(rng.choice(["%", "percent"])), Fraction(1, 100)) if percent else ("x", Fraction(1))
     made = form(rng, Fraction(middle) / size, "1", (2, 5), unit=unit)
     made = Printed(made.value, made.step, unit, size)
     fields = {"before": before, "after": after}

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from tollens.core.seeding import generator
 from tollens.lint.claim import Claim, Entry, Place, Quantity
-from tollens.lint.number import parse_number
+from tollens.lint.number import parse_number, spanning
 
 from . import accounting, ceilings, dependency, information, optimisation, queues, statistics
 from .printing import Printed
@@ -92,6 +92,8 @@ def _claim(invariant: str, fields: Mapping[str, Any]) -> Claim:
 def _entry(value: Any, place: Place) -> Entry:
     if isinstance(value, Printed):
         number = parse_number(value.text, "planted")
+        if value.top is not None:
+            number = spanning(number, parse_number(replace(value, value=value.top).text, "planted"), "planted")
         return Quantity(number, value.unit, place, exact=value.exact, measured=value.measured)
     if isinstance(value, tuple) and value and isinstance(value[0], Printed):
         return tuple(_quantity(v, place) for v in value)

@@ -14,11 +14,11 @@ import numpy as np
 
 Box = tuple[Fraction, Fraction]
 _PREFIX = {"": 0, "k": 3, "M": 6, "G": 9, "T": 12}
-_SECONDS = {"s": "1", "ms": "1/1000", "us": "1/1000000", "min": "60", "h": "3600", "d": "86400"}
+_SECONDS = {"s": "1", "ms": "1/1000", "us": "1/1000000", "µs": "1/1000000", "min": "60", "h": "3600", "d": "86400"}
 
 UNITS: dict[str, dict[str, Fraction]] = {
-    "1": {"1": Fraction(1)},
-    "share": {"1": Fraction(1), "%": Fraction(1, 100)},
+    "1": {"1": Fraction(1), "x": Fraction(1)},
+    "share": {"1": Fraction(1), "%": Fraction(1, 100), "percent": Fraction(1, 100)},
     "s": {name: Fraction(size) for name, size in _SECONDS.items()},
     "1/s": {f"1/{name}": 1 / Fraction(_SECONDS[name]) for name in ("s", "ms", "min", "h")},
     "B": {f"{p}B": Fraction(10**n) for p, n in _PREFIX.items()}
@@ -28,15 +28,15 @@ UNITS: dict[str, dict[str, Fraction]] = {
     "FLOP/s": {f"{p}FLOP/s": Fraction(10**n) for p, n in _PREFIX.items() if n >= 6},
     "nat": {"nat": Fraction(1)},
     "bit": {"bit": Fraction(1)},
-    "USD": {"USD": Fraction(1)},
-    "EUR": {"EUR": Fraction(1)},
+    "USD": {"USD": Fraction(1), "$": Fraction(1)},
+    "EUR": {"EUR": Fraction(1), "€": Fraction(1)},
 }
 """Units of one dimension, by the size of each in the first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Printed:
-    """`value` as printed in units of `size` base units; `step` is the unit of its last digit.
+    """`value` as printed in units of `size` base units; `step` is the unit of its last digit; `top` ends a range.
 
     `rounded` False for a count, a design setting or a format, which stand for themselves alone.
     """
@@ -49,7 +49,8 @@ class Printed:
     mark: str = ""
     exact: bool | None = None
     measured: bool | None = None
-    commas: bool = False
+    style: str = ""
+    top: Decimal | None = None
 
     @property
     def box(self) -> Box:
@@ -57,16 +58,27 @@ class Printed:
         half = Fraction(self.step) / 2 if self.rounded else Fraction(0)
         if self.mark == "~":
             half = max(half, abs(Fraction(self.value)) / 20)
-        value = Fraction(self.value)
-        return (value - half) * self.size, (value + half) * self.size
+        value, top = Fraction(self.value), Fraction(self.value if self.top is None else self.top)
+        return (value - half) * self.size, (top + half) * self.size
 
     @property
     def text(self) -> str:
+        """The digits: 1234.50, 1,234.50, 1.23450E+3, or .50 for 0.50, with either sign for minus."""
         if self.step > 1:
             power = self.step.adjusted()
-            return f"{self.mark}{int(self.value.scaleb(-power))}e{power}"
-        digits = max(0, -self.step.adjusted())
-        return f"{self.mark}{self.value:{',' if self.commas else ''}.{digits}f}"
+            said = f"{int(self.value.scaleb(-power))}e{power}"
+        elif self.style == "scientific":
+            said = f"{self.value.quantize(self.step):E}"
+        else:
+            digits = max(0, -self.step.adjusted())
+            said = f"{self.value:{',' if self.style == 'commas' else ''}.{digits}f}"
+        if self.style == "bare":
+            said = said.replace("-", "−")
+            said = said.removeprefix("0") if said.startswith("0.") else said
+        return self.mark + said
+
+
+STYLES = ("", "", "commas", "scientific", "bare")
 
 
 def grid(value: float | Fraction, step: Decimal) -> Decimal:
@@ -91,24 +103,35 @@ def measure(
     rng: np.random.Generator, value: float | Fraction, dimension: str = "1", digits: tuple[int, int] = (2, 5),
     *, plain: bool = False, measured: bool | None = None,
 ) -> Printed:  # fmt: skip
-    """A true value as printed: in a random unit, with a random number of digits, now and then exact or about.
-
-    `plain` leaves the last two out.
+    """A true value as printed: in a random unit, with a random number of digits, now and then exact, about
+    or as a range that holds it. `plain` leaves the last three out.
     """
     unit, size = fitting(rng, value, dimension)
     step = last_digit(Fraction(value) / size, int(rng.integers(digits[0], digits[1] + 1)))
+    shown, top = grid(Fraction(value) / size, step), None
     chance = 1.0 if plain else rng.random()
     mark = "~" if chance < 0.04 else ""
     exact = True if 0.04 <= chance < 0.08 else None
+    if 0.08 <= chance < 0.12 and shown > 0:
+        top = shown + step * int(rng.integers(0, 4))
+        shown = max(step, shown - step * int(rng.integers(0, 4)))
     return Printed(
-        grid(Fraction(value) / size, step), step, unit, size,
-        rounded=exact is None, mark=mark, exact=exact, measured=measured, commas=bool(rng.random() < 0.5),
-    )  # fmt: skip
+        shown,
+        step,
+        unit,
+        size,
+        rounded=exact is None,
+        mark=mark,
+        exact=exact,
+        measured=measured,
+        style=str(rng.choice(STYLES)),
+        top=top,
+    )
 
 
 def count(value: int, unit: str = "count") -> Printed:
     """A whole number of things."""
-    return Printed(Decimal(value), Decimal(1), unit, rounded=False, commas=value % 2 == 0)
+    return Printed(Decimal(value), Decimal(1), unit, rounded=False, style="commas" if value % 2 else "")
 
 
 def setting(text: str, unit: str = "1", size: Fraction = Fraction(1)) -> Printed:

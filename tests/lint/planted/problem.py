@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from .printing import Printed, fitting, last_digit
+from .printing import STYLES, Printed, fitting, last_digit
 
 Bound = Fraction | float | None
 
@@ -54,7 +54,8 @@ def form(
     name, size = fitting(rng, size_of, dimension)
     value = Fraction(size_of) / size
     step = last_digit(value, int(rng.integers(digits[0], digits[1] + 1)))
-    return Printed(Decimal(0), step, name if unit == "" else unit, size, measured=measured)
+    style = str(rng.choice(STYLES))
+    return Printed(Decimal(0), step, name if unit == "" else unit, size, measured=measured, style=style)
 
 
 def allowed(problem: Problem, value: Decimal) -> bool:

@@ -22,16 +22,16 @@ def _alpha(rng: np.random.Generator) -> tuple[Printed, float]:
 
 
 def _powers(p1: float, p2: float, n: int, alpha: float, sides: int) -> list[float]:
-    """What the usual formulas give: unpooled, pooled and arcsine, each with and without the continuity correction,
-    and with the far tail of a two-sided test (Fleiss, Levin and Paik 2003, chapter 4; Cohen 1988, chapter 6)."""
+    """What the usual formulas give: unpooled, pooled and arcsine, and with the far tail of a two-sided test (Fleiss,
+    Levin and Paik 2003, chapter 4; Cohen 1988, chapter 6). Exact tests are granted one success of the difference
+    above these and one and a half below, where a continuity correction takes one."""
     z, d = upper_quantile(alpha / sides), abs(p1 - p2)
     s1 = math.sqrt(p1 * (1 - p1) + p2 * (1 - p2))
     mean = (p1 + p2) / 2
     s0 = math.sqrt(2 * mean * (1 - mean))
     h = abs(2 * math.asin(math.sqrt(p1)) - 2 * math.asin(math.sqrt(p2)))
     scores = [(d * math.sqrt(n) - z * s) / s1 for s in (s1, s0)] + [h * math.sqrt(n / 2) - z]
-    made = [upper(-x) for x in scores]
-    made += [upper(-(x - 1 / (math.sqrt(n) * s1))) for x in scores]
+    made = [upper(-(x + successes / (math.sqrt(n) * s1))) for x in scores for successes in (-1.5, 0, 1)]
     far = upper(d * math.sqrt(n) / s1 + z) if sides == 2 else 0.0
     return made + [x + far for x in made]
 

@@ -388,6 +388,11 @@ def money(f: Fields) -> Check:
             "undetermined/consistent",
             witness="before / after - 1 = 0.333",
         ),
+        Example(
+            {"before": "40 percent", "after": "30 percent", "improvement": "10 percent"},
+            "undetermined/consistent",
+            witness="before - after = 0.1",
+        ),
         Example({"before": "3 ms", "after": "1 ms", "improvement": "6.9"}, "undetermined/consistent"),
         Example(
             {"before": "3 ms", "after": "1 ms", "improvement": "7.1"},
@@ -412,7 +417,11 @@ def ratio(f: Fields) -> Check:
         "after / before - 1": after / before - 1.0,
         "before / after - 1": before / after - 1.0,
     }
-    name = "1 - after / before" if f.given("improvement").unit in ("%", "percent") else "before / after"
+    name = (
+        "1 - after / before"
+        if parse_unit(f.given("improvement").unit or "1", "improvement").text == "%"
+        else "before / after"
+    )
     meant = readings.pop(name)
     if f.unit("before") in ("%", "1"):
         points = after - before if f.unit("before") == "1" else (after - before) / 100.0

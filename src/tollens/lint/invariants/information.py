@@ -13,6 +13,7 @@ from tollens.lint.fields import Fields
 from tollens.lint.interval import INF, Range, as_range, between, hull
 from tollens.lint.registry import Example, invariant
 from tollens.lint.shown import number_text
+from tollens.lint.unit import parse_unit
 
 __all__ = ["dpi", "entropy", "gaussian", "layers", "saturation"]
 
@@ -103,7 +104,7 @@ def _reported_highs(f: Fields, name: str) -> Sequence[float] | None:
     units = {q.unit for q in given}
     if None in units and len(units) > 1:
         return None
-    return [q.number.range(q.exact is True).high for q in given]
+    return [q.number.range(q.exact is True).high * float(parse_unit(q.unit or "1", name).size) for q in given]
 
 
 def _finite(value: float) -> float | None:
@@ -253,6 +254,7 @@ def dpi(f: Fields) -> Check:
             {"i_ty": ["1.00", "1", "1.20"]}, "refuted/impossible", {"margin": -0.2}, 1e-9,
             derivation="1 may be 1.5, so that only the first and the third contradict each other",
         ),
+        Example({"i_xt": ["1.00 kbit", "900 bit", "950 bit"]}, "refuted/impossible", {"margin": -50.0}, 1e-9),
     ),
 )  # fmt: skip
 def layers(f: Fields) -> Check:

@@ -174,6 +174,11 @@ def _p_value(values: Sequence[Range], z: Range) -> Range | None:
             derivation="ln 1.5/(ln(2.05/1.10)/3.919928) = 2.5534",
         ),
         Example(
+            {"estimate": "1.50 x", "low": "1.10 x", "high": "2.05 x", "level": "95 %", "ci_method": "normal",
+             "p": ".011"},
+            "undetermined/model_based",
+        ),
+        Example(
             {"estimate": ".20", "low": ".05", "high": ".35", "level": "95 %", "ci_method": "bootstrap", "p": ".40"},
             "unchecked",
         ),

@@ -22,6 +22,12 @@ __all__ = ["compare", "fwer", "null_level", "power", "tie"]
 _ACCURACY = 1e-9
 _LARGEST_TABLE = 1_000_000
 _EXPECTED = 5.0
+_BELOW, _ABOVE = 1.5, 1.0
+"""How far the powers of exact tests lie from the normal formulas, in single successes of the difference.
+
+A continuity correction takes 1. Enumerated for up to 250 an arm, 5 expected events and levels .001 to .05, Fisher's
+test lies up to 1.23 below the least formula, the pooled and unpooled tests up to 0.63 above the largest.
+"""
 _AB = {"p1": "10 %", "p2": "12 %", "n": "1000", "alpha": "0.05", "sides": "2"}
 
 
@@ -46,16 +52,19 @@ def _power_range(formula: Formula, p: tuple[Range, Range], n: Range, alpha: Rang
 
 
 def _any_power(p: tuple[Range, Range], n: Range, alpha: Range, sides: int) -> Range:
-    """What any of the usual formulas could give: also arcsine, the far tail, and a continuity correction."""
-    formulas: tuple[Formula, ...] = ("pooled", "unpooled", "arcsine")
-    made = hull(*(_power_range(formula, p, n, alpha, sides) for formula in formulas))
+    """What any usual formula or test could give: also arcsine, the far tail, a continuity correction, exact tests."""
+    unpooled = _power_range("unpooled", p, n, alpha, sides)
+    made = hull(unpooled, *(_power_range(name, p, n, alpha, sides) for name in ("pooled", "arcsine")))
     variance = sum(min(r.low * (1.0 - r.low), r.high * (1.0 - r.high)) for r in p)
-    corrected = 0.0
-    if variance > 0.0 and made.low > 0.0:
-        corrected = float(ndtr(ndtri(min(made.low, 1.0)) - 1.0 / math.sqrt(n.low * variance)))
+    if variance <= 0.0:
+        return Range(0.0, 1.0)
+    step = 1.0 / math.sqrt(n.low * variance)
+    ends = (made.low, -_BELOW * step), (min(made.high, 1.0), _ABOVE * step)
+    low, high = (float(ndtr(ndtri(end) + away)) for end, away in ends)
+    # With a = z + ndtri(power) both tails have Phi(a - z) + Phi(-a - z), which rises in a.
     tail = float(ndtri(alpha.high / 2.0))
-    far = 0.0 if sides == 1 else min(alpha.high / 2.0, float(ndtr(2.0 * tail - ndtri(made.low))))
-    return Range(min(corrected, made.low), min(1.0, made.high + far))
+    far = 0.0 if sides == 1 else float(ndtr(2.0 * tail - ndtri(min(unpooled.high, 1.0))))
+    return Range(low, min(1.0, high + far))
 
 
 def _needed(p: tuple[float, float], power: float, alpha: float, sides: int) -> str:
@@ -94,6 +103,16 @@ def _needed(p: tuple[float, float], power: float, alpha: float, sides: int) -> s
             derivation="arcsine: Phi(.063964 sqrt 500 - 1.959964)",
         ),
         Example({**_AB, "p1": "10.00 %", "p2": "12.00 %", "power": "50"}, "refuted/contradicted"),
+        Example(
+            {"p1": ".467", "p2": ".552", "n": "118", "alpha": "0.05", "sides": "2", "power": "20.9"},
+            "undetermined/consistent", {"computed": 25.58}, 1e-2,
+            derivation="Fisher's exact test, summed over all tables: .2093",
+        ),
+        Example(
+            {"p1": ".467", "p2": ".552", "n": "118", "alpha": "0.05", "sides": "2", "power": "28.1"},
+            "undetermined/consistent", {"computed": 25.81}, 1e-2,
+            derivation="the unpooled test, summed over all tables: .2807",
+        ),
         Example({**_AB, "power": "50"}, "undetermined/consistent", derivation="9.5 % and 12.5 % give 57 %"),
         Example({**_AB, "n": "20", "power": "87"}, "undetermined/model_based"),
         Example({"p1": "10 %", "p2": "12 %", "n": "1000", "alpha": "0.05", "power": "87"}, "unchecked",
@@ -108,7 +127,8 @@ def power(f: Fields) -> Check:
     With s1^2 = p1 q1 + p2 q2, and under no difference s0^2 = 2 p q of the mean rate (pooled) or s1^2 (unpooled).
     With f = |p2 - p1|/s1 the pooled argument is f sqrt n - z sqrt(1 + f^2/2), the unpooled f sqrt n - z: both rise
     in f once n > z^2/2, and f rises as the rates part, so the ends of their roundings bound the power. It is
-    contradicted where neither gives it, nor the arcsine formula, the far tail or a continuity correction.
+    contradicted where neither gives it, nor the arcsine formula, the far tail, a continuity correction or an
+    exact test.
     """
     sides, n, alpha = f.count("sides"), f.n, f.alpha
     p = [rate.within(0.0, 1.0) for rate in (f.p1, f.p2)]
@@ -227,7 +247,9 @@ def tie(f: Fields) -> Check:
 
     The difference of two posterior means has the standard deviation s = sqrt(2 p (1 - p)/n). The expected loss of
     the better arm is at most s phi(0), which it is when both means are equal, and any difference makes it smaller.
-    So n of about 2 p (1 - p) (phi(0)/epsilon)^2 an arm stops it whatever was seen.
+    So n of about 2 p (1 - p) (phi(0)/epsilon)^2 an arm stops it, whatever difference was seen. The rate that was
+    seen may lie nearer to 1/2 than p, but a rule that is watched from the start has then stopped long before: of
+    60,000 simulated runs none went on to the bound.
     """
     if f.flag("claim_never") is not True:
         return unchecked("does not apply: claim_never = false")
