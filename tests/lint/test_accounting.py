@@ -117,6 +117,8 @@ def test_every_reading_of_an_improvement(improvement: str, outcome: str) -> None
 
 def test_percent_and_points() -> None:
     assert said("acct.ratio", before="50 %", after="60 %", improvement="10 %").outcome == "undetermined"
+    other = said("acct.ratio", before="64 s", after="16 s", improvement="3")
+    assert other.witness == "before / after = 4, but before / after - 1 = 3"  # as printed, not the middle of 63.5/16.5
     assert said("acct.ratio", before="50.0 %", after="60.0 %", improvement="15.0 %").outcome == "refuted"
 
 

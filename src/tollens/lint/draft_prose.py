@@ -6,6 +6,7 @@ they are, and gives way where a word nearby says that the number is a bound, a m
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -31,7 +32,7 @@ _THINGS = (
     "|files|tests|engineers|developers|teams|customers|companies|models|articles|sentences|issues|bugs|interviews"
 )
 _SINGLE = "problem|question|prompt|task|item|example|case|issue|test|participant|user|image|document|sentence|trial"
-_WORD = r"(?!(?:hundred|thousand|million|billion|trillion|dozen)s?\b)\w{2,15}"
+_WORD = r"(?!\d|(?:hundred|thousand|million|billion|trillion|dozen)s?\b)\w{2,15}"
 _SETS = re.compile(r"\b(?:tasks|benchmarks|datasets|languages|domains|subsets|splits|metrics)\b")
 _WHOSE = r"(?!['’])"
 _HEDGE = re.compile(
@@ -48,7 +49,9 @@ _AVERAGED = re.compile(
 )
 _SIGNED = rf"[-−+]?{DIGITS}"
 _PERCENT = rf"(?P<percent>{DIGITS})\s?(?:%|percent|per cent)"
-_P_OF_N = re.compile(rf"{BEFORE}{_PERCENT} of (?:the |all |our )?(?P<n>{DIGITS}) (?:{_WORD} ){{0,2}}(?:{_THINGS})\b{_WHOSE}")
+_P_OF_N = re.compile(
+    rf"{BEFORE}{_PERCENT} of (?:the |all |our )?(?P<n>{DIGITS}) (?:{_WORD} ){{0,2}}(?:{_THINGS})\b{_WHOSE}"
+)
 _P_N = re.compile(
     rf"{BEFORE}{_PERCENT} of (?:the |all |our )?(?:\w{{2,15}} )?(?:{_THINGS}) \([nN] ?= ?(?P<n>{DIGITS})\)"
 )
@@ -93,6 +96,11 @@ _FROM_TO = re.compile(
 )
 _SPEED = re.compile(r"faster|quicker|speed-?up|shorter", re.I)
 _SIZE = re.compile(r"smaller|compression", re.I)
+_OF_WHAT = re.compile(r" (?:in |of |per )?(?:the |our |its |total |overall )?(?P<noun>[^\W\d_][\w-]+)")
+_GOES_ON = re.compile(
+    r"than|and|or|but|while|on|at|for|with|by|after|when|over|now|in|that|which|as|using|without|from|to|compared"
+    r"|relative|versus|vs|if|since|under|across|once|the|so|is|was|are|were", re.I,
+)  # fmt: skip
 _VERB = re.compile(
     r"\b(?:reduc|decreas|cut|cuts|lower|shrink|shrank|shrunk|drop|fell|falls|brought down|slash)\w*\b", re.I
 )
@@ -105,7 +113,7 @@ _TERM = rf"(?:US\$|[$€£])?{DIGITS}(?: ?{UNITS})?"
 _TERMS = re.compile(rf"(?<![\w.,^/*×·+(=−$€£-]){_TERM}(?: ?\+ ?{_TERM}){{1,20}}$")
 _EQUALS = re.compile(rf" ?= ?(?P<total>{_TERM}){AFTER}")
 MAX_SUM = 400
-_SUM_END = re.compile(r" ?(?:[-+*/×·^=%!]|mod\b|\(mod|\\|e\d|x\b)")
+_SUM_END = re.compile(r" ?(?:[-+*/×·^=%!]|mod\b|\(mod|o['’]clock|in (?:binary|base|hex|octal)|\\|e\d|x\b)")
 _ONE = re.compile(rf"(?P<cur>US\$|[$€£])?(?P<digits>{DIGITS})(?: ?(?P<unit>{UNITS}))?")
 _BILL = re.compile(
     r"\b(?:total(?:l?ed|s)?|totall?ing|bill|spent|costs?)(?: \w{1,12}){0,3} (?P<total>(?:US\$|[$€£])"
@@ -154,6 +162,9 @@ def _grim(text: str) -> Iterator[Reading]:
                 continue
             if _AVERAGED.search(_sentence(text, at)) or re.search(r"\d ?[–-] ?$", text[max(0, at - 4) : at]):
                 continue
+            above = math.floor(Decimal(match["percent"].replace(",", "")) * int(n) / 100) + 1
+            if truncated(match["percent"], above, int(n)):
+                continue
             fields = {"percent": (match["percent"], "%"), "n": (match["n"], "count")}
             yield Reading(at, "stat.grim", _said(match), dict(fields))
 
@@ -164,6 +175,8 @@ def _share(text: str) -> Iterator[Reading]:
             k, n = match["k"].replace(",", ""), match["n"].replace(",", "")
             if not (k.isdigit() and n.isdigit()) or not 0 <= int(k) <= int(n) or _hedged(text, match.start()):
                 continue
+            if re.search(r"\d $", text[max(0, match.start() - 2) : match.start()]):
+                continue  # the end of a number with a space in it
             if "/" in match["mid"] and int(n) <= 12 and not re.search(rf"\b(?:{_THINGS})\b", match["what"]):
                 continue  # a mark out of ten, a fraction or a date
             if re.search(r"\d ?[–/-] ?$", text[max(0, match.start() - 4) : match.start()]) or int(n) == 0:
@@ -225,6 +238,8 @@ def _ratios(text: str) -> Iterator[Reading]:
             before, after = units[0] or units[1], units[1] or units[0]
             if before in ("%", "pp") or after in ("%", "pp"):
                 continue
+            if pattern is _FROM_TO and _of_something_else(text, match):
+                continue
             percent = match["sign"] in ("%", "percent")
             if not _speaks_of(match[0], before) or (percent and before is None and _points(match)):
                 continue
@@ -245,6 +260,15 @@ def _speaks_of(said: str, unit: str | None) -> bool:
     if _SIZE.search(said):
         return not bases.isdisjoint({"B", "bit"})
     return not re.search("cheaper", said, re.I) or not bases.isdisjoint(CURRENCY.values())
+
+
+def _of_something_else(text: str, match: re.Match[str]) -> bool:
+    """Whether what follows names another quantity than the sentence had: from 16 GB to 8 GB, a 4x smaller cache."""
+    after = _OF_WHAT.match(text, match.end())
+    if after is None or _GOES_ON.fullmatch(after["noun"]):
+        return False
+    said = _sentence(text, match.start())
+    return after["noun"].lower() not in said[: said.find(match[0])].lower()
 
 
 def _points(match: re.Match[str]) -> bool:
@@ -268,7 +292,7 @@ def _sums(text: str) -> Iterator[Reading]:
             continue
         units = [CURRENCY.get(one["cur"] or "") or unit_of(one["unit"]) for one in [*terms, total]]
         given = {unit for unit in units if unit is not None}
-        if len(given) > 1 and None in units:
+        if (len(given) > 1 or given == {"%"}) and None in units:
             continue
         common = next(iter(given)) if len(given) == 1 else "1"
         values = [(one["digits"], unit or common) for one, unit in zip([*terms, total], units, strict=True)]

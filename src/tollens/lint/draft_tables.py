@@ -64,6 +64,10 @@ _SHARED = re.compile(
     r"\b(?:users|visitors|people|customers|patients|participants|respondents|speakers|authors|annotators|accounts"
     r"|images|papers)\b", re.I,
 )  # fmt: skip
+_OTHERWISE = re.compile(
+    r"annual|year|month|week|dai?ly|\bper\b|excl|incl|without|w/o|\bwith\b|\bwall|units?\b|\bnet\b|\d|[x×]\b", re.I
+)
+_TIMES = re.compile(r"\d ?[x×](?!\w)|(?<!\w)[x×] ?\d")
 _SPLIT = re.compile(r"train\w*|dev\w*|val\w*|test\w*|hold-?out|held-?out", re.I)
 _CI = re.compile(r"\bCI\b|\bCrI\b|confidence|credible")
 _LOW = re.compile(
@@ -135,7 +139,7 @@ def _total_rows(table: Table, names: list[str], columns: list[list[Figure | None
         return
     for at in totals:
         label = labels[at].strip()
-        if _SUBTOTAL.fullmatch(label) or re.search(r"average|time|per\b", label, re.I):
+        if _SUBTOTAL.fullmatch(label) or _OTHERWISE.search(label) or re.search(r"average|time|per\b", label, re.I):
             continue
         rows = [i for i in range(at) if not _TOTAL.fullmatch(labels[i].strip())]
         skipped = [i for i in range(at) if i not in rows]
@@ -146,6 +150,8 @@ def _total_rows(table: Table, names: list[str], columns: list[list[Figure | None
             if total is None or not _additive(names[k], total, parts):
                 continue
             numbers = [p for p in parts if p is not None]
+            if any(_TIMES.search(labels[i]) for i in rows) or _weighted(columns, k, rows, total):
+                continue
             if _shared(names[k], [labels[i] for i in rows], numbers, total):
                 continue
             others = [[v for i in range(at) if (v := columns[k][i]) is not None and i > last] for last in skipped]
@@ -156,6 +162,18 @@ def _total_rows(table: Table, names: list[str], columns: list[list[Figure | None
                 continue
             cells = [_field(p, names[k], table.body[i][k]) for i, p in zip(rows, parts, strict=True) if p is not None]
             yield _sum(table.body[at][k], f"{label}: {names[k]}", cells, _field(total, names[k], table.body[at][k]))
+
+
+def _weighted(columns: list[list[Figure | None]], k: int, rows: Sequence[int], total: Figure) -> bool:
+    """Whether another column, of quantities, times this one adds to the total: prices of one piece each."""
+    for j, others in enumerate(columns):
+        pairs = [(columns[k][i], others[i]) for i in rows] if j != k else []
+        made = [(p.value, p.number.step, w.value) for p, w in pairs if p is not None and w is not None]
+        if len(made) == len(rows) and any(w != 1 for *_, w in made):
+            slack = (total.number.step + sum((step * abs(w) for _, step, w in made), Decimal(0))) / 2
+            if abs(sum((p * w for p, _, w in made), Decimal(0)) - total.value) <= slack:
+                return True
+    return False
 
 
 def _shared(name: str, labels: Sequence[str], parts: Sequence[Figure], total: Figure) -> bool:
