@@ -123,6 +123,7 @@ SILENT = [
     "1 + 1 = 2 and 3 × 2 + 4 = 10 and 2 + 3 = 5 × 1 and x + 3 + 4 = 9.",
     "1 + 1 = 0 mod 2; 1 + 1 = 10 % 4; 2 - 1 + 3 = 4; f(1 + 1) + 1 + 1 = 9",
     "A plan costs $20.00: $5.00 each for $2.50 of storage and $3.00 of time.",
+    "The cost was $20 ($5 off, $25 list). The bill was $30 ($25 in 2022, $20 in 2021). It costs $30 ($20 or $40).",
     "Versions 1.2.3 + 4.5.6 = 7.8.9 and dates 2024-03-12 + 3 = 15.",
     "0,42 (95% CI 0,30 to 0,41) has decimal commas.",
     "71% of the 10 million users, 71% of 10 dozen users, of the 10 thousand users, 71%; 7 of 10 million (71%).",

@@ -119,6 +119,10 @@ _BILL = re.compile(
     r"\b(?:total(?:l?ed|s)?|totall?ing|bill|spent|costs?)(?: \w{1,12}){0,3} (?P<total>(?:US\$|[$€£])"
     rf"{DIGITS}){AFTER} ?(?:: ?|\((?![^()]{{0,300}}\())"
 )
+_NO_PARTS = re.compile(
+    r"\b(?:e\.g|includ\w+|such as|per|each|about|of which|saving|off|list|discount\w*"
+    r"|credit\w*|refund\w*|saved|minus|less|than|instead|was|were|from|to|or|between|vs|versus|originally|down|up|if|in \d{4})\b|/|~|=", re.I,
+)  # fmt: skip
 _LIST_END = re.compile(r"\.(?!\d)|[;:()?!]")
 _PRICE = re.compile(rf"(?P<cur>US\$|[$€£])(?P<digits>{DIGITS}){AFTER}")
 _ELAPSED = re.compile(
@@ -311,7 +315,7 @@ def _bills(text: str) -> Iterator[Reading]:
         end = _LIST_END.search(text, match.end(), match.end() + 600)
         said = text[match.end() : end.start() if end else match.end() + 600]
         prices = list(_PRICE.finditer(said))
-        if len(prices) < 2 or re.search(r"\b(?:e\.g|includ\w+|such as|per|each|about|of which|saving)\b|/|~|=", said):
+        if len(prices) < 2 or _NO_PARTS.search(said):
             continue
         total = _PRICE.fullmatch(match["total"])
         if total is None or {p["cur"] for p in prices} != {total["cur"]} or _hedged(text, match.start("total")):
