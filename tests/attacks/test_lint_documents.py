@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from tollens.core.codes import CODES
 from tollens.core.errors import TollensError
-from tollens.lint.document import Document
-from tollens.lint.draft import draft_table
-from tollens.lint.reader import draft_claims, read_claims
+from tollens.lint.readers.document import Document
+from tollens.lint.readers.draft import draft_table
+from tollens.lint.readers.reader import draft_claims, read_claims
 
 NAMES = ("a.toml", "a.json", "a.md", "a.tex")
 LIMIT = 10.0  # seconds; the slowest takes 2 where nothing else runs

@@ -17,11 +17,11 @@ import msgspec
 import tollens.lint.invariants  # noqa: F401  # registers the laws
 from tollens.core.errors import TollensError
 from tollens.lint.check import Outcome
-from tollens.lint.document import Document
-from tollens.lint.draft import draft_table
 from tollens.lint.finding import Finding
 from tollens.lint.judge import claim_outcome, entry_text, example_claim, judge
-from tollens.lint.reader import DRAFTS, draft_claims, read_claims
+from tollens.lint.readers.document import Document
+from tollens.lint.readers.draft import draft_table
+from tollens.lint.readers.reader import DRAFTS, draft_claims, read_claims
 from tollens.lint.registry import INVARIANTS, Invariant
 from tollens.run.plugins import installed
 from tollens.run.replay import replay_in_child

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from tollens.core.errors import TollensError
 from tollens.lint.claim import Place, Quantity
-from tollens.lint.document import syntax
-from tollens.lint.figures import Figure, cell_figure
-from tollens.lint.tags import Marked, Tag, Tagged, check_unit
+from tollens.lint.readers.document import syntax
+from tollens.lint.readers.figures import Figure, cell_figure
+from tollens.lint.readers.tags import Marked, Tag, Tagged, check_unit
 
 TOTALS = ("total", "sum", "Σ")
 _OPTIONS = ("id", "row", "each", "total", "into", "skip", "label")

@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.lint.arithmetic import contradicted
+from tests.lint.readers.arithmetic import contradicted
 
 from tollens.core.errors import TollensError
 from tollens.lint.claim import Claim
-from tollens.lint.draft import draft_table
 from tollens.lint.invariants import __all__ as families
 from tollens.lint.judge import claim_outcome, judge_claim
-from tollens.lint.reader import draft_claims, read_claims
+from tollens.lint.readers.draft import draft_table
+from tollens.lint.readers.reader import draft_claims, read_claims
 from tollens.lint.registry import INVARIANTS
 
 REPORTS = Path(__file__).parent / "reports"
@@ -214,7 +214,7 @@ def test_a_table_that_only_looks_false_is_left_alone(text: str) -> None:
 
 
 def test_no_text_of_this_project_is_refuted() -> None:
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     texts = [f for group in ("docs", "changelog") for f in (root / group).rglob("*.md")] + [root / "README.md"]
     seen = 0
     for file in texts:

@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 from tollens.core.errors import TollensError
-from tollens.lint.document import Read
+from tollens.lint.readers.document import Read
 
 SHOWN = 80
 

@@ -4,8 +4,8 @@ import pytest
 
 from tollens.core.errors import TollensError
 from tollens.lint.claim import Claim, Quantity
-from tollens.lint.document import Document
-from tollens.lint.markdown import markdown_claims
+from tollens.lint.readers.document import Document
+from tollens.lint.readers.markdown import markdown_claims
 
 
 def read(text: str) -> Document:

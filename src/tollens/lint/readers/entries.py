@@ -10,9 +10,9 @@ from typing import Any
 
 from tollens.core.errors import TollensError
 from tollens.lint.claim import Entry, Place, Quantity
-from tollens.lint.document import Use, syntax
 from tollens.lint.number import Number, parse_number, spanning
-from tollens.lint.pointer import Results
+from tollens.lint.readers.document import Use, syntax
+from tollens.lint.readers.pointer import Results
 from tollens.lint.registry import INVARIANTS
 from tollens.lint.unit import parse_unit
 

@@ -4,8 +4,8 @@ import pytest
 
 from tollens.core.errors import TollensError
 from tollens.lint.claim import Claim, Quantity
-from tollens.lint.document import Document
-from tollens.lint.latex import latex_claims, latex_plain
+from tollens.lint.readers.document import Document
+from tollens.lint.readers.latex import latex_claims, latex_plain
 
 
 def read(text: str) -> Document:

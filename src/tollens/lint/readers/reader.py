@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import PurePath
 
 from tollens.core.errors import TollensError
-from tollens.lint.document import Document, Read
-from tollens.lint.draft import draft_latex, draft_markdown
-from tollens.lint.latex import latex_claims
-from tollens.lint.markdown import markdown_claims
-from tollens.lint.toml_table import json_claims, toml_claims
+from tollens.lint.readers.document import Document, Read
+from tollens.lint.readers.draft import draft_latex, draft_markdown
+from tollens.lint.readers.latex import latex_claims
+from tollens.lint.readers.markdown import markdown_claims
+from tollens.lint.readers.toml_table import json_claims, toml_claims
 
 TABLES = {".toml": toml_claims, ".json": json_claims}
 TEXTS = {".md": markdown_claims, ".markdown": markdown_claims, ".tex": latex_claims}

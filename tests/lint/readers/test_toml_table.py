@@ -6,8 +6,8 @@ import pytest
 
 from tollens.core.errors import TollensError
 from tollens.lint.claim import Quantity
-from tollens.lint.document import Document
-from tollens.lint.reader import read_claims
+from tollens.lint.readers.document import Document
+from tollens.lint.readers.reader import read_claims
 
 FULL = """\
 # [[claim]] in a comment is none

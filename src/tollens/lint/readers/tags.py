@@ -33,10 +33,10 @@ from dataclasses import dataclass, field
 
 from tollens.core.errors import TollensError
 from tollens.lint.claim import AUTO, Claim, Entry, Place, Quantity
-from tollens.lint.document import Document, Use, syntax
-from tollens.lint.figures import Figure
 from tollens.lint.finding import Finding
 from tollens.lint.number import parse_number
+from tollens.lint.readers.document import Document, Use, syntax
+from tollens.lint.readers.figures import Figure
 from tollens.lint.unit import parse_unit
 
 MAX_TAG = 4000

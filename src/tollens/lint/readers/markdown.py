@@ -1,8 +1,9 @@
 """Markdown: tagged numbers, tables and paragraphs.
 
 `0.913<!--t:acc.value unit=1-->` tags a number, a comment `<!--t:table ...-->` the next table below it, and
-`<!--t:claim ...-->` says what the text does not print; `tollens.lint.tags` has the language. Code, in fences or in
-backticks, and other comments are not read. A tag stands on one line with its number; a comment may span lines.
+`<!--t:claim ...-->` says what the text does not print; `tollens.lint.readers.tags` has the language. Code, in
+fences or in backticks, and other comments are not read. A tag stands on one line with its number; a comment may
+span lines.
 """
 
 from __future__ import annotations
@@ -12,10 +13,10 @@ import re
 from dataclasses import dataclass
 
 from tollens.lint.claim import Place
-from tollens.lint.document import Document, clean, syntax
-from tollens.lint.figures import count_numbers, number_before
-from tollens.lint.table import Cell, Table, tag_table
-from tollens.lint.tags import Marked, Tag, assemble, parse_tag, tag_number
+from tollens.lint.readers.document import Document, clean, syntax
+from tollens.lint.readers.figures import count_numbers, number_before
+from tollens.lint.readers.table import Cell, Table, tag_table
+from tollens.lint.readers.tags import Marked, Tag, assemble, parse_tag, tag_number
 
 _FENCE = re.compile(r" {0,3}(?:> ?)*(?P<fence>`{3,}|~{3,})")
 _RULE = re.compile(r"[ \t]*\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*")

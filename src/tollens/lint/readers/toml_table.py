@@ -30,9 +30,9 @@ from typing import Any
 
 from tollens.core.errors import TollensError
 from tollens.lint.claim import AUTO, COMMON, Claim, Place
-from tollens.lint.document import Document, Read, clean, syntax
-from tollens.lint.entries import Entries, Where, known, word
-from tollens.lint.pointer import Results
+from tollens.lint.readers.document import Document, Read, clean, syntax
+from tollens.lint.readers.entries import Entries, Where, known, word
+from tollens.lint.readers.pointer import Results
 
 KEYS = ("id", "text", "kind", "source", "expect", "draft", "fields", *COMMON)
 # Strings and comments first, so that a header inside of one is none.

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from tollens.lint.claim import Place
-from tollens.lint.draft_prose import truncated
-from tollens.lint.figures import CURRENCY, Figure, cell_figure, unit_of
-from tollens.lint.table import Cell, Table
+from tollens.lint.readers.draft_prose import truncated
+from tollens.lint.readers.figures import CURRENCY, Figure, cell_figure, unit_of
+from tollens.lint.readers.table import Cell, Table
 
 MAX_CELLS, MAX_ROWS = 20_000, 300
 

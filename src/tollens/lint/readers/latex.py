@@ -2,7 +2,7 @@ r"""LaTeX: tagged numbers, tables and paragraphs.
 
 `\tnum{acc.value}{0.913}{1}` typesets its second argument and says that it is the field `value` of the claim `acc`
 in unit 1; give it to LaTeX as `\newcommand{\tnum}[3]{#2}`. A line `% t:table ...` stands above a `tabular`, and
-`% t:claim ...` says what the text does not print; `tollens.lint.tags` has the language. Comments, verbatim
+`% t:claim ...` says what the text does not print; `tollens.lint.readers.tags` has the language. Comments, verbatim
 environments and listings are not read.
 """
 
@@ -12,10 +12,10 @@ import re
 from dataclasses import dataclass
 
 from tollens.lint.claim import Place
-from tollens.lint.document import Document, clean, syntax
-from tollens.lint.figures import cell_figure, count_numbers, number_before
-from tollens.lint.table import Cell, Table, tag_table
-from tollens.lint.tags import Marked, Tag, Tagged, assemble, parse_tag, tag_number
+from tollens.lint.readers.document import Document, clean, syntax
+from tollens.lint.readers.figures import cell_figure, count_numbers, number_before
+from tollens.lint.readers.table import Cell, Table, tag_table
+from tollens.lint.readers.tags import Marked, Tag, Tagged, assemble, parse_tag, tag_number
 
 MAX_ARGUMENT = 4000
 _VERBATIM = re.compile(r"\\begin\{(verbatim\*?|lstlisting|minted|comment|Verbatim|filecontents\*?|tikzpicture)\}")

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 
-from tollens.lint.figures import AFTER, BEFORE, CURRENCY, DIGITS, UNITS, normal, unit_of
+from tollens.lint.readers.figures import AFTER, BEFORE, CURRENCY, DIGITS, UNITS, normal, unit_of
 from tollens.lint.unit import parse_unit
 
 
@@ -120,8 +120,8 @@ _BILL = re.compile(
     rf"{DIGITS}){AFTER} ?(?:: ?|\((?![^()]{{0,300}}\())"
 )
 _NO_PARTS = re.compile(
-    r"\b(?:e\.g|includ\w+|such as|per|each|about|of which|saving|off|list|discount\w*"
-    r"|credit\w*|refund\w*|saved|minus|less|than|instead|was|were|from|to|or|between|vs|versus|originally|down|up|if|in \d{4})\b|/|~|=", re.I,
+    r"\b(?:e\.g|includ\w+|such as|per|each|about|of which|saving|off|list|discount\w*|credit\w*|refund\w*|saved"
+    r"|minus|less|than|instead|was|were|from|to|or|between|vs|versus|originally|down|up|if|in \d{4})\b|/|~|=", re.I,
 )  # fmt: skip
 _LIST_END = re.compile(r"\.(?!\d)|[;:()?!]")
 _PRICE = re.compile(rf"(?P<cur>US\$|[$€£])(?P<digits>{DIGITS}){AFTER}")

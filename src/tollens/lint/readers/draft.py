@@ -9,14 +9,14 @@ from functools import partial
 from typing import TypeAlias, TypeVar
 
 from tollens.core.errors import TollensError
-from tollens.lint import draft_prose, draft_tables
 from tollens.lint.claim import Claim, Entry, Place, Quantity
-from tollens.lint.document import Document, Use
-from tollens.lint.figures import count_numbers
-from tollens.lint.latex import latex_plain, read_source, tables_in
-from tollens.lint.markdown import Page, plain, read_page, table_at
 from tollens.lint.number import parse_number
-from tollens.lint.table import Table
+from tollens.lint.readers import draft_prose, draft_tables
+from tollens.lint.readers.document import Document, Use
+from tollens.lint.readers.figures import count_numbers
+from tollens.lint.readers.latex import latex_plain, read_source, tables_in
+from tollens.lint.readers.markdown import Page, plain, read_page, table_at
+from tollens.lint.readers.table import Table
 
 MAX_PARAGRAPH = 20_000
 _SPACES = re.compile(r"[ \t]+")

@@ -6,8 +6,8 @@ import pytest
 
 from tollens.core.errors import TollensError
 from tollens.lint.claim import Quantity
-from tollens.lint.pointer import Results
-from tollens.lint.reader import read_claims
+from tollens.lint.readers.pointer import Results
+from tollens.lint.readers.reader import read_claims
 
 DATA = b'{"acc": 0.50, "rows": [{"k": 12}, {"k": -1e-3}], "a/b": {"m~n": "0.10"}, "parts": [1.0, 2], "t": true, "": 7}'
 
