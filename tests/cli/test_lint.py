@@ -72,6 +72,7 @@ def test_a_draft_finds_what_does_not_add_up(inside: Any, paper: Path, tmp_path: 
     assert done.stdout.count("draft reading") == 2
     assert "paper.md:7" in done.stdout
     assert "paper.md:9" in done.stdout
+    assert f"next  correct {tmp_path / 'claims.toml'}, then tollens lint" in done.stdout.replace("\n", " ")
     again = inside("lint", tmp_path / "claims.toml")
     assert again.returncode == 1
 

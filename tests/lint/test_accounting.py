@@ -115,6 +115,13 @@ def test_every_reading_of_an_improvement(improvement: str, outcome: str) -> None
     assert said("acct.ratio", before="400.0 ms", after="0.1000 s", improvement=improvement).outcome == outcome
 
 
+def test_the_witness_has_the_numbers_as_printed() -> None:
+    """64/16 is 4, though the middle of all that 64 and 16 can be is 4.005; the last place of a float is no gap."""
+    other = said("acct.ratio", before="64 s", after="16 s", improvement="3")
+    assert other.witness == "before / after = 4, but before / after - 1 = 3"
+    assert "leave" not in said("acct.sum", parts=["0.1 GB", "0.2 GB"], total="0.30000000000000004 GB").witness
+
+
 def test_percent_and_points() -> None:
     assert said("acct.ratio", before="50 %", after="60 %", improvement="10 %").outcome == "undetermined"
     assert said("acct.ratio", before="50.0 %", after="60.0 %", improvement="15.0 %").outcome == "refuted"

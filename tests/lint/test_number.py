@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from decimal import ROUND_HALF_EVEN, ROUND_HALF_UP, Decimal
 from fractions import Fraction
 
@@ -50,6 +51,17 @@ def test_a_range_reaches_from_the_rounding_of_one_end_to_that_of_the_other() -> 
     assert made.range() == Range(29.5, 80.5)
     assert made.range(exact=True) == Range(30.0, 80.0)
     assert made.text == "30 to 80"
+
+
+def test_a_range_may_be_open_above() -> None:
+    assert spanning(parse_number("30", "x"), parse_number("inf", "x"), "x").range() == Range(29.5, math.inf)
+
+
+@pytest.mark.parametrize(("low", "high"), [("~30", "80"), ("<30", "80"), ("30", ">80"), ("inf", "80"), ("inf", "inf")])
+def test_what_an_end_of_a_range_would_lose_is_refused(low: str, high: str) -> None:
+    with pytest.raises(TollensError) as caught:
+        spanning(parse_number(low, "x"), parse_number(high, "x"), "rate")
+    assert caught.value.code == "lint_number"
 
 
 def test_a_range_the_wrong_way_round_is_refused() -> None:

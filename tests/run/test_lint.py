@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import sys
@@ -85,6 +86,8 @@ def test_a_pointer_reads_a_result_file_beside_the_claims_and_keeps_its_digest(tm
     pointed = CLAIM.format("1.2").replace('value = "2.2"', 'from = "results.json#/mi/ty"')
     report = lint_files([write(tmp_path, "c.toml", pointed)])
     assert report.verdict == "FINDINGS"
+    digest = hashlib.sha256((tmp_path / "results.json").read_bytes()).hexdigest()
+    assert [(f.path, f.digest) for f in report.files[1:]] == [(str(tmp_path / "results.json"), f"sha256:{digest}")]
 
 
 @pytest.mark.parametrize("target", ["../secret.json", "/etc/hostname", "link.json", "none.json", "pipe"])

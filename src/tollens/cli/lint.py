@@ -54,13 +54,15 @@ def command(
     report = lint_files(paths, draft=draft)
     if save is not None:
         _save(paths[0], save)
-    emit(_answer(report, as_json, quiet, explain, show_all))
+    emit(_answer(report, as_json, quiet, explain, show_all, saved=save))
     if strict and report.outcomes["unchecked"] and report.verdict != "FINDINGS":
         return int(Exit.FINDINGS)
     return int(EXITS[report.verdict])
 
 
-def _answer(report: LintReport, as_json: bool, quiet: bool, explain: bool, show_all: bool) -> str | bytes:
+def _answer(
+    report: LintReport, as_json: bool, quiet: bool, explain: bool, show_all: bool, saved: str | None
+) -> str | bytes:
     if as_json:
         import msgspec
 
@@ -69,7 +71,7 @@ def _answer(report: LintReport, as_json: bool, quiet: bool, explain: bool, show_
         return f"{report.verdict}  {report.headline}\n"
     from tollens.cli.lint_screen import lint_text
 
-    return lint_text(report, explain=explain, show_all=show_all)
+    return lint_text(report, explain=explain, show_all=show_all, saved=saved)
 
 
 def _catalogue(as_json: bool) -> str | bytes:

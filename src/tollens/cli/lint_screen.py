@@ -20,11 +20,12 @@ STYLE = {"FINDINGS": "bold red", "CLEAN": "bold green", "UNDETERMINED": "bold cy
 COLOUR = {"refuted": "bold red", "undetermined": "cyan", "supported": "green", "unchecked": "yellow"}
 
 
-def lint_text(report: LintReport, *, explain: bool, show_all: bool) -> str:
-    """The report for a person, fitted to the width of the terminal."""
+def lint_text(report: LintReport, *, explain: bool, show_all: bool, saved: str | None = None) -> str:
+    """The report for a person, fitted to the width of the terminal; `saved` is where a draft table was written."""
     console = Console(highlight=False, soft_wrap=False)
     with console.capture() as capture:
         _show(console, report, explain, show_all)
+        console.print(Text.assemble(("next  ", "bold"), _next(report, explain, saved)))
     return unpadded(capture.get())
 
 
@@ -46,7 +47,6 @@ def _show(console: Console, report: LintReport, explain: bool, show_all: bool) -
     for note in report.notes:
         console.print(Text(f"note    {printable(note)}", style="dim"))
     console.print()
-    console.print(Text.assemble(("next  ", "bold"), _next(report, explain)))
 
 
 def missed(report: LintReport) -> list[tuple[str, str, str]]:
@@ -102,8 +102,10 @@ def _line(console: Console, text: str, style: str = "", indent: int = 2) -> None
         console.print(Padding(Text(printable(text), style=style), (0, 0, 0, indent)))
 
 
-def _next(report: LintReport, explain: bool) -> str:
-    paths = " ".join(printable(f.path) for f in report.files[:1])
+def _next(report: LintReport, explain: bool, saved: str | None) -> str:
+    if saved is not None:
+        return f"correct {printable(saved)}, then tollens lint {printable(saved)}"
+    paths = " ".join(printable(f.path) for f in report.files[:1] if f.path != "<stdin>") or "FILE"
     if not sum(report.outcomes.values()) and not report.draft:
         return f"tollens lint --draft {paths}"
     if report.verdict == "FINDINGS" and not explain:

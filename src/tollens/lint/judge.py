@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from difflib import get_close_matches
 from functools import partial
 from typing import Any
@@ -89,6 +90,8 @@ def _once(replay: Replay) -> Replay:
 
 def _resolved(claim: Claim, made: Invariant, decided: Check, printed: Check) -> Finding:
     if isinstance(decided, Direct):
+        if isinstance(printed, Direct) and (printed.outcome, printed.subtype) == (decided.outcome, decided.subtype):
+            decided = replace(decided, witness=printed.witness)
         if decided.outcome is Outcome.REFUTED:
             decided = _weakened(decided, _unstated(claim, made))
         return _finding(claim, made, decided, None)

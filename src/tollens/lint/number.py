@@ -91,8 +91,20 @@ def parse_number(text: str, where: str) -> Number:
 
 
 def spanning(low: Number, high: Number, where: str) -> Number:
-    """Both ends of a reported range as one number. Raises TollensError `lint_number` if low exceeds high."""
-    if low.value > high.value or low.high is not None or high.high is not None:
+    """Both ends of a reported range as one number; `high` may be infinite.
+
+    Raises TollensError `lint_number` if low exceeds high, or if an end carries a mark, which its interval would lose.
+    """
+    if low.mark or high.mark:
+        raise TollensError(
+            "lint_number",
+            where,
+            expected="two plain numbers as the ends of a range",
+            found=f"low = {low.text}, high = {high.text}",
+            fix="Write <, > and ~ in front of a single value, or a wider range.",
+        )
+    reversed_ = low.infinite or (not high.infinite and low.value > high.value)
+    if reversed_ or low.high is not None or high.high is not None:
         raise TollensError(
             "lint_number",
             where,

@@ -34,7 +34,10 @@ Verdict: TypeAlias = Literal["CLEAN", "FINDINGS", "UNDETERMINED"]
 
 
 class LintedFile(msgspec.Struct, frozen=True):
-    """What was read of one file: its digest, the claims found, the numbers seen in its text and those tagged."""
+    """What was read of one file: its digest, the claims found, the numbers seen in its text and those tagged.
+
+    A file of results that claims point to is listed behind them, with its digest and no claims of its own.
+    """
 
     path: str
     digest: str
@@ -62,11 +65,12 @@ class LintReport(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class _Read:
-    """One file of claims: its text and what was made of it."""
+    """One file of claims: what was made of it, and the digests of the files of results that it points to."""
 
     path: str
     digest: str
     document: Document
+    results: dict[str, str]
 
 
 def lint_files(paths: Sequence[str | os.PathLike[str]], *, draft: bool = False) -> LintReport:
@@ -90,6 +94,8 @@ def lint_files(paths: Sequence[str | os.PathLike[str]], *, draft: bool = False) 
         LintedFile(one.path, f"sha256:{one.digest}", len(one.document.claims), one.document.seen, one.document.tagged)
         for one in read
     ]
+    results = {path: digest for one in read for path, digest in one.results.items()}
+    files += [LintedFile(path, f"sha256:{digest}", 0, 0, 0) for path, digest in results.items()]
     if not claims and not draft:
         notes += [note for path in paths if (note := _preview(os.fspath(path))) is not None]
     return LintReport(
@@ -162,11 +168,15 @@ def _opened(path: str, draft: bool) -> _Read:
     folder = Path(path).parent if path != STDIN else Path()
     name = _guessed(text) if path == STDIN else path
 
+    results: dict[str, str] = {}
+
     def pointed(target: str) -> bytes:
-        return _pointed(folder, target)
+        found = _pointed(folder, target)
+        results[str(folder / target)] = sha256(found).hexdigest()
+        return found
 
     document = draft_claims(name, text) if draft else read_claims(name, text, pointed)
-    return _Read(shown, sha256(data).hexdigest(), document)
+    return _Read(shown, sha256(data).hexdigest(), document, results)
 
 
 def _guessed(text: str) -> str:

@@ -109,7 +109,7 @@ def sum_of_parts(f: Fields) -> Check:
             settle = "name the rest as unattributed"
             return undetermined(Subtype.CONSISTENT, f"{gap} {number_text(f.total.middle)}", settle,
                                 computed=made.middle, bound=f.total.middle, unit=unit)  # fmt: skip
-    remark = gap if made.middle < f.total.middle else ""
+    remark = gap if f.total.middle - made.middle > 1e-9 * abs(f.total.middle) else ""
     check = equal(f.total, made, ("total", "sum of parts"), unit=unit, support=Subtype.IDENTITY, remark=remark)
     return replace(check, model=model)
 

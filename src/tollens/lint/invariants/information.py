@@ -168,7 +168,8 @@ def entropy(f: Fields) -> Check:
     rate = parts.get("base_rate")
     bound = label_entropy(rate, parts.get("classes"))
     name = "H(base_rate)" if rate is not None else "ln classes"
-    settle = "exact = true for a base rate of exactly 0 or 1" if rate and {rate.low, rate.high} & {0.0, 1.0} else None
+    open_end = rate is not None and rate.low < rate.high and not {rate.low, rate.high}.isdisjoint({0.0, 1.0})
+    settle = "exact = true for a base rate of exactly 0 or 1" if open_end else None
 
     def law(unit: str) -> Comparison:
         made = at_most(f.mi, in_unit(bound, unit), ("I", name), unit=unit, settle=settle)

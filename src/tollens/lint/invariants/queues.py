@@ -87,7 +87,7 @@ def batch(f: Fields) -> Check:
     optional={"percentile": "word"},
     assumes=("one server that loses no request", "steady state"),
     violation=Subtype.IMPOSSIBLE,
-    reference="Kleinrock, Queueing Systems I (1975), sections 3.2 and 5.6",
+    reference="Kleinrock, Queueing Systems I (1975), sections 3.2 and 5.7",
     known=(
         Example(
             {"lambda": "120", "mu": "100", "time": "50 ms"},

@@ -56,6 +56,19 @@ _OVERLAP = re.compile(
     r"overlap|unique|distinct|more than one|multiple|dedup|not mutually|not sum|not add|n't add|n't sum|several"
     r"|excluding|parallel|concurrent|approximate|selected|top \d|among others|shared", re.I,
 )  # fmt: skip
+_SUBTRACTED = re.compile(
+    r"\b(?:credits?|discounts?|offsets?|refunds?|rebates?|returns?|less|minus|deduct\w*|removed|excluded|saved|savings?)\b",
+    re.I,
+)
+_SHARED = re.compile(
+    r"\b(?:users|visitors|people|customers|patients|participants|respondents|speakers|authors|annotators|accounts"
+    r"|images|papers)\b", re.I,
+)  # fmt: skip
+_OTHERWISE = re.compile(
+    r"annual|year|month|week|dai?ly|\bper\b|excl|incl|without|w/o|\bwith\b|\bwall|units?\b|\bnet\b|\d|[x×]\b", re.I
+)
+_TIMES = re.compile(r"\d ?[x×](?!\w)|(?<!\w)[x×] ?\d")
+_SPLIT = re.compile(r"train\w*|dev\w*|val\w*|test\w*|hold-?out|held-?out", re.I)
 _CI = re.compile(r"\bCI\b|\bCrI\b|confidence|credible")
 _LOW = re.compile(
     r"(?:95 ?% ?)?(?:ci |cri )?(?:\(?low(?:er)?(?: bound| limit)?\)?)(?: ?95 ?%)?(?: ci)?(?: \(%\))?", re.I
@@ -126,17 +139,21 @@ def _total_rows(table: Table, names: list[str], columns: list[list[Figure | None
         return
     for at in totals:
         label = labels[at].strip()
-        if _SUBTOTAL.fullmatch(label) or re.search(r"average|time|per\b", label, re.I):
+        if _SUBTOTAL.fullmatch(label) or _OTHERWISE.search(label) or re.search(r"average|time|per\b", label, re.I):
             continue
         rows = [i for i in range(at) if not _TOTAL.fullmatch(labels[i].strip())]
         skipped = [i for i in range(at) if i not in rows]
-        if any(_OTHER.search(labels[i]) and not _TOTAL.fullmatch(labels[i].strip()) for i in rows) or len(rows) < 2:
+        if any(_OTHER.search(labels[i]) or _SUBTRACTED.search(labels[i]) for i in rows) or len(rows) < 2:
             continue
         for k in range(1, len(names)):
             total, parts = columns[k][at], [columns[k][i] for i in rows]
             if total is None or not _additive(names[k], total, parts):
                 continue
             numbers = [p for p in parts if p is not None]
+            if any(_TIMES.search(labels[i]) for i in rows) or _weighted(columns, k, rows, total):
+                continue
+            if _shared(names[k], [labels[i] for i in rows], numbers, total):
+                continue
             others = [[v for i in range(at) if (v := columns[k][i]) is not None and i > last] for last in skipped]
             subtotals = [v for i in skipped if (v := columns[k][i]) is not None]
             tail = [v for i in rows if skipped and i > skipped[-1] and (v := columns[k][i]) is not None]
@@ -145,6 +162,26 @@ def _total_rows(table: Table, names: list[str], columns: list[list[Figure | None
                 continue
             cells = [_field(p, names[k], table.body[i][k]) for i, p in zip(rows, parts, strict=True) if p is not None]
             yield _sum(table.body[at][k], f"{label}: {names[k]}", cells, _field(total, names[k], table.body[at][k]))
+
+
+def _weighted(columns: list[list[Figure | None]], k: int, rows: Sequence[int], total: Figure) -> bool:
+    """Whether another column, of quantities, times this one adds to the total: prices of one piece each."""
+    for j, others in enumerate(columns):
+        pairs = [(columns[k][i], others[i]) for i in rows] if j != k else []
+        made = [(p.value, p.number.step, w.value) for p, w in pairs if p is not None and w is not None]
+        if len(made) == len(rows) and any(w != 1 for *_, w in made):
+            slack = (total.number.step + sum((step * abs(w) for _, step, w in made), Decimal(0))) / 2
+            if abs(sum((p * w for p, _, w in made), Decimal(0)) - total.value) <= slack:
+                return True
+    return False
+
+
+def _shared(name: str, labels: Sequence[str], parts: Sequence[Figure], total: Figure) -> bool:
+    """Whether a total below its parts may count each person or image once, though several rows have it."""
+    if _SHARED.search(name) is None or all(_SPLIT.fullmatch(label.strip()) for label in labels):
+        return False
+    values = [p.value for p in parts]
+    return max(values) <= total.value < sum(values, Decimal(0))
 
 
 def _sum(cell: Cell, text: str, parts: list[tuple[Figure, str, Place]], total: tuple[Figure, str, Place]) -> Reading:
