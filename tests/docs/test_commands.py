@@ -16,6 +16,10 @@ from pathlib import Path
 
 import pytest
 
+from tollens.instrument.registry import INSTRUMENTS
+from tollens.lint.registry import INVARIANTS
+from tollens.stats.registry import STATISTICS
+
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 FENCE = re.compile(r"^```(console|python)\n(.*?)^```$", re.M | re.S)
@@ -64,7 +68,12 @@ def test_command_prints_what_the_page_says(where: str, command: str, expected: s
 @pytest.mark.parametrize(("where", "code"), blocks("python"), ids=[b[0] for b in blocks("python")])
 def test_python_runs(where: str, code: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
-    exec(compile(code, where, "exec"), {"__name__": "docs"})
+    try:
+        exec(compile(code, where, "exec"), {"__name__": "docs"})
+    finally:  # what a page registers is gone after it
+        for registry in (INSTRUMENTS, INVARIANTS, STATISTICS):
+            for name in [name for name, made in registry.items() if made.function.__module__ == "docs"]:
+                del registry[name]
 
 
 def test_there_is_something_to_run_and_a_difference_is_seen() -> None:

@@ -40,12 +40,14 @@ def test_the_bundled_trap_is_found_judged_and_removed(shown: Demonstration) -> N
     assert kept.replaced >= kept.good - 0.01
 
 
-def test_the_scoreboard_has_one_death_by_arithmetic_one_by_weights_and_one_survivor(
+def test_the_scoreboard_has_deaths_by_arithmetic_one_by_weights_and_one_survivor(
     shown: Demonstration,
 ) -> None:
     rows = [(score.verdict, score.rung) for score in shown.scoreboard]
-    assert rows == [("KILLED", "arithmetic"), ("KILLED", "weights"), ("SURVIVED", "weights")]
-    first, second, third = shown.scoreboard
+    assert rows == [("KILLED", "arithmetic")] * 4 + [("KILLED", "weights"), ("SURVIVED", "weights")]
+    *reported, first, second, third = shown.scoreboard
+    assert all(score.subject.startswith("reported numbers: ") for score in reported)
+    assert [part for part in ("29.8", "0.141441", "680") if part not in " ".join(r.witness for r in reported)] == []
     assert second.claim == third.claim  # one sentence, two fates
     assert "layers.1.weight" in second.witness
     assert first.price.bytes_read < 1000 < second.price.bytes_read
