@@ -158,7 +158,7 @@ def power_svg(report: PowerReport) -> str:
         scale=alt.Scale(type="log", nice=False),
         axis=alt.Axis(format=",~g", tickCount=4),
     )
-    y = alt.Y("power:Q", title="power", scale=alt.Scale(domain=[0, 1]))
+    y = alt.Y("power:Q", title="power", scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(titlePadding=12))
     line = _chart(alt, rows).mark_line(color=BLUE, strokeWidth=2).encode(x=x, y=y)
     at = _chart(alt, [{"n": report.n, "power": report.power}])
     layers = alt.layer(line, at.mark_point(filled=True, color=VERMILLION, size=110, opacity=1).encode(x=x, y=y))
