@@ -68,3 +68,18 @@ def test_the_page_of_a_power_holds_every_point() -> None:
     page = power_html(report)
     assert report.headline in labels(page)[0]
     assert all(f"{point.n:,.0f}" in page for point in report.curve)
+
+
+def test_every_label_has_11_pixels_on_a_phone(decided: AbReport, tmp_path: Path) -> None:
+    """390 pixels less the margins are 358, labels are 13 units of the width of their picture."""
+    paths = [tmp_path / f"{name}.csv" for name in "ab"]
+    for path, shift in zip(paths, (0, 3), strict=True):
+        path.write_text("id,score\n" + "\n".join(f"{k},{(k * 7 + shift * k * k) % 10 / 10}" for k in range(40)))
+    pages = (
+        ab_html(decided),
+        compare_html(compare(*paths, CompareQuestion(margin=0.5, alpha=0.001))),
+        power_html(power(PowerQuestion(design="paired", effect=0.5, power=0.8))),
+    )
+    widths = [float(width) for page in pages for width in re.findall(r'viewBox="0 0 ([\d.]+) [\d.]+" style', page)]
+    assert len(widths) == 6
+    assert max(widths) <= 358 * 13 / 11

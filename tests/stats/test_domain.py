@@ -1,12 +1,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 
 from tollens.core.errors import TollensError
+from tollens.stats.bayes_factor import jzs_log_bf10
+from tollens.stats.beta_bernoulli import loss_table
 from tollens.stats.domain import differences, labels, level, one_of, pairs, sample, totals, whole
+from tollens.stats.gaussian import Gaussian, crossing_probability, expected_information_gain, posterior
+from tollens.stats.mixture_sequence import log_mixture, msprt
+from tollens.stats.sprt import gaussian_sprt
 
 NAN, INF = math.nan, math.inf
 
@@ -80,3 +86,24 @@ def test_every_row_needs_a_label(cluster: object) -> None:
 def test_a_long_label_does_not_widen_the_others() -> None:
     """As an array of text 30,000 labels beside one of 100,000 letters would take 12 GB."""
     assert labels(["a", "b"] * 15_000 + ["c" * 100_000], 30_001)[1] == 3
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda: posterior(Gaussian(0.0, 1e-200), 0.0, 1.0, 5),
+        lambda: expected_information_gain(1e300, 1.0, 5),
+        lambda: crossing_probability(Gaussian(0.0, 1.0), 1.0, 1, 1e300),
+        lambda: gaussian_sprt([1.0], 0.0, 1.0, 1e-320),
+        lambda: msprt([1.0], 0.0, 1.0, 1e-300),
+        lambda: log_mixture(1.0, 1e300, 1e-300),
+        lambda: jzs_log_bf10(1e200, 10),
+        lambda: jzs_log_bf10(1.0, 10, r=1e300),
+        lambda: loss_table([], []),
+        lambda: loss_table([1.0, 2.0], [1.0]),
+    ],
+)
+def test_numbers_whose_squares_overflow_are_refused(ask: Callable[[], object]) -> None:
+    with pytest.raises(TollensError) as caught:
+        ask()
+    assert caught.value.code == "stats_input"

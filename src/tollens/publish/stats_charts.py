@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tollens.run.compare import CompareReport
     from tollens.run.power import PowerReport
 
-WIDTH = 560
+WIDTH = 330  # with its axis narrow enough for labels of 11 pixels on a phone
 _POINTS = 161
 
 
@@ -33,7 +33,8 @@ def posterior_svg(report: AbReport) -> str:
     for name, (a, b) in laws.items():
         density = np.exp(xlogy(a - 1.0, rates) + xlog1py(b - 1.0, -rates) - betaln(a, b))
         rows += [{"rate": float(x), "density": float(y), "arm": name} for x, y in zip(rates, density, strict=True)]
-    x = alt.X("rate:Q", title="rate", scale=alt.Scale(domain=[low, high], nice=False))
+    scale = alt.Scale(domain=[low, high], nice=False)
+    x = alt.X("rate:Q", title="rate", scale=scale, axis=alt.Axis(tickCount=5))
     lines = _chart(alt, rows).mark_line(strokeWidth=2.2).encode(
         x=x,
         y=alt.Y("density:Q", title="posterior density"),
@@ -43,7 +44,7 @@ def posterior_svg(report: AbReport) -> str:
     tops = [max((r for r in rows if r["arm"] == name), key=lambda r: r["density"]) for name in laws]
     names = _chart(alt, tops).mark_text(dy=-9, fontSize=13, color=INK).encode(x=x, y="density:Q", text="arm:N")
     label = f"Posterior densities of the two rates: {report.headline}."
-    return inline_svg(alt.layer(lines, names).properties(width=WIDTH, height=220), label=label, key="posterior")
+    return inline_svg(alt.layer(lines, names).properties(width=WIDTH, height=200), label=label, key="posterior")
 
 
 def path_svg(report: AbReport) -> str:
@@ -53,7 +54,7 @@ def path_svg(report: AbReport) -> str:
     looks = [look for look in report.looks if report.stopped_at is None or look.n <= report.stopped_at]
     rows = [{"n": look.n, "value": max(min(look.loss_a, look.loss_b), 1e-12)} for look in looks]
     return _boundary(
-        alt, rows, report.question.epsilon, "smaller expected loss, rate units",
+        alt, rows, report.question.epsilon, "smaller expected loss",
         f"stop below {report.question.epsilon:g}",
         f"Smaller expected loss after each look; the rule stops below {report.question.epsilon:g}.", "loss",
     )  # fmt: skip
@@ -75,14 +76,17 @@ def _boundary(
     alt: Any, rows: list[dict[str, float]], bound: float, title: str, words: str, label: str, key: str
 ) -> str:
     last = max(row["n"] for row in rows)
-    x = alt.X("n:Q", title="units in each arm", scale=alt.Scale(domain=[0, last * 1.03], nice=False))
-    y = alt.Y("value:Q", title=title, scale=alt.Scale(type="log"), axis=alt.Axis(format="~g", tickCount=5))
+    scale = alt.Scale(domain=[0, last * 1.03], nice=False)
+    x = alt.X("n:Q", title="units in each arm", scale=scale, axis=alt.Axis(tickCount=5))
+    y = alt.Y(
+        "value:Q", title=title, scale=alt.Scale(type="log"), axis=alt.Axis(format="~g", tickCount=5, titlePadding=12)
+    )
     line = _chart(alt, rows).mark_line(color=BLUE, strokeWidth=2, point={"size": 28, "color": BLUE}).encode(x=x, y=y)
     rule = _chart(alt, [{"value": bound}]).mark_rule(color=VERMILLION, strokeDash=[5, 3], strokeWidth=1.8).encode(y=y)
     below = rows[0]["value"] > bound  # the words stand on the side that the path does not start from
     text = _chart(alt, [{"value": bound}]).mark_text(align="left", dx=6, dy=15 if below else -9, fontSize=13, color=INK)
     named = text.encode(x=alt.value(0), y=y, text=alt.value(words))
-    return inline_svg(alt.layer(line, rule, named).properties(width=WIDTH, height=220), label=label, key=key)
+    return inline_svg(alt.layer(line, rule, named).properties(width=WIDTH, height=200), label=label, key=key)
 
 
 def difference_svg(report: CompareReport) -> str:
@@ -104,8 +108,8 @@ def difference_svg(report: CompareReport) -> str:
 
     def along(field: str) -> Any:
         scale = alt.Scale(domain=[-reach, reach], nice=False)
-        axis = alt.Axis(tickCount=5)
-        return alt.X(f"{field}:Q", scale=scale, axis=axis, title="second minus first, in units of the score")
+        axis = alt.Axis(tickCount=4)
+        return alt.X(f"{field}:Q", scale=scale, axis=axis, title="second minus first")
 
     y = alt.Y("what:N", title=None, sort=[str(row["what"]) for row in rows], axis=alt.Axis(minExtent=100))
     layers = []
@@ -133,7 +137,7 @@ def items_svg(report: CompareReport) -> str:
     step = min((b - a for a, b in pairwise(values)), default=1.0)
     for row in rows:
         row |= {"from": row["difference"] - 0.4 * step, "to": row["difference"] + 0.4 * step}
-    ticks = values if len(values) <= 9 else values[:: len(values) // 8]
+    ticks = values if len(values) <= 7 else values[:: len(values) // 6]
     bars = _chart(alt, rows).mark_rect(color=GREEN).encode(
         x=alt.X("from:Q", title="difference of one item", axis=alt.Axis(values=ticks, grid=False)),
         x2="to:Q", y=alt.Y("items:Q", title="items"),
@@ -148,13 +152,18 @@ def power_svg(report: PowerReport) -> str:
     import altair as alt
 
     rows = [{"n": point.n, "power": point.power} for point in report.curve]
-    x = alt.X("n:Q", title=f"n, {report.unit}", scale=alt.Scale(type="log", nice=False), axis=alt.Axis(format=",~g"))
-    y = alt.Y("power:Q", title="power", scale=alt.Scale(domain=[0, 1]))
+    x = alt.X(
+        "n:Q",
+        title=f"n, {report.unit}",
+        scale=alt.Scale(type="log", nice=False),
+        axis=alt.Axis(format=",~g", tickCount=4),
+    )
+    y = alt.Y("power:Q", title="power", scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(titlePadding=12))
     line = _chart(alt, rows).mark_line(color=BLUE, strokeWidth=2).encode(x=x, y=y)
     at = _chart(alt, [{"n": report.n, "power": report.power}])
     layers = alt.layer(line, at.mark_point(filled=True, color=VERMILLION, size=110, opacity=1).encode(x=x, y=y))
     label = f"Power by sample size: {report.headline}."
-    return inline_svg(layers.properties(width=WIDTH, height=240), label=label, key="power")
+    return inline_svg(layers.properties(width=WIDTH, height=200), label=label, key="power")
 
 
 def _chart(alt: Any, rows: list[Any]) -> Any:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import betainc, betaincc, expit, gammaln, log_expit, polygamma
 
-from tollens.stats.domain import between, counts
+from tollens.stats.domain import between, counts, refuse
 from tollens.stats.registry import Known, statistic
 
 Array: TypeAlias = NDArray[np.float64]
@@ -257,6 +257,8 @@ def loss_table(alpha: ArrayLike, beta: ArrayLike) -> Array:
     parameters that are not positive and finite.
     """
     a, b = np.atleast_1d(np.asarray(alpha, dtype=np.float64)), np.atleast_1d(np.asarray(beta, dtype=np.float64))
+    if a.ndim != 1 or a.shape != b.shape or not a.size:
+        refuse("alpha and beta", "two rows of one length", (a.shape, b.shape))
     for name, values in (("alpha", a), ("beta", b)):
         between(f"the smallest {name}", float(values.min()), 0.0, math.inf)
         between(f"the largest {name}", float(values.max()), 0.0, _LARGEST)

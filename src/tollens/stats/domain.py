@@ -19,6 +19,7 @@ Alternative: TypeAlias = Literal["two-sided", "greater", "less"]
 ALTERNATIVES = ("two-sided", "greater", "less")
 LARGEST = 1e100  # squares and third powers of sums must not overflow
 LEAST_LEVEL = 1e-100  # quantiles of t of a smaller one overflow
+_LEAST_SCALE, _LARGEST_SCALE = 1e-50, 1e50
 _MOST = float(np.finfo(np.float64).max)  # an integer can be larger
 INDEPENDENCE = "independence assumed"
 
@@ -41,9 +42,9 @@ def between(name: str, value: float, low: float, high: float) -> float:
 
 
 def positive(name: str, value: float) -> float:
-    """`value`, if it is finite and above zero; raises `stats_input` otherwise."""
-    if not isinstance(value, (int, float, np.integer, np.floating)) or not 0.0 < value <= _MOST:
-        refuse(name, "a finite number above 0", value)
+    """`value`, if it is from 1e-50 to 1e50: ratios and fourth powers stay finite; raises `stats_input` otherwise."""
+    if not isinstance(value, (int, float, np.integer, np.floating)) or not _LEAST_SCALE <= value <= _LARGEST_SCALE:
+        refuse(name, f"a number above 0, from {_LEAST_SCALE:g} to {_LARGEST_SCALE:g}", value)
     return float(value)
 
 
@@ -114,7 +115,7 @@ def differences(x: ArrayLike, y: ArrayLike, least: int = 1) -> Array:
 
 def level(alpha: float) -> float:
     """`alpha` if it lies in (0, 1), and not below 1e-100. Raises TollensError `stats_input` otherwise."""
-    if not LEAST_LEVEL <= alpha < 1.0:
+    if not isinstance(alpha, (int, float, np.integer, np.floating)) or not LEAST_LEVEL <= alpha < 1.0:
         raise refused("alpha", "a level in (0, 1)", repr(alpha), "Rates are fractions: write 0.05 for 5 %.")
     return float(alpha)
 

@@ -10,7 +10,7 @@ from scipy.special import ndtr, ndtri
 
 from tollens.core.errors import TollensError
 from tollens.core.reading import Interval
-from tollens.stats.domain import between, positive, refuse, whole
+from tollens.stats.domain import LARGEST, between, positive, refuse, whole
 from tollens.stats.registry import Known, statistic
 from tollens.stats.result import Result
 
@@ -22,13 +22,13 @@ COHERENCE = (
 
 @dataclass(frozen=True, slots=True)
 class Gaussian:
-    """A Gaussian law. Raises TollensError `stats_input` unless mean and sd are finite and sd > 0."""
+    """A Gaussian law. Raises TollensError `stats_input` unless |mean| < 1e100 and 1e-50 <= sd <= 1e50."""
 
     mean: float
     sd: float
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "mean", between("the mean", self.mean, -math.inf, math.inf))
+        object.__setattr__(self, "mean", between("the mean", self.mean, -LARGEST, LARGEST))
         object.__setattr__(self, "sd", positive("the standard deviation", self.sd))
 
     def below(self, x: float) -> float:
@@ -145,7 +145,7 @@ def crossing_probability(prior: Gaussian, sd: float, n: int, threshold: float) -
 
     The future posterior mean is N(prior mean, tau^4/(tau^2 + sd^2/n)). Raises: TollensError `stats_input`.
     """
-    distance = abs(between("the threshold", threshold, -math.inf, math.inf) - prior.mean)
+    distance = abs(between("the threshold", threshold, -LARGEST, LARGEST) - prior.mean)
     spread = _future_sd(prior, sd, n)
     return float(ndtr(-distance / spread)) if spread > 0.0 else 0.0
 

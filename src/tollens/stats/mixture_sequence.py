@@ -12,7 +12,7 @@ from scipy.special import lambertw, log_ndtr
 
 from tollens.core.errors import TollensError
 from tollens.core.reading import Interval
-from tollens.stats.domain import between, positive, refuse, sample
+from tollens.stats.domain import LARGEST, between, positive, refuse, sample
 from tollens.stats.evalue import capped_exp, p_from_e
 from tollens.stats.registry import Known, statistic
 from tollens.stats.result import ANY_TIME, Result
@@ -98,10 +98,9 @@ def one_sided_log_mixture(s: float, v: float, rho: float) -> float:
 
 
 def _check_time(s: float, v: float) -> None:
-    if not math.isfinite(s):
-        refuse("the sum", "a finite number", s)
-    if not 0.0 <= v < math.inf:
-        refuse("intrinsic time", "a finite number of at least 0", v)
+    between("the sum", s, -LARGEST, LARGEST)
+    if v != 0.0:
+        between("intrinsic time", v, 0.0, LARGEST)
 
 
 @statistic(
@@ -280,8 +279,7 @@ def msprt(x: ArrayLike, mu0: float, sigma: float, tau: float) -> Result:
     over the largest so far (Johari et al. 2022). Raises: TollensError `stats_input`.
     """
     values, spread, width = sample("x", x), positive("sigma", sigma), positive("tau", tau)
-    if not math.isfinite(mu0):
-        refuse("mu0", "a finite number", mu0)
+    between("mu0", mu0, -LARGEST, LARGEST)
     n, sums = np.arange(1.0, values.size + 1.0), np.cumsum(values - mu0)
     v, rho = n * spread**2, spread**4 / width**2
     log_e = 0.5 * np.log(rho / (v + rho)) + sums**2 / (2.0 * (v + rho))

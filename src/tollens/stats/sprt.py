@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from scipy.special import ndtri
 
 from tollens.core.errors import TollensError
-from tollens.stats.domain import between, binary, positive, refuse, sample
+from tollens.stats.domain import LARGEST, between, binary, positive, refuse, sample
 from tollens.stats.registry import Known, statistic
 
 WALD = "Wald, Sequential tests of statistical hypotheses, Ann. Math. Statist. 16 (1945)"
@@ -186,7 +186,7 @@ def gaussian_sprt(
     Raises: TollensError `stats_input` if mu0 = mu1, sigma <= 0 or x is not finite.
     """
     positive("sigma", sigma)
-    if not (math.isfinite(mu0) and math.isfinite(mu1)) or mu0 == mu1:
+    if between("mu0", mu0, -LARGEST, LARGEST) == between("mu1", mu1, -LARGEST, LARGEST):
         refuse("mu0 and mu1", "two different finite means", (mu0, mu1))
     values = sample("x", x)
     return sprt((mu1 - mu0) * (values - (mu0 + mu1) / 2.0) / sigma**2, sprt_thresholds(alpha, beta))
