@@ -106,6 +106,7 @@ def test_power(inside: Any) -> None:
         (("power", "nothing", "--n", "10"), "bad_option"),
         (("compare", "none.csv", "none.csv"), "path_missing"),
         (("ab", "none.csv"), "bad_option"),
+        (("ab", "none.csv", "--rate", "0.1", "--better", "0.1"), "stats_input"),
     ],
 )
 def test_bad_questions_are_named(inside: Any, arguments: tuple[str, ...], code: str) -> None:
@@ -117,3 +118,24 @@ def test_bad_questions_are_named(inside: Any, arguments: tuple[str, ...], code: 
 def test_the_group_lists_its_questions(inside: Any) -> None:
     done = inside("stats", "--help")
     assert [name for name in ("ab", "compare", "power") if name not in done.stdout] == []
+
+
+@pytest.mark.parametrize("columns", [40, 64, 65, 120])
+def test_no_line_is_wider_than_the_terminal(
+    inside: Any, observations: Path, results: tuple[Path, Path], columns: int
+) -> None:
+    asked = (
+        ("ab", observations, *AB),
+        ("compare", *results, "--margin", "0.02"),
+        ("power", "paired", "--effect", "0.5", "--power", "0.8"),
+    )
+    for one in asked:
+        done = inside("stats", *one, env={"COLUMNS": str(columns)})
+        assert max(map(len, done.stdout.split("\n"))) <= columns
+        assert ("(A/A)" in done.stdout) == (one[0] == "ab")
+
+
+def test_a_level_is_printed_as_it_was_asked_for(inside: Any, results: tuple[Path, Path]) -> None:
+    done = inside("stats", "compare", *results, "--alpha", "0.001", env={"COLUMNS": "200"})
+    assert "] at 99.9%" in done.stdout
+    assert "share of discordant pairs 1" in done.stdout  # a share, not a difference with a sign

@@ -130,3 +130,36 @@ def test_json_lines_are_read_as_well(tmp_path: Path) -> None:
     rows = [{"arm": "AB"[k % 2], "outcome": bool(k % 3 == 0), "note": [1]} for k in range(200)]
     path.write_text("\n".join(json.dumps(row) for row in rows))
     assert len(ab(path, QUICK).looks) >= 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"better": 0.1},
+        {"better": 0.05},
+        {"rate": 0.0},
+        {"alpha": 2.0},
+        {"epsilon": 1e-320},
+        {"every": 1, "cap": 10**9},
+        {"every": 10**6, "cap": 10**6},
+        {"cap": 10},
+        {"runs": 10**10},
+    ],
+    ids=str,
+)
+def test_a_question_that_cannot_be_simulated_is_refused_at_once(tmp_path: Path, change: dict[str, float]) -> None:
+    seen: list[Characteristics] = []
+    asked = AbQuestion(**({"rate": 0.1, "better": 0.3} | change))  # type: ignore[arg-type]
+    with pytest.raises(TollensError) as caught:
+        ab(tmp_path / "none.csv", asked, told=seen.extend)
+    assert caught.value.code == "stats_input"
+    assert seen == []
+
+
+def test_one_long_label_does_not_widen_the_others(tmp_path: Path) -> None:
+    """As text of one width 30,000 labels beside one of 100,000 letters would take 12 GB."""
+    path = tmp_path / "o.csv"
+    path.write_text("arm,outcome\n" + "A,1\nB,0\n" * 15_000 + "C" * 100_000 + ",1\n")
+    with pytest.raises(TollensError) as caught:
+        ab(path, QUICK)
+    assert caught.value.code == "table_column"

@@ -131,3 +131,40 @@ def test_what_the_exact_test_does_not_reject_is_never_called_different(tmp_path:
     assert report.test.p is not None
     assert report.test.p > 0.05
     assert report.outcome == "undetermined"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"alpha": 2.0},
+        {"alpha": float("nan")},
+        {"margin": -1.0},
+        {"margin": float("nan")},
+        {"margin": 0.1, "alpha": 0.6},
+        {"min_clusters": 1},
+    ],
+    ids=str,
+)
+def test_an_option_that_is_none_is_no_undetermined_answer(tmp_path: Path, wrong: dict[str, Any]) -> None:
+    with pytest.raises(TollensError) as caught:
+        compare(*pair(tmp_path), CompareQuestion(**wrong))
+    assert caught.value.code == "stats_input"
+
+
+def test_differences_that_only_round_apart_are_one_value(tmp_path: Path) -> None:
+    """0.3 - 0.1 is not the double 0.2 - 0: a picture of bars as wide as that gap would be empty."""
+    first = results(tmp_path / "a.jsonl", [0.1, 0.0, 0.7, 0.5])
+    second = results(tmp_path / "b.jsonl", [0.3, 0.2, 0.7, 0.4])
+    assert 0.3 - 0.1 != 0.2
+    assert compare(first, second).differences == [(-0.1, 1), (0.0, 1), (0.2, 2)]
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1.0, 1e99])
+def test_many_differences_are_counted_in_bins(tmp_path: Path, scale: float) -> None:
+    first, second = ((scale * generator(k, "bins").random(300)).tolist() for k in (1, 2))
+    found = compare(results(tmp_path / "a.jsonl", first), results(tmp_path / "b.jsonl", second)).differences
+    assert len(found) == 41
+    assert sum(count for _, count in found) == 300
+    steps = np.diff([value for value, _ in found])
+    assert steps == pytest.approx(steps[0], rel=1e-6)
+    assert steps[0] > 0

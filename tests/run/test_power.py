@@ -62,3 +62,51 @@ def test_values_that_are_none_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(TollensError) as caught:
         power(PowerQuestion(**({"design": "paired", "effect": 0.5, "power": 0.8} | wrong)))
     assert caught.value.code == "stats_input"
+
+
+@pytest.mark.parametrize(
+    "idle",
+    [
+        {"design": "equivalence", "psi": 0.02, "margin": 0.01, "sides": 1},
+        {"design": "paired", "effect": 0.5, "margin": 0.1},
+        {"design": "eval", "variance": 1.0, "difference": 0.1, "p1": 0.5},
+    ],
+    ids=lambda d: str(d["design"]),
+)
+def test_what_the_design_does_not_use_is_refused(idle: dict[str, Any]) -> None:
+    with pytest.raises(TollensError) as caught:
+        power(PowerQuestion(power=0.8, **idle))
+    assert caught.value.code == "bad_option"
+
+
+@pytest.mark.parametrize(
+    "tiny",
+    [
+        {"design": "eval", "variance": 1.0, "difference": 1e-200},
+        {"design": "equivalence", "psi": 0.1, "margin": 1e-200},
+        {"design": "proportions", "p1": 0.0, "p2": 1e-320, "formula": "pooled"},
+        {"design": "paired", "effect": 1e-9},
+        {"design": "two-sample", "effect": 1e300},
+        {"design": "two-sample", "effect": 0.5, "alpha": 1e-300},
+    ],
+    ids=str,
+)
+def test_numbers_beyond_any_design_are_refused_not_overflowed(tiny: dict[str, Any]) -> None:
+    """A level of 1e-300 has an infinite quantile of t with 6 degrees of freedom, and had power 1 with 4 units."""
+    with pytest.raises(TollensError) as caught:
+        power(PowerQuestion(power=0.8, **tiny))
+    assert caught.value.code == "stats_input"
+
+
+@pytest.mark.parametrize("n", [0, 10**13, 10**400])
+def test_n_is_a_number_of_units(n: int) -> None:
+    with pytest.raises(TollensError) as caught:
+        power(PowerQuestion(design="eval", variance=1.0, difference=0.1, n=n))
+    assert caught.value.code == "stats_input"
+
+
+def test_each_point_of_the_curve_is_the_power_of_its_own_n() -> None:
+    asked = {"design": "proportions", "p1": 0.1, "p2": 0.9, "formula": "null-variance"}
+    for point in power(PowerQuestion(power=0.2, **asked)).curve:  # type: ignore[arg-type]
+        assert point.n >= 1
+        assert point.power == power(PowerQuestion(n=int(point.n), **asked)).power  # type: ignore[arg-type]

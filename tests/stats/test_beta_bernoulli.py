@@ -88,7 +88,7 @@ def test_a_hundred_thousand_trials_equal_the_finite_sum_in_fifty_digits() -> Non
 
 
 @given(LAWS, LAWS)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_the_losses_differ_by_the_difference_of_the_means(a: Beta, b: Beta) -> None:
     """Both integrals are taken, though the product takes one and infers the other."""
     assert _loss(a, b) - _loss(b, a) == pytest.approx(b.mean - a.mean, abs=1e-12)
@@ -96,14 +96,14 @@ def test_the_losses_differ_by_the_difference_of_the_means(a: Beta, b: Beta) -> N
 
 
 @given(LAWS, LAWS)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_the_two_probabilities_add_up_to_one(a: Beta, b: Beta) -> None:
     assert _exceeds(a, b) + _exceeds(b, a) == pytest.approx(1.0, abs=1e-10)
     assert 0.0 <= probability_greater(a, b) <= 1.0
 
 
 @given(LAWS, LAWS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_labels_and_successes_can_be_swapped(a: Beta, b: Beta) -> None:
     """Arms exchanged: losses exchanged. Success exchanged for failure: the rates become 1 minus themselves."""
     one, swapped = expected_losses(a, b), expected_losses(b, a)

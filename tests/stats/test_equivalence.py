@@ -152,3 +152,9 @@ def test_the_usual_mistake_is_the_size_for_less_power() -> None:
     n = math.ceil((2.0 * 1.6448536) ** 2 * 0.02 / 0.01**2)
     assert n == 2165
     assert tost_power(0.02, 0.01, n) == pytest.approx(0.9, abs=2e-4)
+
+
+def test_the_answer_says_where_few_discordant_pairs_leave_its_level() -> None:
+    few, many = tost_paired_binary(3, 2, 1000, 0.01).result, tost_paired_binary(12, 8, 1000, 0.02).result
+    assert "at a rate of up to 0.12" in few.guarantee
+    assert "0.12" not in many.guarantee

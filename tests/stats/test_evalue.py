@@ -113,3 +113,11 @@ def test_markov_and_the_cap() -> None:
     assert p_from_e(20.0) == 0.05
     assert math.isfinite(capped_exp(1e9))
     assert capped_exp(0.5) == math.exp(0.5)
+
+
+def test_a_denormal_p_value_does_not_overflow() -> None:
+    for calibrate in (p_to_e, bayes_factor_bound):
+        with pytest.raises(TollensError) as caught:
+            calibrate(1e-310)
+        assert caught.value.code == "stats_input"
+    assert p_to_e(2.3e-308) > 1e300

@@ -80,8 +80,8 @@ def test_nothing_is_shipped_below_the_minimum() -> None:
     assert rule.decisions()(2000, np.array([200]), np.array([300]), np.arange(1)).tolist() == [Decision.SHIP_B]
 
 
-@given(st.integers(1, 400), st.lists(st.integers(0, 400), min_size=2, max_size=12), st.floats(1e-4, 0.05))
-@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 400), st.lists(st.integers(0, 400), min_size=2, max_size=8), st.floats(1e-4, 0.05))
+@settings(max_examples=15, deadline=None)
 def test_the_rule_of_the_simulation_is_the_rule_of_the_answer(n: int, successes: list[int], epsilon: float) -> None:
     a = np.minimum(np.array(successes), n)
     b = a[::-1].copy()

@@ -15,11 +15,11 @@ from tollens.core.seeding import generator
 from tollens.stats.binomial_interval import clopper_pearson, ends, wilson
 from tollens.stats.bootstrap import Bootstrap, paired_bootstrap
 from tollens.stats.clustered import clustered_mean
+from tollens.stats.domain import Array
 from tollens.stats.equivalence import Outcome, paired_equivalence, tost_paired_binary, tost_power
 from tollens.stats.multiplicity import benjamini_hochberg, benjamini_yekutieli, bonferroni, holm
 from tollens.stats.paired import paired_test
 from tollens.stats.permutation import sign_flip, two_sample_permutation
-from tollens.stats.sample import Array
 from tollens.stats.student import paired_t, student_t, welch_t
 from tollens.stats.tables import fisher_exact, mcnemar_exact
 

@@ -66,6 +66,7 @@ def test_rows_know_their_line_and_late_keys_were_empty(tmp_path: Path) -> None:
         ("[" * 100_000, "table_syntax"),
         ('{"x": ' + "9" * 5000 + "}", "table_syntax"),
         (b"\xff\xfe\x00", "table_syntax"),
+        ("\n".join(f'{{"k{i}": 1}}' for i in range(1001)), "table_syntax"),  # a square of empty cells
     ],
 )
 def test_what_is_no_table_is_named(tmp_path: Path, text: str | bytes, code: str) -> None:
@@ -102,3 +103,11 @@ def test_numbers_come_back_as_they_were_written(tmp_path_factory: pytest.TempPat
     folder = tmp_path_factory.mktemp("table")
     table = read_table(write(folder, "x\n" + "\n".join(map(repr, values))))
     assert np.array_equal(table.numbers("x", "--x"), np.array(values))
+
+
+def test_half_a_character_is_no_label(tmp_path: Path) -> None:
+    table = read_table(write(tmp_path, '{"id": "a\\ud800", "x": "\\ud83d\\ude00"}'))
+    with pytest.raises(TollensError) as caught:
+        table.labels("id", "--id")
+    assert caught.value.code == "table_column"
+    assert table.labels("x", "--x") == ["\U0001f600"]

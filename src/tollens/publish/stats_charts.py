@@ -93,16 +93,19 @@ def difference_svg(report: CompareReport) -> str:
     if interval is None or estimate is None:
         return ""
     margin = report.question.margin
-    rows = [{"what": f"{interval.level:.0%} interval", "low": interval.low, "high": interval.high, "at": estimate}]
+    rows = [
+        {"what": f"{100.0 * interval.level:.6g}% interval", "low": interval.low, "high": interval.high, "at": estimate}
+    ]
     if report.margin_interval is not None:
         inner = report.margin_interval
-        name = f"{inner.level:.0%}, TOST"
+        name = f"{100.0 * inner.level:.6g}%, TOST"
         rows.append({"what": name, "low": inner.low, "high": inner.high, "at": estimate})
     reach = 1.15 * max([abs(v) for row in rows for v in (row["low"], row["high"])] + [margin or 0.0, 1e-12])  # type: ignore[arg-type]
 
     def along(field: str) -> Any:
         scale = alt.Scale(domain=[-reach, reach], nice=False)
-        return alt.X(f"{field}:Q", scale=scale, title="second minus first, in units of the score")
+        axis = alt.Axis(tickCount=5)
+        return alt.X(f"{field}:Q", scale=scale, axis=axis, title="second minus first, in units of the score")
 
     y = alt.Y("what:N", title=None, sort=[str(row["what"]) for row in rows], axis=alt.Axis(minExtent=100))
     layers = []

@@ -46,7 +46,7 @@ def ab_html(report: AbReport) -> str:
     }  # fmt: skip
     before = (
         "<h2>Before the data were opened</h2><p>Simulated shares of runs under equal rates (A/A) and under the "
-        f"difference worth finding. With equal arms the rule has stopped by about {report.tie_n:,.0f} an arm.</p>"
+        f"difference worth finding. With no last look equal arms would stop by about {report.tie_n:,.0f} an arm.</p>"
     )
     head = _head("a sequential A/B decision", report.decision, report.headline, facts)
     return page_html(f"{report.decision} – A/B – Tollens", [head, *pictures, before, *tables])
@@ -99,10 +99,11 @@ def result_text(result: Result) -> str:
         return f"refused: {result.reason}"
     parts = []
     if result.estimate is not None:
-        parts.append(f"{result.estimate:+.4g}")
+        own = result.unit != "1"  # a share or a ratio, not a difference
+        parts.append(f"{result.unit} {result.estimate:.4g}" if own else f"{result.estimate:+.4g}")
     if result.interval is not None:
         low, high = result.interval.low, result.interval.high
-        parts.append(f"[{low:.4g}, {high:.4g}] at {result.interval.level:.0%}")
+        parts.append(f"[{low:.4g}, {high:.4g}] at {100.0 * result.interval.level:.6g}%")
     if result.se is not None:
         parts.append(f"SE {result.se:.4g}")
     if result.p is not None:

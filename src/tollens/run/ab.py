@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from tollens.core.errors import TollensError
 from tollens.core.seeding import generator
 from tollens.stats.beta_bernoulli import Beta
+from tollens.stats.domain import between, whole
 from tollens.stats.expected_loss import Action, ExpectedLossRule, at_look, characteristics_beside, tie_bound
 from tollens.stats.operating_characteristics import OperatingCharacteristics, OperatingRow, Simulation, Truth
 from tollens.stats.result import ANY_TIME
@@ -21,15 +22,16 @@ from tollens.stats.two_sample_sequence import SCALE, blocks_between, two_sample_
 from tollens.subject.table import Table, read_table
 
 LARGEST_EXPONENT = 700.0
+MOST_LOOKS, MOST_RUNS, LONGEST_BLOCK = 10_000, 100_000, 20_000  # what a simulation of minutes can hold
 
 
 class AbQuestion(msgspec.Struct, frozen=True, kw_only=True):
     """The rule, stated before the data are opened.
 
-    `rate` is what the control is expected to have, `better` what would be worth finding; both in (0, 1). A look
-    is taken after every `every` units in each arm, up to `cap`; nothing is shipped before `minimum`. `third`
-    is what is done at the cap. `alpha` is the level of the e-value rule beside it, `runs` and `seed` those of
-    the simulation. `arm` and `outcome` name columns, `control` the label of A.
+    `rate` is what the control is expected to have, `better` what would be worth finding: 0 < rate < better < 1.
+    A look is taken after every `every` units in each arm, up to `cap`; nothing is shipped before `minimum`.
+    `third` is what is done at the last look. `alpha` is the level of the e-value rule beside it, `runs` and `seed`
+    are those of the simulation. `arm` and `outcome` name columns, `control` the label of A.
     """
 
     rate: float
@@ -136,7 +138,13 @@ def ab(path: str | os.PathLike[str], question: AbQuestion, *, told: Told | None 
 
 
 def _rule(q: AbQuestion) -> ExpectedLossRule:
-    looks = tuple(range(q.every, q.cap + 1, q.every)) if q.every > 0 else ()
+    between("the rate", q.rate, 0.0, 1.0)
+    between("the better rate", q.better, q.rate, 1.0)
+    between("alpha", q.alpha, 0.0, 1.0)
+    whole("runs", q.runs, 1, MOST_RUNS)
+    whole("units between two looks", q.every, 1, LONGEST_BLOCK)
+    whole("the cap, units in each arm", q.cap, q.every, q.every * MOST_LOOKS)
+    looks = tuple(range(q.every, q.cap + 1, q.every))
     return ExpectedLossRule(q.epsilon, looks, Beta(*q.prior), q.minimum, Action(q.third))
 
 
@@ -207,7 +215,7 @@ def _followed(
 
 def _arms(table: Table, q: AbQuestion) -> tuple[NDArray[np.float64], NDArray[np.float64], tuple[str, str]]:
     """Outcomes of A and of B in file order, and both labels."""
-    arms = np.array(table.labels(q.arm, "--arm"))
+    arms = np.array(table.labels(q.arm, "--arm"), dtype=object)  # not as wide as the longest label
     outcomes = table.numbers(q.outcome, "--outcome")
     names = sorted(set(arms.tolist()))
     if len(names) != 2 or q.control not in names:

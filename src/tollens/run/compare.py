@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections import Counter
 from collections.abc import Sequence
@@ -16,10 +17,13 @@ from tollens.core.errors import TollensError
 from tollens.core.reading import Interval
 from tollens.core.seeding import generator
 from tollens.stats.clustered import MIN_CLUSTERS
+from tollens.stats.domain import between, level, positive, whole
 from tollens.stats.equivalence import Outcome, paired_equivalence
 from tollens.stats.paired import discordance, errors_of, paired_difference, paired_test
 from tollens.stats.result import Result, answered
 from tollens.subject.table import Table, read_table
+
+_BINS = 41
 
 
 class CompareQuestion(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,7 +58,7 @@ class CompareReport(msgspec.Struct, frozen=True, kw_only=True):
     exact test rejects at the level asked for, else undetermined: a difference that is not found is not called
     equality.
     `b` and `c` count the items that only the second, or only the first, system solved (0/1 scores).
-    `differences` counts the items by their difference of scores.
+    `differences` counts the items by their difference of scores, to ten digits of the largest.
     """
 
     schema: str = "tollens.stats.compare/1"
@@ -91,10 +95,16 @@ def compare(
 ) -> CompareReport:
     """The paired difference of two systems, its interval, its test and, with a margin, equivalence.
 
-    Raises: TollensError for files that cannot be read or paired; a statistical question that cannot be
+    Raises: TollensError `stats_input` for a level, a margin or a number of clusters that is none, and for files
+    that cannot be read or paired; a statistical question that cannot be
     answered is answered by a refused result.
     """
     asked = question if question is not None else CompareQuestion()
+    level(asked.alpha)
+    if asked.margin is not None:
+        between("alpha of two one-sided tests", asked.alpha, 0.0, 0.5)
+        positive("the margin", asked.margin)
+    whole("the least number of clusters", asked.min_clusters, 2)
     one, two = read_table(os.fspath(first)), read_table(os.fspath(second))
     paired = _paired(one, two, asked)
     x, y, cluster = paired.second, paired.first, paired.cluster
@@ -161,11 +171,20 @@ def _headline(outcome: str, difference: Result, test: Result, asked: CompareQues
 
 
 def _counted(d: NDArray[np.float64]) -> list[tuple[float, int]]:
-    """The distinct item differences with their counts; binned to 41 values where there are more."""
-    if len(np.unique(d)) <= 41:
-        return sorted((float(value), count) for value, count in Counter(d.tolist()).items())
-    counts, edges = np.histogram(d, bins=41)
-    return [(float(a + b) / 2, int(n)) for a, b, n in zip(edges[:-1], edges[1:], counts, strict=True)]
+    """The distinct item differences with their counts; binned to 41 values where there are more.
+
+    0.3 - 0.1 and 0.2 - 0 count as one value: they are rounded to ten digits of the largest.
+    """
+    largest = float(np.abs(d).max())
+    digits = 9 - math.floor(math.log10(largest)) if largest > 0.0 else 0
+    values = Counter(round(value, digits) + 0.0 for value in d.tolist())  # + 0.0: no -0
+    if len(values) <= _BINS:
+        return sorted(values.items())
+    low, high = min(values), max(values)
+    bins: Counter[int] = Counter()
+    for value, count in values.items():
+        bins[min(_BINS - 1, int((value - low) / (high - low) * _BINS))] += count
+    return [(low + (high - low) * (k + 0.5) / _BINS, bins[k]) for k in range(_BINS)]
 
 
 def _paired(one: Table, two: Table, asked: CompareQuestion) -> _Paired:

@@ -10,9 +10,11 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from tollens.core.errors import TollensError
+from tollens.stats.domain import whole
 from tollens.stats.equivalence import tost_power, tost_sample_size
 from tollens.stats.power import (
     FORMULAS,
+    MOST,
     Formula,
     n_eval_items,
     n_paired_t,
@@ -100,19 +102,29 @@ class _Pair:
 
 def power(question: PowerQuestion) -> PowerReport:
     """Answer the question. Raises: TollensError `stats_unnamed` for what is not stated, `stats_input` for values
-    that are none, `bad_option` for both or neither of n and power.
+    that are none, `bad_option` for both or neither of n and power and for what the design does not use.
     """
     if (question.n is None) == (question.power is None):
         raise TollensError(
-            "bad_option", "--n and --power", expected="one of the two", found="both" if question.n else "neither",
+            "bad_option", "--n and --power", expected="one of the two",
+            found="both" if question.n is not None else "neither",
             fix="Give --power for the number of units, or --n for the power.",
         )  # fmt: skip
     missing = [name for name in NEEDS[question.design] if getattr(question, name) is None]
     if missing:
         raise TollensError(
-            "stats_unnamed", f"a {question.design} design", expected=", ".join(NEEDS[question.design]),
+            "stats_unnamed", f"the {question.design} design", expected=", ".join(NEEDS[question.design]),
             found=f"nothing for {', '.join(missing)}", fix=f"Give {' '.join(f'--{name}' for name in missing)}."
             + (f" The formulas: {', '.join(FORMULAS)}." if "formula" in missing else ""),
+        )  # fmt: skip
+    meant = {name for names in NEEDS.values() for name in names} - set(NEEDS[question.design])
+    idle = [name for name in sorted(meant) if getattr(question, name) is not None]
+    if question.design == "equivalence" and question.sides != 2:
+        idle.append("sides")  # the two tests are one-sided each
+    if idle:
+        raise TollensError(
+            "bad_option", f"the {question.design} design", expected=", ".join(NEEDS[question.design]),
+            found=", ".join(idle), fix=f"Leave out {' '.join(f'--{name}' for name in idle)}: nothing depends on it.",
         )  # fmt: skip
     pair = _pair(question)
     if question.power is not None:
@@ -121,7 +133,7 @@ def power(question: PowerQuestion) -> PowerReport:
         exact = None if isinstance(real, int) else real
     else:
         assert question.n is not None
-        exact, n = None, question.n
+        exact, n = None, whole("n", question.n, 1, MOST)
     found = pair.power(n)
     made = STATISTICS[pair.name]
     unit = UNIT[question.design]
@@ -137,8 +149,8 @@ def _curve(pair: _Pair, alpha: float, n: int) -> list[Point]:
     points = {}
     for wanted in GRID:
         if wanted > alpha:
-            size = math.ceil(pair.n(wanted))
-            points[size] = Point(size, pair.power(max(size, 2)))
+            size = max(1, math.ceil(pair.n(wanted)))
+            points[size] = Point(size, pair.power(size))
     points[n] = Point(n, pair.power(n))
     return [points[size] for size in sorted(points)]
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.special import betaln, logsumexp
 
 from tollens.core.errors import TollensError
-from tollens.stats.domain import between, counts, positive, whole
+from tollens.stats.domain import LARGEST, between, counts, positive, whole
 from tollens.stats.registry import Known, statistic
 from tollens.stats.result import Result
 
@@ -70,10 +70,10 @@ def jzs_log_bf10(t: float, n1: int, n2: int | None = None, *, r: float = SCALES[
     """ln of the JZS Bayes factor for a t statistic, Cauchy prior of scale `r` on the standardised effect.
 
     Two samples of `n1` and `n2` (N = n1*n2/(n1 + n2), nu = n1 + n2 - 2), or one of `n1` (N = n1, nu = n1 - 1).
-    The integral over g is taken over ln g. Raises: TollensError `stats_input` for nu < 1, r <= 0 or a t that is
-    not finite, `stats_imprecise` for a quadrature error above 1e-6.
+    The integral over g is taken over ln g. Raises: TollensError `stats_input` for nu < 1, r <= 0 or a t
+    beyond +-1e100, `stats_imprecise` for a quadrature error above 1e-6.
     """
-    value, scale = between("t", t, -math.inf, math.inf), positive("the prior scale r", r)
+    value, scale = between("t", t, -LARGEST, LARGEST), positive("the prior scale r", r)
     first = whole("n1", n1, 1)
     size, nu = (float(first), first - 1)
     if n2 is not None:

@@ -27,7 +27,8 @@ _REACH = 2.0 * np.arange(-20.0, 21.0)  # standard deviations; beyond 38 on both 
 _NEGLIGIBLE = 1e-20
 _LARGEST = 1e10
 _TABLE_REACH = 9.0  # standard deviations; a Beta law leaves less than 1e-12 outside
-_TABLE_DENSITY = 2.4  # nodes a standard deviation
+_TABLE_PANEL = 13.0  # standard deviations of a panel
+_TABLE_NODES = 32
 _STIRLING = (1.0 / 12.0, -1.0 / 360.0, 1.0 / 1260.0, -1.0 / 1680.0, 1.0 / 1188.0)
 
 
@@ -249,7 +250,7 @@ def _exceeds(x: Beta, y: Beta) -> float:
 def loss_table(alpha: ArrayLike, beta: ArrayLike) -> Array:
     """(K, K) losses of K posteriors Beta(alpha[i], beta[i]): entry [i, j] is the loss of shipping i in place of j.
 
-    All pairs at once, for simulation: the distribution functions at common Gauss-Legendre nodes over
+    All pairs at once, for simulation: the distribution functions at common Gauss-Legendre panels over
     arcsin(sqrt(rate)), where a posterior of n trials has standard deviation 1/(2 sqrt n) whatever its mean, and
     one product of matrices. Absolute error below 1e-9 for parameters of at least 1/2 and sums alpha + beta
     that are equal; `expected_losses` is the exact form. In rate units. Raises: TollensError `stats_input` for
@@ -262,11 +263,12 @@ def loss_table(alpha: ArrayLike, beta: ArrayLike) -> Array:
     centre, sd = np.arcsin(np.sqrt(a / (a + b))), 0.5 / np.sqrt(a + b)
     low = max(0.0, float((centre - _TABLE_REACH * sd).min()))
     high = min(math.pi / 2.0, float((centre + _TABLE_REACH * sd).max()))
-    wanted = math.ceil(_TABLE_DENSITY * (high - low) / float(sd.min()))
-    nodes, weights = _legendre(32 * math.ceil(max(wanted, 1) / 32))
-    phi = low + (high - low) / 2.0 * (nodes + 1.0)
+    panels = max(1, math.ceil((high - low) / (_TABLE_PANEL * float(sd.min()))))
+    nodes, weights = _legendre(_TABLE_NODES)
+    half = (high - low) / (2.0 * panels)
+    phi = (low + half * (2.0 * np.arange(panels)[:, None] + 1.0 + nodes)).ravel()
     below = betainc(a[:, None], b[:, None], np.sin(phi) ** 2)
-    return np.asarray((below * (weights * np.sin(2.0 * phi) * (high - low) / 2.0)) @ (1.0 - below).T)
+    return np.asarray((below * (np.tile(half * weights, panels) * np.sin(2.0 * phi))) @ (1.0 - below).T)
 
 
 def _pair(losses: Losses) -> tuple[float, float]:

@@ -7,9 +7,9 @@ import math
 from scipy.special import betaincinv, ndtri
 
 from tollens.core.reading import Interval
+from tollens.stats.domain import ALTERNATIVES, INDEPENDENCE, Alternative, level, one_of, whole
 from tollens.stats.registry import Known, statistic
 from tollens.stats.result import Result, at_n
-from tollens.stats.sample import ALTERNATIVES, INDEPENDENCE, Alternative, level, one_of, whole
 
 
 @statistic(
@@ -26,8 +26,8 @@ def wilson(k: int, n: int, *, alpha: float = 0.05) -> Result:
     Centre (k/n + z^2/2n)/(1 + z^2/n), half-width z sqrt(p(1-p)/n + z^2/4n^2)/(1 + z^2/n). Raises: TollensError
     `stats_input`.
     """
-    whole(n, "n", 1)
-    whole(k, "k", 0, n)
+    whole("n", n, 1)
+    whole("k", k, 0, n)
     z = -float(ndtri(level(alpha) / 2.0))
     rate = k / n
     shrink = 1.0 + z * z / n
@@ -66,9 +66,9 @@ def clopper_pearson(k: int, n: int, *, alpha: float = 0.05, alternative: Alterna
     `alternative` "greater" gives a lower bound, with the upper end 1; "less" an upper bound (Clopper, Pearson
     1934). Raises: TollensError `stats_input`.
     """
-    whole(n, "n", 1)
-    whole(k, "k", 0, n)
-    one_of(alternative, ALTERNATIVES, "alternative")
+    whole("n", n, 1)
+    whole("k", k, 0, n)
+    one_of("alternative", alternative, ALTERNATIVES)
     tail = level(alpha) / 2.0 if alternative == "two-sided" else alpha
     low = float(betaincinv(k, n - k + 1, tail)) if k > 0 and alternative != "less" else 0.0
     high = 1.0 - float(betaincinv(n - k, k + 1, tail)) if k < n and alternative != "greater" else 1.0

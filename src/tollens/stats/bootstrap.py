@@ -14,9 +14,9 @@ from tollens.core.errors import TollensError
 from tollens.core.reading import Interval
 from tollens.core.seeding import generator
 from tollens.stats.binomial_interval import ends
+from tollens.stats.domain import Array, differences, labels, level, one_of, replication, totals, whole
 from tollens.stats.registry import Known, statistic
 from tollens.stats.result import Result, at_n
-from tollens.stats.sample import Array, differences, labels, level, one_of, replication, totals, whole
 
 MIN_DRAWS = 10_000
 _CHUNK = 2**20  # indices of a block of resamples
@@ -82,9 +82,9 @@ def paired_bootstrap(
     `stats_level_unreachable` where a tail holds less than one draw, `stats_too_few_units`.
     """
     d = differences(x, y)
-    one_of(params.method, ("percentile", "bca"), "method")
+    one_of("method", params.method, ("percentile", "bca"))
     tail = level(params.alpha) / 2.0
-    draws = whole(params.draws, "draws", MIN_DRAWS)
+    draws = whole("draws", params.draws, MIN_DRAWS)
     index, units = (np.arange(d.size), d.size) if cluster is None else labels(cluster, d.size)
     _enough(units, params)
     sums, sizes = totals(index, d), totals(index, np.ones(d.size))

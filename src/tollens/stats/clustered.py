@@ -10,10 +10,10 @@ from scipy.special import stdtrit
 
 from tollens.core.errors import TollensError
 from tollens.core.reading import Interval
+from tollens.stats.domain import Array, labels, level, replication, sample, totals, whole
 from tollens.stats.published import GROUPS, SCORES_A
 from tollens.stats.registry import Known, statistic
 from tollens.stats.result import Result, at_n
-from tollens.stats.sample import Array, labels, level, replication, sample, totals, whole
 
 MIN_CLUSTERS = 8
 
@@ -43,7 +43,7 @@ def clustered_se(x: ArrayLike, cluster: ArrayLike) -> float:
 
     Raises: TollensError `stats_input`.
     """
-    rows = sample(x, "x")
+    rows = sample("x", x)
     index, _ = labels(cluster, rows.size)
     residuals = _residuals(rows)
     return math.sqrt(float(np.sum(totals(index, residuals) ** 2))) / rows.size
@@ -56,7 +56,7 @@ def clustered_se(x: ArrayLike, cluster: ArrayLike) -> float:
 )
 def naive_se(x: ArrayLike) -> float:
     """sqrt(sum of squared residuals)/n, x (n,): the error that ignores clusters. Raises TollensError `stats_input`."""
-    rows = sample(x, "x")
+    rows = sample("x", x)
     return math.sqrt(float(np.sum(_residuals(rows) ** 2))) / rows.size
 
 
@@ -93,9 +93,9 @@ def clustered_mean(
     Student for their means, which is exact where these are normal. Raises: TollensError `stats_input`,
     `stats_too_few_units` below `min_clusters` (at least 2), `stats_no_scale`.
     """
-    rows = sample(x, "x")
+    rows = sample("x", x)
     _, clusters = labels(cluster, rows.size)
-    least = whole(min_clusters, "min_clusters", 2)
+    least = whole("min_clusters", min_clusters, 2)
     if clusters < least:
         raise TollensError(
             "stats_too_few_units",

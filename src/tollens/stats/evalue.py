@@ -14,6 +14,7 @@ from tollens.stats.registry import Known, statistic
 
 VOVK = "Vovk & Wang, E-values: calibration, combination and applications, Ann. Statist. 49 (2021)"
 _LARGEST_LOG = 709.0
+_SMALLEST = float(np.finfo(np.float64).tiny)  # 1/p of a smaller one overflows
 
 
 def capped_exp(log_e: float) -> float:
@@ -60,8 +61,8 @@ def p_to_e(p: float, kappa: float | None = None) -> float:
 
 
 def _minus_log(p: float) -> float:
-    if not isinstance(p, (int, float, np.floating)) or not 0.0 < p <= 1.0:
-        refuse("p", "a p-value in (0, 1]", p)
+    if not isinstance(p, (int, float, np.floating)) or not _SMALLEST <= p <= 1.0:
+        refuse("p", "a p-value in (0, 1] that is not denormal", p)
     return -math.log(p)
 
 

@@ -30,6 +30,7 @@ from tollens.stats.result import Result
 from tollens.stats.schedule import PlannedLooks, admit
 
 _UNIFORM = Beta(1.0, 1.0)
+_FINEST = 1e-12  # rate units; a smaller loss is lost in the rounding of a rate
 GUARANTEE = "calibrated under its prior, does not control the type-I error"
 
 
@@ -50,7 +51,7 @@ class ExpectedLossRule:
 
     Equal losses ship A, the control.
 
-    epsilon     in rate units, 0 < epsilon < 1
+    epsilon     in rate units, 1e-12 < epsilon < 1
     looks       n an arm, strictly increasing; the last is the cap
     prior       of either rate
     minimum     n an arm before which nothing is shipped
@@ -67,7 +68,7 @@ class ExpectedLossRule:
     third: Action | None = None
 
     def __post_init__(self) -> None:
-        between("epsilon", self.epsilon, 0.0, 1.0)
+        between("epsilon", self.epsilon, _FINEST, 1.0)
         PlannedLooks(self.looks)
         if whole("the minimum n", self.minimum, 0) > self.looks[-1]:
             refuse("the minimum n", f"at most the last look, {self.looks[-1]}", self.minimum)
@@ -120,7 +121,7 @@ def tie_bound(rate: float, epsilon: float) -> float:
     units. Raises: TollensError `stats_input`.
     """
     p = between("the base rate", rate, 0.0, 1.0)
-    return 2.0 * p * (1.0 - p) / (2.0 * math.pi * between("epsilon", epsilon, 0.0, 1.0) ** 2)
+    return 2.0 * p * (1.0 - p) / (2.0 * math.pi * between("epsilon", epsilon, _FINEST, 1.0) ** 2)
 
 
 def _beside(f: Callable[..., tuple[OperatingCharacteristics, ...]]) -> list[float]:

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from tollens.core.errors import TollensError
+from tollens.stats.domain import Array, level, refused, sample, whole
 from tollens.stats.published import MYOCARDIAL
 from tollens.stats.registry import Known, statistic
-from tollens.stats.sample import Array, level, refused, sample, whole
 
 _FOUR = (0.01, 0.04, 0.03, 0.005)
 
@@ -103,15 +103,15 @@ def familywise_error(alpha: float, m: int) -> float:
 
     Raises: TollensError `stats_input`.
     """
-    return -math.expm1(whole(m, "m", 1) * math.log1p(-level(alpha)))
+    return -math.expm1(whole("m", m, 1) * math.log1p(-level(alpha)))
 
 
 def _family(p: ArrayLike, sealed: int) -> Array:
-    x = sample(p, "p")
+    x = sample("p", p)
     outside = np.flatnonzero((x < 0.0) | (x > 1.0))
     if outside.size:
         raise refused("p", "p-values in [0, 1]", repr(float(x[outside[0]])), "Correct that p-value.")
-    if x.size != whole(sealed, "sealed", 1):
+    if x.size != whole("sealed", sealed, 1):
         raise TollensError(
             "stats_family_changed",
             f"a family of {sealed} claims",

@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from tollens.stats.clustered import MIN_CLUSTERS, clustered_mean, naive_se
+from tollens.stats.domain import Array, differences, pairs
 from tollens.stats.permutation import sign_flip
 from tollens.stats.published import GROUPS, MAIZE, SCORES_A, SCORES_B
 from tollens.stats.registry import Known, statistic
 from tollens.stats.result import Result
-from tollens.stats.sample import Array, differences, pairs
 from tollens.stats.student import paired_t
 from tollens.stats.tables import mcnemar_exact
 

@@ -9,10 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tollens.core.errors import TollensError
-from tollens.stats.published import MAIZE, SLEEP_1, SLEEP_2, SLEEP_DIFFERENCES
-from tollens.stats.registry import Known, statistic
-from tollens.stats.result import Result, at_n
-from tollens.stats.sample import (
+from tollens.stats.domain import (
     ALTERNATIVES,
     Alternative,
     Array,
@@ -26,6 +23,9 @@ from tollens.stats.sample import (
     totals,
     whole,
 )
+from tollens.stats.published import MAIZE, SLEEP_1, SLEEP_2, SLEEP_DIFFERENCES
+from tollens.stats.registry import Known, statistic
+from tollens.stats.result import Result, at_n
 
 Complex: TypeAlias = NDArray[np.complex128]
 
@@ -63,9 +63,9 @@ def sign_flip(
     `stats_unnamed` without `rng` where it is needed; `stats_level_unreachable` if no outcome of so many units
     has p <= alpha.
     """
-    d = sample(differences, "differences")
+    d = sample("differences", differences)
     level(alpha)
-    one_of(alternative, ALTERNATIVES, "alternative")
+    one_of("alternative", alternative, ALTERNATIVES)
     groups = None if cluster is None else labels(cluster, d.size)
     units = d if groups is None else totals(groups[0], d)
     sides = 2 if alternative == "two-sided" else 1
@@ -147,9 +147,9 @@ def two_sample_permutation(
     samples; `stats_unnamed` without `rng` where it is needed; `stats_level_unreachable` if no outcome of so
     many units has p <= alpha.
     """
-    a, b = sample(x, "x"), sample(y, "y")
+    a, b = sample("x", x), sample("y", y)
     level(alpha)
-    one_of(alternative, ALTERNATIVES, "alternative")
+    one_of("alternative", alternative, ALTERNATIVES)
     rows = np.concatenate([a, b])
     first, index, units = _arms(a.size, b.size, cluster)
     centred = rows - rows.mean()
@@ -278,7 +278,7 @@ def _monte_carlo(
             found="none",
             fix="Give rng.",
         )
-    if whole(draws, "draws", 1) and 1.0 / (draws + 1.0) > alpha * (1.0 + 1e-12):
+    if whole("draws", draws, 1) and 1.0 / (draws + 1.0) > alpha * (1.0 + 1e-12):
         raise TollensError(
             "stats_level_unreachable",
             f"alpha {alpha:g}",

@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias
 from scipy.special import gammaincc, nctdtr, ndtr, ndtri, stdtrit
 
 from tollens.core.errors import TollensError
-from tollens.stats.domain import between, positive, refuse
+from tollens.stats.domain import LARGEST, between, level, positive, refuse
 from tollens.stats.registry import Known, statistic
 from tollens.stats.root import bracketed_root
 
@@ -18,7 +18,7 @@ Formula: TypeAlias = Literal["null-variance", "pooled", "unpooled", "arcsine"]
 FORMULAS: tuple[Formula, ...] = ("null-variance", "pooled", "unpooled", "arcsine")
 _COHEN = "Cohen 1988, Statistical Power Analysis for the Behavioral Sciences"
 _FLEISS = "Fleiss, Levin & Paik 2003, Statistical Methods for Rates and Proportions, ch. 4"
-_MOST = 1e12
+MOST = 1e12  # units
 _NOTHING = 1e-12
 
 
@@ -181,7 +181,7 @@ def n_two_proportions(
     tail = _tail(alpha, sides)
     null, alternative, effect = _standard(p1, p2, formula)
     sum_ = -float(ndtri(tail)) * null + float(ndtri(_wanted(power, alpha))) * alternative
-    return (max(0.0, sum_) / effect) ** 2
+    return _squared(max(0.0, sum_) / effect)
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,7 +237,7 @@ def n_eval_items(variance: float, difference: float, power: float, alpha: float 
         )
     spread = positive("the variance", variance)
     sum_ = -float(ndtri(_tail(alpha, sides))) + float(ndtri(_wanted(power, alpha)))
-    return spread * (sum_ / _effect("the difference", difference)) ** 2
+    return _squared(math.sqrt(spread) * max(0.0, sum_) / _effect("the difference", difference))
 
 
 @statistic(
@@ -263,17 +263,17 @@ def _tail(alpha: float, sides: int) -> float:
     """The part of the level in one rejection region."""
     if sides not in (1, 2):
         refuse("sides", "1 or 2", sides)
-    return between("alpha", alpha, 0.0, 1.0) / sides
+    return level(alpha) / sides
 
 
 def _size(name: str, n: float) -> float:
-    if not 2.0 <= n < math.inf:
-        refuse(name, "a finite number, at least 2", n)
+    if not 2.0 <= n <= MOST:
+        refuse(name, f"a number from 2 to {MOST:g}", n)
     return n
 
 
 def _effect(name: str, value: float) -> float:
-    size = abs(between(name, value, -math.inf, math.inf))
+    size = abs(between(name, value, -LARGEST, LARGEST))
     if size == 0.0:
         raise TollensError(
             "stats_input",
@@ -328,16 +328,28 @@ def _standard(p1: float, p2: float, formula: Formula | None) -> tuple[float, flo
     return math.sqrt(null), math.sqrt(both), effect
 
 
+def _squared(root: float) -> float:
+    """root^2 units, if there are so many."""
+    if root > math.sqrt(MOST):
+        raise too_small()
+    return root * root
+
+
+def too_small() -> TollensError:
+    """The error for an effect that `MOST` units do not find."""
+    return TollensError(
+        "stats_input",
+        "the effect",
+        expected=f"one that {MOST:g} units can find",
+        found="a smaller one",
+        fix="State the smallest effect that matters.",
+    )
+
+
 def _solve(power_at: Callable[[float], float], power: float, alpha: float) -> float:
     wanted, high = _wanted(power, alpha), 2.0
     while power_at(high) < wanted:
         high *= 2.0
-        if high > _MOST:
-            raise TollensError(
-                "stats_input",
-                "the effect",
-                expected=f"one that {_MOST:g} units can find",
-                found="a smaller one",
-                fix="State the smallest effect that matters.",
-            )
+        if high > MOST:
+            raise too_small()
     return 2.0 if high == 2.0 else bracketed_root(lambda n: power_at(n) - wanted, high / 2.0, high, 1e-9 * high)

@@ -9,9 +9,9 @@ from scipy.special import ndtr, ndtri
 from tollens.core.errors import TollensError
 from tollens.core.reading import Interval
 from tollens.stats.binomial_interval import ends
+from tollens.stats.domain import ALTERNATIVES, INDEPENDENCE, Alternative, level, one_of, refused, whole
 from tollens.stats.registry import Known, statistic
 from tollens.stats.result import Result, at_n
-from tollens.stats.sample import ALTERNATIVES, INDEPENDENCE, Alternative, level, one_of, refused, whole
 
 
 @statistic(
@@ -45,8 +45,8 @@ def relative_difference(
     rate varies.
     """
     for (k, n), name in ((a, "a"), (b, "b")):
-        whole(k, f"{name} successes", 0, whole(n, f"{name} trials", 1))
-    one_of(alternative, ALTERNATIVES, "alternative")
+        whole(f"{name} successes", k, 0, whole(f"{name} trials", n, 1))
+    one_of("alternative", alternative, ALTERNATIVES)
     level(alpha)
     if a[0] == 0:
         raise refused("a", "at least one success in the denominator", "0", "Compare the absolute difference.")

@@ -11,10 +11,10 @@ from scipy.special import stdtr, stdtrit
 
 from tollens.core.errors import TollensError
 from tollens.core.reading import Interval
+from tollens.stats.domain import ALTERNATIVES, INDEPENDENCE, Alternative, Array, differences, level, one_of, sample
 from tollens.stats.published import SCORES_A, SCORES_B, SLEEP_1, SLEEP_2
 from tollens.stats.registry import Known, statistic
 from tollens.stats.result import Result, at_n
-from tollens.stats.sample import ALTERNATIVES, INDEPENDENCE, Alternative, Array, differences, level, one_of, sample
 
 
 def t_value(result: Result) -> float:
@@ -44,7 +44,7 @@ def student_t(x: ArrayLike, y: ArrayLike, *, alternative: Alternative = "two-sid
     The interval is two-sided at 1 - alpha whatever the alternative. Raises: TollensError `stats_input`,
     `stats_no_scale` if all values of each sample are equal.
     """
-    a, b = sample(x, "x"), sample(y, "y", 2 if np.size(x) == 1 else 1)
+    a, b = sample("x", x), sample("y", y, 2 if np.size(x) == 1 else 1)
     df = a.size + b.size - 2
     pooled = (_squares(a) + _squares(b)) / df
     se = math.sqrt(pooled * (1.0 / a.size + 1.0 / b.size))
@@ -72,7 +72,7 @@ def welch_t(x: ArrayLike, y: ArrayLike, *, alternative: Alternative = "two-sided
     The interval is two-sided at 1 - alpha whatever the alternative. Raises: TollensError `stats_input`,
     `stats_no_scale` if all values of each sample are equal.
     """
-    a, b = sample(x, "x", 2), sample(y, "y", 2)
+    a, b = sample("x", x, 2), sample("y", y, 2)
     u, v = _squares(a) / (a.size - 1) / a.size, _squares(b) / (b.size - 1) / b.size
     se = math.sqrt(u + v)
     share = u / (u + v) if se > 0.0 else 0.5
@@ -119,7 +119,7 @@ def _squares(x: Array) -> float:
 
 
 def _answer(asked: _Asked, estimate: float, se: float, df: float, law: str) -> Result:
-    one_of(asked.alternative, ALTERNATIVES, "alternative")
+    one_of("alternative", asked.alternative, ALTERNATIVES)
     alpha = level(asked.alpha)
     if se == 0.0:
         raise TollensError(

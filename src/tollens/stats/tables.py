@@ -9,9 +9,9 @@ from scipy.special import betainc, chdtrc, gammaln
 
 from tollens.core.errors import TollensError
 from tollens.stats.binomial_interval import clopper_pearson
+from tollens.stats.domain import ALTERNATIVES, INDEPENDENCE, Alternative, Array, level, one_of, refused, whole
 from tollens.stats.registry import Known, statistic
 from tollens.stats.result import Result, at_n
-from tollens.stats.sample import ALTERNATIVES, INDEPENDENCE, Alternative, Array, level, one_of, refused, whole
 
 _TIE = 1e-7  # probabilities closer than this count as equal: log-gamma of counts up to 1e6 rounds by less
 
@@ -33,8 +33,8 @@ def mcnemar_exact(b: int, c: int, *, alternative: Alternative = "two-sided", alp
     estimate is the share b/(b + c), with its Clopper-Pearson interval, where there is a discordant pair.
     Raises: TollensError `stats_input`.
     """
-    n = whole(b, "b") + whole(c, "c")
-    one_of(alternative, ALTERNATIVES, "alternative")
+    n = whole("b", b) + whole("c", c)
+    one_of("alternative", alternative, ALTERNATIVES)
     level(alpha)
     upper = float(betainc(b, c + 1, 0.5)) if b else 1.0  # P(Bin(n, 1/2) >= b)
     lower = float(betainc(c, b + 1, 0.5)) if c else 1.0
@@ -65,7 +65,7 @@ def mcnemar_statistic(b: int, c: int, *, corrected: bool) -> float:
 
     Raises: TollensError `stats_input`, `stats_no_scale` if no pair is discordant.
     """
-    n = whole(b, "b") + whole(c, "c")
+    n = whole("b", b) + whole("c", c)
     if n == 0:
         raise TollensError(
             "stats_no_scale",
@@ -114,8 +114,8 @@ def fisher_exact(a: int, b: int, c: int, d: int, *, alternative: Alternative = "
     Two-sided: the outcomes no likelier than the observed are summed. The estimate is the sample odds ratio
     ad/bc where b and c are positive. Raises: TollensError `stats_input`.
     """
-    cells = [whole(v, name) for v, name in zip((a, b, c, d), "abcd", strict=True)]
-    one_of(alternative, ALTERNATIVES, "alternative")
+    cells = [whole(name, v) for v, name in zip((a, b, c, d), "abcd", strict=True)]
+    one_of("alternative", alternative, ALTERNATIVES)
     n = sum(cells)
     if n == 0:
         raise refused("table", "at least one count above 0", "0 0 0 0", "Give the table [[a, b], [c, d]].")

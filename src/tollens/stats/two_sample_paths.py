@@ -30,8 +30,9 @@ def parallel_e(runs: int, scale: float = SCALE) -> EqualRatesEvalue:
     def e_values(n: int, a: Counts, b: Counts, going: Counts) -> NDArray[np.float64]:
         nonlocal reached
         ones_a, ones_b = a - before[0, going], b - before[1, going]
-        table = _log_normalisers(n - reached, scale)
-        paths[going] += ones_b[:, None] * points - table[ones_a + ones_b]
+        totals, place = np.unique(ones_a + ones_b, return_inverse=True)
+        table = np.array([_log_normaliser(total, n - reached, scale) for total in totals.tolist()])
+        paths[going] += ones_b[:, None] * points - table[place]
         before[0, going], before[1, going], reached = a, b, n
         log_e = logsumexp(paths[going], axis=1) - math.log(points.size)
         e: NDArray[np.float64] = np.exp(np.minimum(log_e, _LARGEST))
@@ -40,12 +41,10 @@ def parallel_e(runs: int, scale: float = SCALE) -> EqualRatesEvalue:
     return e_values
 
 
-@lru_cache(maxsize=8)
-def _log_normalisers(size: int, scale: float) -> NDArray[np.float64]:
-    """ln E_0 exp(h j) for blocks of `size` units an arm: a row for each total of ones, a column for each h."""
+@lru_cache(maxsize=20_000)
+def _log_normaliser(total: int, size: int, scale: float) -> NDArray[np.float64]:
+    """ln E_0 exp(h j) for each h, where a block of `size` units an arm has `total` ones."""
     points = mixture_points(scale)
-    rows = []
-    for total in range(2 * size + 1):
-        low = max(0, total - size)
-        rows.append(low * points - log_ratio(Block(total - low, size, low, size), points))
-    return np.array(rows)
+    low = max(0, total - size)
+    normaliser: NDArray[np.float64] = low * points - log_ratio(Block(total - low, size, low, size), points)
+    return normaliser

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -20,7 +21,10 @@ from tollens.subject import file
 
 LARGEST = 1 << 28
 """Bytes of a table: 256 MiB."""
+WIDEST = 1000
+"""Columns of a table: objects of which each has keys of its own would take the square of their number."""
 Cell: TypeAlias = str | float | int | bool | None
+_UNPAIRED = re.compile("[\ud800-\udfff]")  # JSON can escape half a character, which no output can hold
 _TRUTH = {"true": 1.0, "false": 0.0, "yes": 1.0, "no": 0.0}
 
 
@@ -46,12 +50,15 @@ class Table:
         return self.columns[name]
 
     def labels(self, name: str, option: str) -> list[str]:
-        """A column as text. Raises TollensError `table_column` for an empty cell."""
+        """A column as text. Raises TollensError `table_column` for an empty cell and for half a surrogate pair."""
         found = []
         for place, cell in enumerate(self.column(name, option)):
             if cell is None or cell == "":
                 raise self._wrong(name, place, "a label", "an empty cell", option)
-            found.append(str(cell))
+            label = str(cell)
+            if not label.isascii() and _UNPAIRED.search(label):
+                raise self._wrong(name, place, "text", f"half a character, {label[:40]!a}", option)
+            found.append(label)
         return found
 
     def numbers(self, name: str, option: str) -> NDArray[np.float64]:
@@ -118,6 +125,8 @@ def read_table(path: str) -> Table:
         for name in row:
             if name not in columns:  # a key that comes late was empty before
                 columns[name] = [None] * len(lines)
+        if len(columns) > WIDEST:
+            raise _syntax(path, line, f"at most {WIDEST:,} columns", "more")
         lines.append(line)
         for name, cells in columns.items():
             cells.append(row.get(name))

@@ -13,23 +13,24 @@ from tollens.core.errors import Exit
 if TYPE_CHECKING:
     from tollens.run.ab import AbReport, Characteristics
 
+TABLE = 65  # columns of the simulated table
 UNDECIDED = ("continue", "inconclusive")
 
 
 @click.command(name="ab")
 @click.argument("path", metavar="FILE")
 @click.option("--rate", type=float, required=True, help="The rate you expect of the control, before any data. In 0..1.")
-@click.option("--better", type=float, required=True, help="The rate of B that would be worth finding. In 0..1.")
+@click.option("--better", type=float, required=True, help="The rate of B that would be worth finding. In RATE..1.")
 @click.option("--epsilon", type=float, default=0.001, show_default=True, help="Stop where the expected loss is below.")
 @click.option(
     "--every", type=click.IntRange(1), default=50, show_default=True, help="A look each so many units an arm."
 )
-@click.option("--cap", type=click.IntRange(1), default=5000, show_default=True, help="The last look, units an arm.")
+@click.option("--cap", type=click.IntRange(1), default=5000, show_default=True, help="No look beyond, units an arm.")
 @click.option("--minimum", type=click.IntRange(0), default=0, show_default=True, help="Ship nothing before, an arm.")
 @click.option("--prior", type=(float, float), default=(1.0, 1.0), show_default=True, help="Beta prior of either rate.")
 @click.option(
     "--third", type=click.Choice(["keep control", "inconclusive"]), default="inconclusive", show_default=True,
-    help="What is done at the cap.",
+    help="What is done at the last look.",
 )  # fmt: skip
 @click.option("--alpha", type=float, default=0.05, show_default=True, help="Level of the e-value rule beside it.")
 @click.option("--runs", type=click.IntRange(100), default=1000, show_default=True, help="Simulated experiments.")
@@ -68,12 +69,22 @@ def command(path: str, *, as_json: bool, html: str | None, quiet: bool, **asked:
 
 
 def _characteristics(rules: list[Characteristics]) -> str:
+    from tollens.cli.facts import columns, wrapped
+
+    narrow = columns() < TABLE
     lines = ["before the data are opened, simulated:"]
     for rule in rules:
-        lines += ["", f"{rule.rule}", f"  {rule.guarantee}"]
-        lines.append(f"  {'true A, B':<18}{'ships A':>9}{'ships B':>9}{'neither':>9}{'users':>9}{'median':>9}")
+        lines += ["", *wrapped(rule.rule), *wrapped(rule.guarantee, "  ")]
+        if not narrow:
+            lines.append(f"  {'true A, B':<18}{'ships A':>9}{'ships B':>9}{'neither':>9}{'users':>9}{'median':>9}")
         for row in rule.rows:
             truth = f"{row.rate_a:g}, {row.rate_b:g}" + (" (A/A)" if row.rate_a == row.rate_b else "")
+            if narrow:
+                lines += wrapped(
+                    f"true A, B {truth}: ships A {row.ships_a:.1%}, ships B {row.ships_b:.1%}, "
+                    f"neither {row.third:.1%}; users {row.mean_users:,.0f}, median {row.median_users:,.0f}", "  ",
+                )  # fmt: skip
+                continue
             lines.append(
                 f"  {truth:<18}{row.ships_a:>9.1%}{row.ships_b:>9.1%}{row.third:>9.1%}"
                 f"{row.mean_users:>9,.0f}{row.median_users:>9,.0f}"
