@@ -9,7 +9,7 @@ import pytest
 import tollens.lint.invariants
 from tollens.core.errors import TollensError
 from tollens.lint.check import Check, Comparison, Direct, Subtype, at_least, at_most, equal, undetermined
-from tollens.lint.claim import Claim, Entry, Place, Quantity
+from tollens.lint.claim import AUTO, Claim, Entry, Place, Quantity
 from tollens.lint.fields import Fields
 from tollens.lint.finding import Finding
 from tollens.lint.judge import claim_outcome, judge, judge_claim
@@ -341,3 +341,10 @@ def test_no_infinite_number_is_stored() -> None:
     register(unbounded)
     found = only(claim(part=number("1"), whole=number("2")))
     assert (found.computed, found.bound) == (None, None)
+
+
+def test_the_fields_of_all_invariants_are_not_listed_for_one_that_is_misspelt() -> None:
+    with pytest.raises(TollensError) as caught:
+        judge_claim(Claim("a", "", AUTO, Place("a.md", 1), {"percnt": True}))
+    assert caught.value.expected == "a field of any invariant"
+    assert "percent" in str(caught.value)

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from functools import partial
+from textwrap import shorten
 from typing import Any
 
 from tollens.core.errors import TollensError
@@ -261,10 +262,12 @@ def _check_names(claim: Claim, chosen: Iterable[Invariant]) -> None:
     for name in claim.fields:
         if name not in known:
             near = get_close_matches(name[:60], sorted(known), n=2, cutoff=0.4)
+            listed = f": {', '.join(sorted(known))}" if claim.kinds != AUTO else ""
+            kinds = "any invariant" if claim.kinds == AUTO else ", ".join(claim.kinds)
             raise TollensError(
                 "lint_unknown_field",
                 f"{claim.place}: claim {claim.id}",
-                expected=f"a field of {', '.join(claim.kinds)}: {', '.join(sorted(known))[:300]}",
+                expected=shorten(f"a field of {kinds}{listed}", 340, placeholder=" ..."),
                 found=repr(name[:60]),
                 fix=f"Did you mean {' or '.join(near)}?" if near else "`tollens lint --list` shows all fields.",
             )

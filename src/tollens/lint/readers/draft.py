@@ -143,7 +143,10 @@ def draft_table(document: Document) -> str:
 
     Raises TollensError `lint_syntax` if a field has no form in the table that a draft reading can have.
     """
-    parts = [f"# Draft reading of {_comment(document.path)}: check every line before you rely on it.\n"]
+    parts = [
+        f"# Draft reading of {_comment(document.path)}: check every line before you rely on it, and set\n"
+        "# draft = false where you did.\n"
+    ]
     for claim in document.claims:
         kinds = ", ".join(map(_string, claim.kinds))
         lines = [
