@@ -18,8 +18,10 @@ import tollens.lint.invariants
 from benchmarks.process import measure
 from benchmarks.process import tollens as verb
 from benchmarks.table import Line, show
-from tollens.lint.judge import entry_text, example_claim
-from tollens.lint.registry import INVARIANTS, Example, Invariant
+from tollens.lint.ask import entry_text
+from tollens.lint.example import example_claim
+from tollens.lint.law import Example, Invariant
+from tollens.lint.registry import INVARIANTS
 
 assert tollens.lint.invariants
 TARGET = 5.0

@@ -11,7 +11,8 @@ import jsonschema
 import pytest
 
 from tollens.instrument.registry import INSTRUMENTS
-from tollens.lint.registry import INVARIANTS, Example
+from tollens.lint.law import Example
+from tollens.lint.registry import INVARIANTS
 from tollens.publish.schema import schema_text
 from tollens.run.registries import registered
 from tollens.stats.registry import STATISTICS, Known

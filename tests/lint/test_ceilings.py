@@ -12,11 +12,13 @@ from hypothesis import strategies as st
 from scipy.special import ndtri
 
 import tollens.lint.invariants
+from tollens.lint.ask import judge_one
+from tollens.lint.example import example_claim
 from tollens.lint.finding import Finding
 from tollens.lint.invariants.ceilings import expected_experts
 from tollens.lint.invariants.sizes import largest_radius
-from tollens.lint.judge import example_claim, judge_one
-from tollens.lint.registry import INVARIANTS, Example
+from tollens.lint.law import Example
+from tollens.lint.registry import INVARIANTS
 
 assert tollens.lint.invariants
 DIGITS = st.integers(1, 15)

@@ -9,10 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tollens.lint.invariants
+from tollens.lint.ask import judge_one
+from tollens.lint.example import example_claim
 from tollens.lint.finding import Finding
-from tollens.lint.judge import example_claim, judge_one
+from tollens.lint.law import Example
 from tollens.lint.pagerank import personalised_pagerank, reachable
-from tollens.lint.registry import INVARIANTS, Example, wrong_answers
+from tollens.lint.registry import INVARIANTS, wrong_answers
 from tollens.lint.replay import replay
 
 assert tollens.lint.invariants

@@ -9,8 +9,10 @@ import pytest
 
 import tollens.lint.invariants
 from tollens.core.errors import TollensError
-from tollens.lint.judge import example_claim, judge_one
-from tollens.lint.registry import INVARIANTS, Example, Invariant
+from tollens.lint.ask import judge_one
+from tollens.lint.example import example_claim
+from tollens.lint.law import Example, Invariant
+from tollens.lint.registry import INVARIANTS
 
 assert tollens.lint.invariants
 NUMBERS = (

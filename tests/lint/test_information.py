@@ -11,12 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tollens.lint.invariants
+from tollens.lint.ask import judge_one
 from tollens.lint.claim import Quantity
+from tollens.lint.example import example_claim
 from tollens.lint.finding import Finding
 from tollens.lint.interval import Range
 from tollens.lint.invariants.information import binary_entropy, label_entropy, rate_for
-from tollens.lint.judge import example_claim, judge_one
-from tollens.lint.registry import INVARIANTS, Example
+from tollens.lint.law import Example
+from tollens.lint.registry import INVARIANTS
 
 assert tollens.lint.invariants
 

@@ -11,10 +11,12 @@ from hypothesis import strategies as st
 
 import tollens.lint.invariants
 from tollens.core.errors import TollensError
+from tollens.lint.ask import judge_one
 from tollens.lint.claim import Claim, Quantity
+from tollens.lint.example import example_claim
 from tollens.lint.fields import Need
-from tollens.lint.judge import example_claim, judge_one
-from tollens.lint.registry import INVARIANTS, Example, Invariant
+from tollens.lint.law import Example, Invariant
+from tollens.lint.registry import INVARIANTS
 
 assert tollens.lint.invariants
 LAWS = [made for made in INVARIANTS.values() if made.family in ("acct", "stat", "queue", "dep")]

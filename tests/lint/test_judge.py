@@ -13,8 +13,9 @@ from tollens.lint.claim import AUTO, Claim, Entry, Place, Quantity
 from tollens.lint.fields import Fields
 from tollens.lint.finding import Finding
 from tollens.lint.judge import claim_outcome, judge, judge_claim
+from tollens.lint.law import Example
 from tollens.lint.number import parse_number, spanning
-from tollens.lint.registry import INVARIANTS, Example, invariant
+from tollens.lint.registry import INVARIANTS, invariant
 
 assert tollens.lint.invariants
 PLACE = Place("paper.md", 12)

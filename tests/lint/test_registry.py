@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 
 import tollens.lint.invariants
+from tollens.lint.ask import judge_one
 from tollens.lint.check import Check, Subtype, at_most
+from tollens.lint.example import example_claim
 from tollens.lint.fields import Fields
-from tollens.lint.judge import example_claim, judge_one
-from tollens.lint.registry import INVARIANTS, Example, Invariant, invariant, wrong_answers
+from tollens.lint.law import Example, Invariant
+from tollens.lint.registry import INVARIANTS, invariant, wrong_answers
 
 assert tollens.lint.invariants
 

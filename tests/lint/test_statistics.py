@@ -14,9 +14,11 @@ from statsmodels.stats.power import NormalIndPower
 from statsmodels.stats.proportion import proportion_confint, proportion_effectsize
 
 import tollens.lint.invariants
+from tollens.lint.ask import judge_one
+from tollens.lint.example import example_claim
 from tollens.lint.finding import Finding
-from tollens.lint.judge import example_claim, judge_one
-from tollens.lint.registry import INVARIANTS, Example, wrong_answers
+from tollens.lint.law import Example
+from tollens.lint.registry import INVARIANTS, wrong_answers
 
 assert tollens.lint.invariants
 FAMILY = [made for made in INVARIANTS.values() if made.family == "stat"]

@@ -97,7 +97,8 @@ def test_a_broken_plugin_is_named_and_leaves_nothing(
 
 INVARIANT = """
 from tollens.lint.check import Subtype, at_most
-from tollens.lint.registry import Example, invariant
+from tollens.lint.law import Example
+from tollens.lint.registry import invariant
 
 @invariant(
     id="{id}", formula="part <= whole", needs={{"part": "count", "whole": "count"}}, violation=Subtype.IMPOSSIBLE,

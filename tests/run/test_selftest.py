@@ -18,7 +18,8 @@ import pytest
 import tollens
 from tollens.core.errors import TollensError
 from tollens.instrument.registry import INSTRUMENTS
-from tollens.lint.registry import INVARIANTS, Example
+from tollens.lint.law import Example
+from tollens.lint.registry import INVARIANTS
 from tollens.run import registries
 from tollens.run.answers import agrees, answered, instrument_questions, plain, questions
 from tollens.run.cache import VARIABLE, find

@@ -14,7 +14,7 @@ from tollens.run.certificate import Answer, Kind
 from tollens.run.plugins import Raised, attempt
 
 if TYPE_CHECKING:
-    from tollens.lint.registry import Example, Invariant
+    from tollens.lint.law import Example, Invariant
     from tollens.run.registries import Made
     from tollens.stats.registry import Known, Statistic
 
@@ -134,7 +134,8 @@ def written(example: Example) -> str:
 
 
 def _judged(made: Invariant, example: Example) -> tuple[Any, bool]:
-    from tollens.lint.judge import example_claim, judge_one
+    from tollens.lint.ask import judge_one
+    from tollens.lint.example import example_claim
     from tollens.lint.registry import differences
 
     found = judge_one(example_claim(made, example), made)
@@ -169,7 +170,8 @@ def _no_example(lost: Sequence[str]) -> tuple[Any, bool]:
 
 
 def _unchecked(made: Invariant, example: Example, lost: Sequence[str]) -> tuple[Any, bool]:
-    from tollens.lint.judge import example_claim, judge_one
+    from tollens.lint.ask import judge_one
+    from tollens.lint.example import example_claim
 
     found = judge_one(example_claim(made, example), made)
     got = f"{found.said}, missing {' or '.join(found.missing) or 'nothing'}"

@@ -16,13 +16,16 @@ import msgspec
 
 import tollens.lint.invariants  # noqa: F401  # registers the laws
 from tollens.core.errors import TollensError
+from tollens.lint.ask import entry_text
 from tollens.lint.check import Outcome
+from tollens.lint.example import example_claim
 from tollens.lint.finding import Finding
-from tollens.lint.judge import claim_outcome, entry_text, example_claim, judge
+from tollens.lint.judge import claim_outcome, judge
+from tollens.lint.law import Invariant
 from tollens.lint.readers.document import Document
 from tollens.lint.readers.draft import draft_table
 from tollens.lint.readers.reader import DRAFTS, draft_claims, read_claims
-from tollens.lint.registry import INVARIANTS, Invariant
+from tollens.lint.registry import INVARIANTS
 from tollens.run.plugins import installed
 from tollens.run.replay import replay_in_child
 from tollens.subject import file

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import TypeAlias
 
 from tollens.instrument.registry import INSTRUMENTS, Instrument
-from tollens.lint.registry import INVARIANTS, Invariant
+from tollens.lint.law import Invariant
+from tollens.lint.registry import INVARIANTS
 from tollens.run.certificate import Kind
 from tollens.run.plugins import import_ours, installed
 from tollens.stats.registry import STATISTICS, Statistic

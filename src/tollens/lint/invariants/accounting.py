@@ -10,7 +10,8 @@ from tollens.lint.check import Check, Subtype, at_least, equal, lacking, uncheck
 from tollens.lint.claim import Quantity
 from tollens.lint.fields import Fields
 from tollens.lint.interval import INF, Range, highest, total
-from tollens.lint.registry import Example, invariant
+from tollens.lint.law import Example
+from tollens.lint.registry import invariant
 from tollens.lint.shown import number_text
 from tollens.lint.summary import adds, is_duration, quantile
 from tollens.lint.unit import CURRENCIES, parse_unit

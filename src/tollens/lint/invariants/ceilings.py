@@ -8,7 +8,8 @@ from tollens.lint.check import Check, Comparison, Direct, Relation, Subtype, at_
 from tollens.lint.domain import AT_LEAST_ONE, NOT_NEGATIVE, POSITIVE, SHARE, inside
 from tollens.lint.fields import Fields
 from tollens.lint.interval import INF, Range, as_range, between, highest, lowest
-from tollens.lint.registry import Example, invariant
+from tollens.lint.law import Example
+from tollens.lint.registry import invariant
 from tollens.lint.shown import number_text
 
 __all__ = ["amdahl", "bytes_moved", "experts", "roofline"]

@@ -5,8 +5,9 @@ from __future__ import annotations
 from tollens.lint.check import Check, Comparison, Direct, Outcome, Subtype, at_most, lacking, unchecked, undetermined
 from tollens.lint.fields import Fields
 from tollens.lint.interval import Range
+from tollens.lint.law import Example
 from tollens.lint.pagerank import reachable
-from tollens.lint.registry import Example, invariant
+from tollens.lint.registry import invariant
 from tollens.lint.shown import number_text
 
 __all__ = ["order", "reach", "subset"]

@@ -8,7 +8,8 @@ from tollens.lint.check import Check, Direct, Subtype, unchecked, undetermined
 from tollens.lint.domain import inside
 from tollens.lint.fields import Fields
 from tollens.lint.interval import Range
-from tollens.lint.registry import Example, invariant
+from tollens.lint.law import Example
+from tollens.lint.registry import invariant
 
 __all__ = ["polynomial"]
 

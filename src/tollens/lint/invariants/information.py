@@ -11,7 +11,8 @@ from tollens.lint.claim import Quantity
 from tollens.lint.domain import AT_LEAST_ONE, SHARE, inside
 from tollens.lint.fields import Fields
 from tollens.lint.interval import INF, Range, as_range, between, hull
-from tollens.lint.registry import Example, invariant
+from tollens.lint.law import Example
+from tollens.lint.registry import invariant
 from tollens.lint.shown import number_text
 from tollens.lint.unit import parse_unit
 

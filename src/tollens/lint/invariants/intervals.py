@@ -12,7 +12,8 @@ from scipy.special import ndtr, ndtri
 from tollens.lint.check import Check, Subtype, at_least, at_most, equal, unchecked
 from tollens.lint.fields import Fields
 from tollens.lint.interval import INF, Range
-from tollens.lint.registry import Example, invariant
+from tollens.lint.law import Example
+from tollens.lint.registry import invariant
 from tollens.lint.shown import number_text
 
 __all__ = ["grim", "interval", "p_ci", "se_ci"]

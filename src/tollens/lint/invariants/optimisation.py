@@ -10,7 +10,8 @@ from tollens.lint.check import Check, Direct, Subtype, at_least, at_most, equal,
 from tollens.lint.domain import AT_LEAST_ONE, BELOW_ONE, NOT_NEGATIVE, POSITIVE, SHARE, each_inside, inside, said
 from tollens.lint.fields import Fields
 from tollens.lint.interval import Range, as_range, between
-from tollens.lint.registry import Example, invariant
+from tollens.lint.law import Example
+from tollens.lint.registry import invariant
 from tollens.lint.replay import ROSENBROCK_LIMIT
 from tollens.lint.shown import number_text
 

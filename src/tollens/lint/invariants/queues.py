@@ -10,7 +10,8 @@ from scipy.special import gammainc
 from tollens.lint.check import Check, Subtype, at_most, equal, unchecked, undetermined
 from tollens.lint.fields import Fields
 from tollens.lint.interval import INF, Range
-from tollens.lint.registry import Example, invariant
+from tollens.lint.law import Example
+from tollens.lint.registry import invariant
 from tollens.lint.shown import interval_text, number_text
 from tollens.lint.summary import adds, quantile
 from tollens.lint.unit import COUNTS

@@ -9,7 +9,8 @@ from tollens.lint.check import Check, Comparison, Direct, Subtype, at_least, at_
 from tollens.lint.domain import AT_LEAST_ONE, NOT_NEGATIVE, OPEN_SHARE, POSITIVE, SHARE, each_inside, inside, said
 from tollens.lint.fields import Fields
 from tollens.lint.interval import Range, as_range, between, lowest
-from tollens.lint.registry import Example, invariant
+from tollens.lint.law import Example
+from tollens.lint.registry import invariant
 from tollens.lint.shown import number_text
 
 __all__ = ["bits_per_entry", "compression", "smoothing", "stable_rank"]

@@ -10,7 +10,8 @@ from scipy.special import ndtr, ndtri
 from tollens.lint.check import Check, Subtype, at_most, equal, unchecked, undetermined
 from tollens.lint.fields import Fields
 from tollens.lint.interval import INF, Range, as_range, hull
-from tollens.lint.registry import Example, invariant
+from tollens.lint.law import Example
+from tollens.lint.registry import invariant
 from tollens.lint.shown import number_text
 from tollens.stats.binomial_interval import ends, wilson
 from tollens.stats.expected_loss import tie_bound
