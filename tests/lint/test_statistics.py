@@ -184,6 +184,14 @@ def test_a_rule_that_is_watched_has_stopped_by_its_bound(p: float, epsilon: floa
     assert not going.any()
 
 
+def test_a_difference_that_nobody_could_find_is_no_error() -> None:
+    """60 % and 0.6 may differ in the last place of a float; 1/2 and 499,999/999,999 would need 1.6e13 an arm."""
+    same = {"p1": "60.0 %", "p2": "0.6", "n": "1000", "alpha": "0.05", "sides": "2", "power": "90 %"}
+    assert said("stat.power", **same).outcome == "unchecked"
+    near = said("stat.compare", k1="500000", n1="1000000", k2="499999", n2="999999")
+    assert (near.outcome, near.subtype, near.settle) == ("undetermined", "underpowered", None)
+
+
 @settings(max_examples=300, deadline=None)
 @given(st.data(), digits, digits, digits)
 def test_true_power_is_never_refuted(data: st.DataObject, dp: int, dq: int, d: int) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 from scipy.special import ndtr, ndtri
 
+from tollens.core.errors import TollensError
 from tollens.lint.check import Check, Subtype, at_most, equal, unchecked, undetermined
 from tollens.lint.fields import Fields
 from tollens.lint.interval import INF, Range, as_range, hull
@@ -68,12 +70,22 @@ def _any_power(p: tuple[Range, Range], n: Range, alpha: Range, sides: int) -> Ra
     return Range(low, min(1.0, high + far))
 
 
+def _enough(p: Sequence[float], power: float, alpha: float, formula: Formula, sides: int = 2) -> int | None:
+    """The number an arm that the power needs; None for a difference that no number anybody has would find."""
+    try:
+        return math.ceil(n_two_proportions(p[0], p[1], power, alpha, formula=formula, sides=sides))
+    except TollensError:
+        return None
+
+
 def _needed(p: tuple[float, float], power: float, alpha: float, sides: int) -> str:
     """`4,659 or 4,662`: the number an arm that the power needs, unpooled and pooled; empty where none is defined."""
     if not p[0] < p[1] or p == (0.0, 1.0) or not alpha < power < 1.0:
         return ""
     formulas: tuple[Formula, Formula] = ("unpooled", "pooled")
-    least = [math.ceil(n_two_proportions(p[0], p[1], power, alpha, formula=name, sides=sides)) for name in formulas]
+    least = [_enough(p, power, alpha, name, sides) for name in formulas]
+    if least[0] is None or least[1] is None:
+        return ""
     return f"{number_text(power * 100)} % needs {number_text(least[0])} (unpooled) or {number_text(least[1])} (pooled)"
 
 
@@ -138,7 +150,7 @@ def power(f: Fields) -> Check:
     if p[0] is None or p[1] is None:
         return unchecked("cannot be checked: p1 and p2 are rates from 0 to 1")
     rates = (p[0], p[1]) if f.p1.middle <= f.p2.middle else (p[1], p[0])
-    if rates[0].middle == rates[1].middle or n.low <= float(ndtri(alpha.low / sides)) ** 2 / 2.0:
+    if rates[1].middle - rates[0].middle <= _ACCURACY or n.low <= float(ndtri(alpha.low / sides)) ** 2 / 2.0:
         return unchecked("does not apply: the rates do not differ, or n is too small for a normal approximation")
     told = (f.p1.middle, f.p2.middle) if f.p1.middle < f.p2.middle else (f.p2.middle, f.p1.middle)
     exactly = {name: _power_at(name, told, n.middle, alpha.middle, sides) * 100.0 for name in ("pooled", "unpooled")}
@@ -206,8 +218,9 @@ def compare(f: Fields) -> Check:
     settle = None
     rates = sorted((k1 / n1, k2 / n2))
     if p > alpha.middle and rates[0] < rates[1] and rates != [0.0, 1.0]:
-        n = math.ceil(n_two_proportions(rates[0], rates[1], wanted.middle, alpha.middle, formula="pooled"))
-        settle = f"about {number_text(n)} an arm for a power of {number_text(wanted.middle)} at this difference"
+        n = _enough(rates, wanted.middle, alpha.middle, "pooled")
+        if n is not None:
+            settle = f"about {number_text(n)} an arm for a power of {number_text(wanted.middle)} at this difference"
     subtype = Subtype.UNDERPOWERED if p > alpha.middle else Subtype.CONSISTENT
     return undetermined(subtype, said, settle, computed=p, bound=alpha.middle)
 
