@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +101,20 @@ def test_files_that_cannot_be_paired_are_named(tmp_path: Path, change: Any, code
     with pytest.raises(TollensError) as caught:
         compare(first, second, CompareQuestion(cluster="doc"))
     assert caught.value.code == code
+
+
+def test_an_undetermined_comparison_says_how_many_items_would_settle_it(tmp_path: Path) -> None:
+    first, second = pair(tmp_path, n=60, gain=0.02)
+    report = compare(first, second)
+    assert report.outcome == "undetermined"
+    se, estimate = report.difference.se, report.difference.estimate
+    assert se is not None
+    assert estimate
+    assert report.settle_n == math.ceil((1.959964 + 0.841621) ** 2 * se**2 * 60 / estimate**2)
+    assert compare(first, second, CompareQuestion(margin=abs(estimate) / 2)).settle_n == pytest.approx(
+        4 * report.settle_n, abs=4
+    )
+    assert compare(*pair(tmp_path)).settle_n is None
 
 
 def test_items_that_only_one_file_has_are_counted_where_common_is_asked(tmp_path: Path) -> None:

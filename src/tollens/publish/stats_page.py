@@ -88,6 +88,10 @@ def compare_facts(report: CompareReport) -> list[tuple[str, str]]:
     if report.se_clustered is not None and report.se_naive is not None:
         ratio = f", {report.se_clustered / report.se_naive:.2f} times" if report.se_naive else ""
         found.append(("errors", f"clustered {report.se_clustered:.4g} against {report.se_naive:.4g} naive{ratio}"))
+    if report.settle_n is not None:
+        unit = "items" if report.question.cluster is None else "clusters"
+        of = "the margin" if report.question.margin is not None else "what was seen"
+        found.append(("to settle", f"about {report.settle_n:,} {unit} find a true difference of {of} with power 0.8"))
     if report.only_second is not None:
         found.append(("solved", f"{report.only_second:,} only the second solved, {report.only_first:,} only the first"))
     return found

@@ -20,10 +20,15 @@ from tollens.stats.clustered import MIN_CLUSTERS
 from tollens.stats.domain import between, level, positive, whole
 from tollens.stats.equivalence import Outcome, paired_equivalence
 from tollens.stats.paired import discordance, errors_of, paired_difference, paired_test
+from tollens.stats.power import n_eval_items
 from tollens.stats.result import Result, answered
 from tollens.subject.table import Table, read_table
 
 _BINS = 41
+
+
+POWER = 0.8
+"""That of the sample size which would settle an undetermined comparison."""
 
 
 class CompareQuestion(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,7 +63,9 @@ class CompareReport(msgspec.Struct, frozen=True, kw_only=True):
     exact test rejects at the level asked for, else undetermined: a difference that is not found is not called
     equality.
     `b` and `c` count the items that only the second, or only the first, system solved (0/1 scores).
-    `differences` counts the items by their difference of scores, to ten digits of the largest.
+    `differences` counts the items by their difference of scores, to ten digits of the largest. `settle_n`, of an
+    undetermined outcome, is about how many independent units (items, or clusters where they are given) would find a
+    true difference of the size of the margin, or without one of the size seen, with power 0.8 at the level asked for.
     """
 
     schema: str = "tollens.stats.compare/1"
@@ -77,6 +84,7 @@ class CompareReport(msgspec.Struct, frozen=True, kw_only=True):
     se_naive: float | None
     only_second: int | None
     only_first: int | None
+    settle_n: int | None
     differences: list[tuple[float, int]]
 
 
@@ -139,6 +147,7 @@ def compare(
         se_naive=errors.naive if errors else None,
         only_second=counts.b if counts else None,
         only_first=counts.c if counts else None,
+        settle_n=_settling(difference, asked) if outcome == "undetermined" else None,
         differences=_counted(x - y),
     )
 
@@ -155,6 +164,15 @@ def _equivalence(
         refused = Result(rule="TOST", guarantee="none: refused", refused=True, reason=str(error))
         return False, refused, None
     return found.outcome is Outcome.EQUIVALENT, found.result, found.result.interval
+
+
+def _settling(difference: Result, asked: CompareQuestion) -> int | None:
+    """Units for the power `POWER`, from the variance of a unit in these results; None where there is none."""
+    if difference.estimate is None or not difference.se or difference.n is None:
+        return None
+    effect = asked.margin if asked.margin is not None else abs(difference.estimate)
+    spread = (difference.se / effect) ** 2 * difference.n if effect else math.inf
+    return math.ceil(n_eval_items(spread, 1.0, POWER, asked.alpha)) if 1e-9 < spread < 1e18 else None
 
 
 def _headline(outcome: str, difference: Result, test: Result, asked: CompareQuestion) -> str:
