@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import subprocess
 import sys
 from dataclasses import replace
 from functools import lru_cache
@@ -204,6 +205,15 @@ def test_a_mutant_that_loops_or_dies_is_ended_and_the_next_one_is_tried(
     assert None in {m.how for m in dies.mutants}  # others were tried in a new process, and survived
     assert not dies.proved
     assert sys.modules.get("plug_loop") is None
+
+
+def test_a_mutant_that_fills_the_memory_is_refused_it() -> None:
+    code = (
+        "from tollens.run.mutation import MEMORY, _limit_memory\n_limit_memory()\n"
+        "try:\n    bytearray(MEMORY + (1 << 20))\nexcept MemoryError:\n    print('refused')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout == "refused\n"
 
 
 @pytest.mark.parametrize("name", ["norms", "queue.batch", "wilson"])
