@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import subprocess
 import sys
 from dataclasses import replace
 from functools import lru_cache
@@ -196,7 +197,7 @@ def test_a_mutant_that_loops_or_dies_is_ended_and_the_next_one_is_tried(
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: plug_loop\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[tollens.plugins]\nplug_loop = plug_loop\n")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    entries = [("statistic", name, STATISTICS["wilson"]) for name in ("plug_count", "plug_dies")]
+    entries = [("statistic", name, answers()) for name in ("plug_count", "plug_dies")]  # the child has its own
     count, dies = prove_red(entries, Budget(at_least=9, answer_seconds=2.0))  # type: ignore[arg-type]
     assert {m.how for m in count.mutants if m.broken} >= {"no answer within 2 s"}
     assert count.proved
@@ -204,6 +205,15 @@ def test_a_mutant_that_loops_or_dies_is_ended_and_the_next_one_is_tried(
     assert None in {m.how for m in dies.mutants}  # others were tried in a new process, and survived
     assert not dies.proved
     assert sys.modules.get("plug_loop") is None
+
+
+def test_a_mutant_that_fills_the_memory_is_refused_it() -> None:
+    code = (
+        "from tollens.run.mutation import MEMORY, _limit_memory\n_limit_memory()\n"
+        "try:\n    bytearray(MEMORY + (1 << 20))\nexcept MemoryError:\n    print('refused')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout == "refused\n"
 
 
 @pytest.mark.parametrize("name", ["norms", "queue.batch", "wilson"])
