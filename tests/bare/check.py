@@ -123,9 +123,24 @@ def every_known_answer_holds() -> str:
     return f"{certificate['headline']}, {took:.1f} s"
 
 
+def numbers_that_cannot_be_true_need_no_extra() -> str:
+    found = run(TOLLENS, "lint", bundled("claims.toml"), "--quiet")
+    assert (found.returncode, found.stderr) == (1, ""), f"exit {found.returncode}: {found.stderr}"
+    assert found.stdout.startswith("FINDINGS  10 claims: 9 refuted"), found.stdout
+    return found.stdout.strip()
+
+
+def questions_of_statistics_need_no_extra() -> str:
+    found = run(TOLLENS, "stats", "power", "paired", "--effect", "0.5", "--power", "0.8", "--quiet")
+    assert (found.returncode, found.stderr) == (0, ""), f"exit {found.returncode}: {found.stderr}"
+    assert found.stdout.startswith("34 pairs"), found.stdout
+    return found.stdout.strip()
+
+
 CHECKS: tuple[Callable[[], str], ...] = (
     no_extra_is_here, import_is_light_and_fast, help_is_fast, the_demonstration_runs, a_scan_gives_json,
     the_screen_and_the_table_need_no_extra, html_names_its_extra, every_known_answer_holds,
+    numbers_that_cannot_be_true_need_no_extra, questions_of_statistics_need_no_extra,
 )  # fmt: skip
 
 
