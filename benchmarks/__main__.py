@@ -8,6 +8,7 @@ import sys
 
 NAMES = (
     "startup",
+    "lint",
     "group_sequential",
     "beta_loss",
     "components",
