@@ -63,12 +63,12 @@ def test_the_mixture_is_the_integral_that_it_stands_for() -> None:
 @settings(max_examples=30)
 @given(values, st.floats(0.5, 3.0), levels)
 def test_intervals_are_those_of_ville(x: list[float], sigma: float, alpha: float) -> None:
-    """ville tunes by the exact rho; its intersection may return lower > upper where ours raises."""
+    """ville searches for rho numerically; its intersection may return lower > upper where ours raises."""
     lower, upper = mean_bounds(x, MeanSequence(alpha=alpha, sigma=sigma, n_opt=500, intersect=False))
     peer = GaussianMixtureCS(sigma=sigma, alpha=alpha, t_opt=500, intersect=False)
     peer.update(np.asarray(x))
-    assert lower == pytest.approx(peer.lower_, rel=1e-6, abs=1e-9)
-    assert upper == pytest.approx(peer.upper_, rel=1e-6, abs=1e-9)
+    assert lower == pytest.approx(peer.lower_, rel=1e-5, abs=1e-4)
+    assert upper == pytest.approx(peer.upper_, rel=1e-5, abs=1e-4)
 
 
 @settings(max_examples=30)
