@@ -126,6 +126,14 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, name: str, data: by
     assert caught.value.exit_code == 2
 
 
+@pytest.mark.parametrize(("start", "kind"), [(b"%PDF-1.7", "a PDF"), (b"PK\x03\x04", "an archive"), (b"", "byte 0")])
+def test_a_file_that_is_no_text_is_called_what_it_is(tmp_path: Path, start: bytes, kind: str) -> None:
+    with pytest.raises(TollensError) as caught:
+        lint_files([write(tmp_path, "paper.md", start + b"\xff\xfe")])
+    assert kind in caught.value.found
+    assert "source of the document" in caught.value.fix
+
+
 def test_a_missing_file_a_folder_and_a_device_are_named(tmp_path: Path) -> None:
     for path, code in (
         (tmp_path / "none.md", "path_missing"),

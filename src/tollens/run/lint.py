@@ -165,7 +165,7 @@ def _opened(path: str, draft: bool) -> _Read:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise TollensError(
-            "lint_syntax", shown, expected="text in UTF-8", found=f"byte {error.start} is not UTF-8",
+            "lint_syntax", shown, expected="text in UTF-8", found=_other(data, error.start),
             fix="Give the source of the document, or save it as UTF-8.",
         ) from None  # fmt: skip
     folder = Path(path).parent if path != STDIN else Path()
@@ -180,6 +180,12 @@ def _opened(path: str, draft: bool) -> _Read:
 
     document = draft_claims(name, text) if draft else read_claims(name, text, pointed)
     return _Read(shown, sha256(data).hexdigest(), document, results)
+
+
+def _other(data: bytes, at: int) -> str:
+    """What stands in a file that is no text, as far as its first bytes tell."""
+    kinds = {b"%PDF": "a PDF", b"PK\x03\x04": "an archive, as of a word processor", b"\x1f\x8b": "a gzip file"}
+    return next((kind for magic, kind in kinds.items() if data.startswith(magic)), f"byte {at} is not UTF-8")
 
 
 def _guessed(text: str) -> str:
