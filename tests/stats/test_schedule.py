@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tollens.core.errors import TollensError
-from tollens.stats.schedule import AnyTime, FixedSize, PlannedLooks, admit, look_number
+from tollens.stats.schedule import AnyTime, FixedSize, Plan, PlannedLooks, admit, as_planned, look_number
 
 
 def test_each_schedule_says_what_it_promises() -> None:
@@ -54,3 +54,17 @@ def test_a_size_that_is_no_count_is_refused(n: Any) -> None:
     for ask in (lambda: FixedSize(n), lambda: admit(AnyTime(), n)):
         with pytest.raises(TollensError, match="stats_input"):
             ask()
+
+
+def test_another_method_or_margin_than_the_planned_one_is_refused() -> None:
+    plan = Plan("tost_paired_binary", FixedSize(64), margin=0.02)
+    assert as_planned(plan, "tost_paired_binary", 64, 0.02) == "valid only at n = 64"
+    for method, n, margin, code in (
+        ("mcnemar_exact", 64, 0.02, "stats_unplanned"),
+        ("tost_paired_binary", 64, 0.05, "stats_unplanned"),
+        ("tost_paired_binary", 64, None, "stats_unplanned"),
+        ("tost_paired_binary", 63, 0.02, "stats_peeking"),
+    ):
+        with pytest.raises(TollensError) as caught:
+            as_planned(plan, method, n, margin)
+        assert caught.value.code == code

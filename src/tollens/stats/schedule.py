@@ -81,3 +81,29 @@ def look_number(plan: PlannedLooks, n: int) -> int:
     """Which planned look is at `n`, from 1. Raises as `admit` does."""
     admit(plan, n)
     return plan.sizes.index(n) + 1
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What was fixed before the results: the method by name, when it looks, and the margin of equivalence, if any."""
+
+    method: str
+    schedule: Schedule
+    margin: float | None = None
+
+
+def as_planned(plan: Plan, method: str, n: int, margin: float | None = None) -> str:
+    """The guarantee of an answer by `method` at `n` units, if both and the `margin` are those of the plan.
+
+    Raises: TollensError `stats_unplanned` for another method or another margin; what `admit` raises.
+    """
+    for name, wanted, used in (("method", plan.method, method), ("margin", plan.margin, margin)):
+        if wanted != used:
+            raise TollensError(
+                "stats_unplanned",
+                f"the {name}",
+                expected=f"{wanted}, as planned",
+                found=str(used),
+                fix="Answer as planned, or make a new plan and collect new data.",
+            )
+    return admit(plan.schedule, n)

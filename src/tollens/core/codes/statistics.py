@@ -38,6 +38,12 @@ STATISTICS: dict[str, Code] = {
         "A correction for many claims counts all that were registered, and another number of p-values was given.",
         "Give a p-value for every registered claim.",
     ),
+    "stats_unplanned": Code(
+        "Not what was planned",
+        "The method or the margin is another one than was fixed before the results were seen, so that its error "
+        "rates no longer hold.",
+        "Answer with the method and the margin of the plan, or register a new plan and collect new data.",
+    ),
     "stats_assumption_violated": Code(
         "Assumption violated",
         "The data cannot have come from what the method assumes: for instance no single value lies in all "
