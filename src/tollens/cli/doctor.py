@@ -86,7 +86,7 @@ def _rows(found: Diagnosis) -> Iterator[tuple[str, str]]:
         if extra.command is not None:
             yield "", extra.command
     for plugin in found.plugins:
-        brought = ", ".join((*plugin.instruments, *plugin.invariants, *plugin.statistics)) or "nothing"
+        brought = ", ".join((*plugin.instruments, *plugin.invariants, *plugin.statistics, *plugin.rungs)) or "nothing"
         yield "plugin", f"{plugin.name} ({plugin.module}): {plugin.error or brought}"
     if not found.plugins:
         yield "plugin", "none installed"

@@ -18,6 +18,11 @@ VERBS = {
     "demo": "Kill five claims, let one live. Offline, no extras, seconds.",
     "scan": "Judge a checkpoint from its weights alone.",
     "lint": "Refuse reported numbers that cannot be true.",
+    "new": "Make a study: a claim that can fail, its metric, its controls.",
+    "lock": "Seal a study before anything is run.",
+    "climb": "Attack a sealed claim, the cheapest rung first, to a verdict.",
+    "amend": "Register a change of a sealed study, and what was known by then.",
+    "status": "Say what a study is now, and whether it is what was sealed.",
     "stats": "Questions about experiments: ab, compare, power.",
     "selftest": "Ask every known answer on this machine, and keep a certificate.",
     "doctor": "Say what is installed, and whether it has been certified here.",
@@ -49,9 +54,10 @@ def cli() -> None:
     """Tollens tries to kill a claim about a neural network as cheaply as it can.
 
     \b
-    Exit codes: 0 clean or survived, 1 findings, 2 bad input, 10 killed,
-    11 undetermined, 12 void, 70 a bug of ours. `tollens explain CODE`
-    explains any code.
+    Exit codes: 0 clean or survived, 1 findings, 2 bad input, 3 refused to
+    seal, 10 killed, 11 undetermined, 12 void, 13 blocked, 20 tampered,
+    21 not sealed, 22 not scorable, 23 unanchored where an anchor was
+    required, 70 a bug of ours. `tollens explain CODE` explains any code.
     """
 
 

@@ -1,4 +1,4 @@
-"""Small bundled checkpoints and their test split; `manifest.json` says how each was made."""
+"""Small bundled checkpoints and their test split; `manifest.json` says how each was made. `study` is the example."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 CHECKPOINTS = ("good.safetensors", "trapped.safetensors", "overtrained.safetensors")
 NAMES = (*CHECKPOINTS, "claims.toml", "digits_test.npz", "manifest.json")
+STUDY = ("claim.toml", "metric.py", "numbers.toml")
 
 
 def path(name: str) -> Path:
@@ -14,3 +15,9 @@ def path(name: str) -> Path:
     if name not in NAMES:
         raise ValueError(f"no bundled file {name!r}; there are {', '.join(NAMES)}")
     return Path(str(files(__name__))) / name
+
+
+def study_files() -> list[Path]:
+    """The files of the example study, those of the network it speaks of among them."""
+    folder = Path(str(files(__name__)))
+    return [folder / "study" / name for name in STUDY] + [path("good.safetensors"), path("digits_test.npz")]

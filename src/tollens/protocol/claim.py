@@ -122,7 +122,7 @@ def judge_claim(text: str, layers: Sequence[Mapping[str, Any]], units: Mapping[s
     Raises TollensError where `text` is no claim or does not fit the quantities.
     """
     rule = parse(text)
-    rows = [_fields(layer) for layer in layers]
+    rows = [fields_of(layer) for layer in layers]
     known = dict.fromkeys([*units, *WORD_FIELDS, *(name for row in rows for name in row)])
     known |= dict.fromkeys(name for layer in layers for name in layer.get("undefined", {}))
     mentioned = [name for name in names(rule) if name in known]
@@ -147,7 +147,7 @@ class _Median(float):
     """The median of a list of integers: exact, a multiple of one half, and comparable by ==."""
 
 
-def _fields(layer: Mapping[str, Any]) -> dict[str, int | float | str]:
+def fields_of(layer: Mapping[str, Any]) -> dict[str, int | float | str]:
     """What a layer offers to claims, by name."""
     row: dict[str, int | float | str] = {}
     for name, value in layer.items():

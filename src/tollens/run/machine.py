@@ -100,3 +100,17 @@ def blas() -> list[str]:
             if i["user_api"] == "blas"
         }
     )
+
+
+def machine_lines() -> dict[str, str]:
+    """What a verdict may depend on besides its inputs, as a seal records it."""
+    here = this_machine()
+    return {
+        "tollens": here.tollens,
+        "python": here.python,
+        "numpy": here.numpy,
+        "scipy": here.scipy,
+        "blas": ", ".join(here.blas),
+        "platform": here.platform,
+        "cpu": here.cpu,
+    }

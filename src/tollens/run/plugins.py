@@ -1,4 +1,4 @@
-"""Instruments, invariants and statistics from other packages: one entry-point group, and none can end a scan."""
+"""Instruments, invariants, statistics and rungs from other packages: one entry-point group, and none can end a scan."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tollens.instrument.registry import INSTRUMENTS, Instrument, Tier
 from tollens.run.result import LayerReport
 
 GROUP = "tollens.plugins"
-OURS = ("tollens.instrument", "tollens.lint.invariants", "tollens.stats")
+OURS = ("tollens.instrument", "tollens.lint.invariants", "tollens.stats", "tollens.run.rungs")
 T = TypeVar("T")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*", re.ASCII)  # what a claim can say
 
@@ -33,6 +33,7 @@ class PluginReport(msgspec.Struct, frozen=True):
     instruments: tuple[str, ...] = ()
     invariants: tuple[str, ...] = ()
     statistics: tuple[str, ...] = ()
+    rungs: tuple[str, ...] = ()
     error: str | None = None
 
 
@@ -152,20 +153,20 @@ def _loaded(point: EntryPoint) -> PluginReport:
     ]
     faults = [loaded.text] if isinstance(loaded, Raised) else [f for n in brought[0] for f in _faults(INSTRUMENTS[n])]
     if not faults:
-        instruments, invariants, statistics = map(tuple, brought)
-        return PluginReport(point.name, point.value, instruments, invariants, statistics)
+        return PluginReport(point.name, point.value, *map(tuple, brought))
     for registry, names in zip(_registries(), brought, strict=True):
         for name in names:
             del registry[name]
     return PluginReport(point.name, point.value, error=faults[0])
 
 
-def _registries() -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-    """Instruments, invariants, statistics, in the order of a report."""
+def _registries() -> tuple[dict[str, Any], ...]:
+    """Instruments, invariants, statistics, rungs, in the order of a report."""
     from tollens.lint.registry import INVARIANTS  # only a process that has plugins pays for these
+    from tollens.protocol.rung import RUNGS
     from tollens.stats.registry import STATISTICS
 
-    return INSTRUMENTS, INVARIANTS, STATISTICS
+    return INSTRUMENTS, INVARIANTS, STATISTICS, RUNGS
 
 
 @lru_cache(maxsize=1)
@@ -182,7 +183,7 @@ def _root(module: str) -> str:
 
 
 def _from(made: Any, root: str) -> bool:
-    module: str = made.function.__module__
+    module: str = (made.function if hasattr(made, "function") else made.open).__module__
     return module == root or module.startswith(f"{root}.")
 
 

@@ -1,0 +1,157 @@
+"""Seal, plan, climb and status as a person reads them: the verdict, expected against found, the rungs, what is next."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from tollens.cli.facts import columns, facts_text
+from tollens.cli.terminal import emit, printable, unpadded
+from tollens.protocol.ladder import dollars
+
+if TYPE_CHECKING:
+    from tollens.protocol.decision import Decision, RungResult
+    from tollens.run.lock import SealReport
+    from tollens.run.pricing import Plan
+    from tollens.run.status import StatusReport
+
+STYLES = {
+    "KILLED": "bold red", "SURVIVED": "bold green", "PASSED": "green", "VOID": "bold magenta",
+    "UNDETERMINED": "bold yellow", "BLOCKED": "bold yellow",
+}  # fmt: skip
+
+
+def show(
+    report: msgspec.Struct, text: Callable[[], str], headline: str, *, as_json: bool, quiet: bool
+) -> None:
+    """Write an answer in the form that was asked for."""
+    if as_json:
+        emit(msgspec.json.encode(report) + b"\n")
+    else:
+        emit(f"{printable(headline)}\n" if quiet else text())
+
+
+def seal_text(report: SealReport) -> str:
+    """The seal, what it holds, and one line for each promise."""
+    rows = [
+        ("seal", report.seal),
+        ("holds", f"{report.files} files, {len(report.traps)} traps"),
+        ("finding", f"{report.finding}   true of {report.witnesses.get('finding', '')}"),
+        ("kill", f"{report.kill}   true of {report.witnesses.get('kill', '')}"),
+        ("sign", report.sign_check),
+        ("null", report.null),
+        ("stopping", report.guarantee),
+        *(("traps" if place == 0 else "", trap) for place, trap in enumerate(report.traps)),
+    ]
+    if report.amends is not None:
+        rows.insert(1, ("amends", report.amends))
+        rows.insert(2, ("access", f"declared {report.declared}; the ledger shows at least {report.floor}"))
+        if report.exploratory:
+            rows.insert(3, ("label", "EXPLORATORY (amended after results): so is every later verdict"))
+    rows += [("note", note) for note in report.notes]
+    rows.append(("next", f"tollens climb {report.claim}"))
+    return facts_text(f"{report.verdict}  {report.claim}  {report.anchor}", rows)
+
+
+def plan_text(plan: Plan) -> str:
+    """Every rung with its price, in the order of climbing, and the totals."""
+    rows = [
+        (
+            price.id, price.kind, f"{price.requests:,}", _seconds(price.seconds), dollars(price.usd_micro),
+            f"{price.kill_probability:g} ({price.source})", f"{price.ratio:.3g}",
+        )
+        for price in plan.rungs
+    ]  # fmt: skip
+    table = _table(("rung", "kind", "requests", "seconds", "money", "kills with", "cost/q"), rows)
+    total = f"{plan.requests:,} requests, {_seconds(plan.seconds)}, {dollars(plan.usd_micro)} if nothing dies"
+    facts = [
+        ("total", total),
+        ("expected", f"{plan.expected_usd_micro:.3g} millionths of a USD, a second here counted as 28"),
+        ("order", plan.order),
+        ("next", f"tollens climb {plan.claim}" if plan.seal else f"tollens lock {plan.claim}"),
+    ]
+    return f"{printable(plan.verdict)}  {printable(plan.claim)}\n\n{table}\n{_rows(facts)}"
+
+
+def climb_text(decision: Decision) -> str:
+    """The verdict, expected against found, the rungs with what they cost, and the next command."""
+    label = "  EXPLORATORY (amended after results)" if decision.exploratory else ""
+    facts = [
+        ("claim", decision.text),
+        ("expected", decision.expected),
+        ("found", decision.found),
+        ("settles", decision.settles or ""),
+    ]
+    if decision.verdict == "SURVIVED":
+        facts.append(("means", "not refuted by these attacks; never proved"))
+    facts += [("survived" if place == 0 else "", line) for place, line in enumerate(decision.survived)]
+    died = "not spent because it died here" if decision.verdict == "KILLED" else "not run"
+    unspent = [line.removeprefix("not run: ") for line in decision.unspent]
+    tail = [(died if place == 0 else "", line) for place, line in enumerate(unspent)]
+    tail += [("note", note) for note in decision.notes]
+    tail.append(("next", decision.next))
+    head = f"{decision.verdict}  {decision.claim}  {decision.anchor}{label}"
+    table = _table(("rung", "verdict", "traps", "requests", "seconds", "money", "so far"), _spent(decision.rungs))
+    return f"{facts_text(head, [row for row in facts if row[1]])}\n{table}\n{_rows(tail)}"
+
+
+def status_text(report: StatusReport) -> str:
+    """The state, and the recorded verdict where there is one."""
+    if report.decision is not None:
+        return climb_text(msgspec.structs.replace(report.decision, anchor=report.anchor, next=report.next))
+    rows = [
+        ("claim", report.text),
+        ("seal", report.seal or "none: nothing is promised yet"),
+        ("ledger", f"{report.records} records, {report.cells_finished} cells finished"),
+        ("access", f"an amendment declares at least: {report.floor}"),
+        *(("note", note) for note in report.notes),
+        ("next", report.next),
+    ]
+    return facts_text(f"{report.state}  {report.claim}  {report.anchor}", rows)
+
+
+def _spent(rungs: Sequence[RungResult]) -> list[tuple[str, ...]]:
+    rows, total = [], 0.0
+    for rung in rungs:
+        total += rung.seconds
+        fired = sum(trap.fired for trap in rung.traps)
+        known = len(rung.traps) + len(rung.traps_not_run)
+        traps = f"{fired} of {known} fired" if known else "none"
+        rows.append(
+            (rung.id, rung.verdict, traps, f"{rung.requests:,} of {rung.requests_of:,}", _seconds(rung.seconds),
+             dollars(rung.usd_micro), _seconds(total))
+        )  # fmt: skip
+    return rows
+
+
+def _seconds(seconds: float | None) -> str:
+    if seconds is None:
+        return "unknown"
+    return f"{seconds:.3f} s" if seconds < 10 else f"{seconds:,.0f} s"
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for name in head:
+        table.add_column(name, overflow="fold", justify="right" if name in _NUMBERS else "left")
+    for row in rows:
+        table.add_row(*(Text(printable(cell), style=STYLES.get(cell, "")) for cell in row))
+    console = Console(highlight=False, width=columns())
+    with console.capture() as capture:
+        console.print(table)
+    return unpadded(capture.get())
+
+
+_NUMBERS = frozenset({"requests", "seconds", "money", "so far", "cost/q"})
+
+
+def _rows(rows: Sequence[tuple[str, str]]) -> str:
+    """Named sentences without a headline."""
+    return facts_text("", rows).lstrip("\n")

@@ -1,0 +1,151 @@
+"""The life of a claim: why a study is not sealed, not run, or not scored."""
+
+from __future__ import annotations
+
+from tollens.core.codes.code import Code
+
+PROTOCOL: dict[str, Code] = {
+    "study_not_found": Code(
+        "No study here",
+        "A study is a folder with a claim.toml.",
+        "Make one with `tollens new my-claim`, or give its folder.",
+    ),
+    "study_exists": Code(
+        "Folder is there already",
+        "A new study goes into a folder of its own; nothing that exists is written over.",
+        "Choose another name.",
+    ),
+    "study_syntax": Code(
+        "claim.toml cannot be read",
+        "The file is not TOML, or not text in UTF-8.",
+        "Mend the line named in the message.",
+    ),
+    "study_missing": Code(
+        "Field missing",
+        "A field without which nothing can be decided is absent.",
+        "Write the fields named; `tollens new` shows a study that has them all.",
+    ),
+    "study_field": Code(
+        "Field not usable",
+        "A field has a value of the wrong kind, does not fit another field, or is a key that nobody reads.",
+        "Correct it as the message says.",
+    ),
+    "study_placeholder": Code(
+        "Placeholder left in",
+        "A field still holds the text of a template, so it promises nothing.",
+        "Replace it by what you claim.",
+    ),
+    "study_busy": Code(
+        "Another process is at work on the study",
+        "One study is sealed, amended or climbed by one process at a time.",
+        "Wait until it has ended. A killed process holds no lock.",
+    ),
+    "unknown_rung": Code(
+        "No such kind of rung",
+        "A rung names a kind of attack that is neither built in nor plugged in.",
+        "Use arithmetic, weights or cpu, or install the plugin that brings the kind.",
+    ),
+    "trap_missing": Code(
+        "Rung without both traps",
+        "A control that must die shows that the rung can kill, one that must survive that it can spare. "
+        "Without both, neither a survival nor a kill says anything.",
+        "Add the [[trap]] table that the message names.",
+    ),
+    "stopping_aggregate": Code(
+        "Sequential rule beside an aggregate it does not bound",
+        "Group-sequential, e-value and expected-loss rules bound the error of a mean, not of a minimum or a quantile.",
+        "Aggregate by mean, or fix n.",
+    ),
+    "data_unreadable": Code(
+        "Sealed file cannot be read",
+        "A file that the claim rests on is missing or not readable, so nothing could pin it.",
+        "Restore the file, or correct its path.",
+    ),
+    "path_outside": Code(
+        "Path leads out of the study",
+        "Everything that decides a verdict lies in the study folder, so that it can be hashed, copied and moved.",
+        "Copy the file into the folder, or link it there.",
+    ),
+    "metric_unpinned": Code(
+        "Metric imports what nobody pins",
+        "An imported module is neither in the study nor in an installed package, so its bytes are not sealed.",
+        "Copy the module into the study folder, or install it as a package.",
+    ),
+    "metric_dynamic": Code(
+        "Metric imports in a way that cannot be read off",
+        "An import by a computed name or a changed search path could run code that the seal does not hold.",
+        "Import modules by name.",
+    ),
+    "metric_incomplete": Code(
+        "Metric lacks a function",
+        "metric.py gives produce(arm, cell, rng), metric(inputs), the null generator and ARMS.",
+        "Define what the message names.",
+    ),
+    "already_sealed": Code(
+        "Study is sealed already",
+        "A seal is written once. Sealing again after an edit would make the promise fit the result.",
+        "Register the change and what you knew by then: `tollens amend`.",
+    ),
+    "nothing_amended": Code(
+        "Nothing was changed",
+        "The study is the one that was sealed, so there is nothing to amend.",
+        "Edit claim.toml or its files first.",
+    ),
+    "amend_reason": Code(
+        "Amendment without a reason",
+        "An amendment says why the study was changed.",
+        "Give --reason with a sentence.",
+    ),
+    "access_understated": Code(
+        "Declared less than the ledger shows",
+        "The access state of an amendment cannot lie below what the ledger proves was there to be seen. A reading "
+        "counts as seen from the moment it stands in the ledger, which is plain text.",
+        "Declare the state that the message names; every later verdict is then exploratory.",
+    ),
+    "not_sealed": Code(
+        "Study is not sealed",
+        "Only a sealed study is run: before that nothing was promised.",
+        "Seal it with `tollens lock`.",
+    ),
+    "tampered": Code(
+        "Sealed content was changed",
+        "A file, the seal or the ledger is not what was sealed.",
+        "Restore the files, or register the change with `tollens amend`.",
+    ),
+    "ledger_broken": Code(
+        "Ledger does not hold together",
+        "A record was changed, removed or put in another place: its hash or that of the one before does not fit.",
+        "Restore ledger.jsonl from version control.",
+    ),
+    "ledger_unreadable": Code(
+        "Ledger cannot be read",
+        "The system did not let the ledger be read.",
+        "Mend the permissions of the study folder.",
+    ),
+    "ledger_unwritable": Code(
+        "Nothing can be written here",
+        "The disk is full or the folder is read-only. What was appended before is safe, and nothing half was kept.",
+        "Free space or mend the permissions, then run the same command again.",
+    ),
+    "already_decided": Code(
+        "Study has its verdict",
+        "A sealed study is climbed to one verdict. Another climb could only look for another answer.",
+        "Read the verdict with `tollens status`; register a changed claim with `tollens amend`.",
+    ),
+    "not_scorable": Code(
+        "Reading cannot be scored",
+        "A reading is missing, not finite, not whole where it counts, or outside its sealed support. No rule is "
+        "evaluated on such a run.",
+        "Mend the metric, or amend the support.",
+    ),
+    "unanchored": Code(
+        "Nobody else holds the seal",
+        "A chain of hashes proves nothing against the person who owns it. An anchor was required and there is none.",
+        "Commit seal.json and push it, or attach a time stamp.",
+    ),
+    "not_run": Code(
+        "Cell not run",
+        "The cell had not been measured when the question was decided; its value ranges over its sealed support.",
+        "Nothing: it could not have changed the answer, or the answer is undetermined.",
+    ),
+}

@@ -1,0 +1,252 @@
+"""One rung: readings asked for one at a time, in the fixed order, until nothing unrun could change the answer.
+
+Trivial pass, kill cells, traps, null, threshold. What a request is, and what it costs, is the business of `ask`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+import msgspec
+
+from tollens.core.expression.answer import Answer
+from tollens.protocol.decision import Look, NullResult, RungResult, RungVerdict, TrapResult
+from tollens.protocol.null import NullSpec, null_answer
+from tollens.protocol.readings import holds, judged
+from tollens.protocol.registration import Cell, Registration, cell_keys, statistic
+from tollens.protocol.rung import VIOLATIONS, Arm, Measured, RungKind, traps_of
+from tollens.protocol.settle import settling
+from tollens.protocol.stopping import Stopping, interim, may_look
+from tollens.protocol.study import ALL, Rung, Trap
+
+Ask: TypeAlias = Callable[[Arm, Cell], Measured]
+SAME = 1e-6
+"""Relative difference of readings below which a control that changes nothing changed nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chance:
+    """What the registration says of chance, parsed once: the null, and when to stop."""
+
+    null: NullSpec
+    stopping: Stopping
+
+
+@dataclass(frozen=True, slots=True)
+class RungTask:
+    """One rung of a registration, with its kind."""
+
+    registration: Registration
+    index: int
+    kind: RungKind
+    chance: Chance
+
+    @property
+    def rung(self) -> Rung:
+        return self.registration.study.rung[self.index]
+
+    @property
+    def cells(self) -> tuple[Cell, ...]:
+        return rung_cells(self.registration, self.index, self.kind)
+
+    @property
+    def traps(self) -> tuple[Trap, ...]:
+        return traps_of(self.kind, self.rung, self.registration.study.trap)
+
+    @property
+    def confirms(self) -> bool:
+        """Whether survival here says anything: every cell is measured and the rule is the claim's."""
+        return self.kind.judges == "claim" and self.rung.cells == ALL
+
+    @property
+    def requests(self) -> int:
+        """How many measurements the whole rung asks for, if nothing ends it early."""
+        cells = len(self.cells)
+        controls = sum(1 if trap.arm in self.kind.same else cells for trap in self.traps)
+        draws = self.chance.null.draws * cells if self.confirms else 0
+        return cells + controls + draws
+
+
+def rung_cells(registration: Registration, index: int, kind: RungKind) -> tuple[Cell, ...]:
+    """The cells of a rung, hardest first. An attack that judges by itself has one: the claim."""
+    if kind.judges == "itself":
+        return (Cell("claim", (), registration.study.metric.seeds[0]),)
+    return cell_keys(registration.study, index, registration.cells)
+
+
+@dataclass(slots=True)
+class _Run:
+    """What has been asked so far."""
+
+    task: RungTask
+    ask: Ask
+    requests: int = 0
+    subject: dict[str, Measured] = field(default_factory=dict)
+    traps: list[TrapResult] = field(default_factory=list)
+    null: NullResult | None = None
+    look: Look | None = None
+
+    def asked(self, arm: Arm, cell: Cell) -> Measured:
+        self.requests += 1
+        return self.ask(arm, cell)
+
+    def ended(
+        self, verdict: RungVerdict, *, reason: str | None = None, answer: Answer | None = None, found: str = "",
+        settles: str | None = None,
+    ) -> RungResult:  # fmt: skip
+        task = self.task
+        done = {(trap.arm, trap.must) for trap in self.traps}
+        return RungResult(
+            id=task.rung.id,
+            kind=task.kind.name,
+            verdict=verdict,
+            reason=reason,
+            rule=answer.expected if answer else "",
+            found=answer.found if answer else found,
+            cell=answer.witness.label if answer and answer.witness else None,
+            readings={label: measured.readings for label, measured in self.subject.items()},
+            cells=len(self.subject),
+            cells_of=len(task.cells),
+            requests=self.requests,
+            requests_of=task.requests,
+            traps=self.traps,
+            traps_not_run=[f"{trap.arm} (must {trap.must})" for trap in task.traps if (trap.arm, trap.must) not in done],
+            null=self.null,
+            look=self.look,
+            settles=settles,
+        )
+
+
+def attack(task: RungTask, ask: Ask) -> RungResult:
+    """Run one rung to its end. Raises what `ask` raises."""
+    run = _Run(task, ask)
+    for trap in task.traps:
+        if trap.must == "survive" and not _fired(run, trap, task.cells):
+            return _void(run, trap)
+    used, killed = _subject(run)
+    if killed is not None:
+        return run.ended("KILLED", answer=killed)
+    for trap in task.traps:
+        if trap.must == "die" and not _fired(run, trap, used):
+            return _void(run, trap)
+    if task.kind.judges == "itself":
+        return run.ended("PASSED", found=next(iter(run.subject.values())).note)
+    if not task.confirms:
+        return run.ended("PASSED", found=f"{len(used)} of {len(task.registration.cells)} cells measured; none kills")
+    return _threshold(run, used)
+
+
+def _void(run: _Run, trap: Trap) -> RungResult:
+    result = run.traps[-1]
+    return run.ended(
+        "VOID", reason="trap_not_fired", found=f"{trap.arm} must {trap.must} and came out {result.observed}: {result.found}"
+    )
+
+
+def _subject(run: _Run) -> tuple[Sequence[Cell], Answer | None]:
+    """Measure the subject, hardest cell first; the cells measured, and the kill that nothing unrun could undo."""
+    task, stopping = run.task, run.task.chance.stopping
+    subject, cells = Arm(task.registration.study.claim.subject), task.cells
+    for done, cell in enumerate(cells, 1):
+        run.subject[cell.label] = run.asked(subject, cell)
+        killed = _killed(task, run.subject)
+        if killed is not None:
+            return cells[:done], killed
+        if task.confirms and may_look(stopping, done, len(cells)):
+            claim = task.registration.study.claim
+            values = [float(run.subject[c.label].readings[claim.quantity]) for c in cells[:done]]
+            seen = interim(
+                stopping, values, float(claim.value), claim.relation, task.registration.domains[claim.quantity].support,
+                len(cells),
+            )  # fmt: skip
+            run.look = Look(stopping.rule, seen.crossed, done, len(cells), seen.sentence)
+            if seen.stop and done < len(cells):
+                kill = judged(task.registration.kill, task.registration, cells[:done], run.subject)
+                return cells[:done], kill if holds(kill) else None
+    return cells, None
+
+
+def _killed(task: RungTask, found: dict[str, Measured]) -> Answer | None:
+    if task.kind.judges == "itself":
+        measured = next(iter(found.values()))
+        return _violations(measured) if measured.readings[VIOLATIONS] > 0 else None
+    answer = judged(task.registration.kill, task.registration, task.registration.cells, found)
+    return answer if holds(answer) else None
+
+
+def _violations(measured: Measured) -> Answer:
+    from tollens.core.verdict import Verdict
+
+    return Answer(Verdict.KILLED, None, f"{VIOLATIONS} == 0", measured.note)
+
+
+def _fired(run: _Run, trap: Trap, cells: Sequence[Cell]) -> bool:
+    """Whether the control came out as it must, by the same code and the same rule as the subject."""
+    task = run.task
+    observed, found = _same(run, trap, cells[0]) if trap.arm in task.kind.same else _observed(run, trap, cells)
+    fired = observed == ("KILLED" if trap.must == "die" else "SURVIVED")
+    run.traps.append(TrapResult(task.rung.id, trap.arm, trap.must, observed, fired, found))
+    return fired
+
+
+def _observed(run: _Run, trap: Trap, cells: Sequence[Cell]) -> tuple[str, str]:
+    """The verdict of the two rules on a control; it ends early where the rest could not change it."""
+    task, found = run.task, dict[str, Measured]()
+    for cell in cells:
+        found[cell.label] = run.asked(Arm(trap.arm), cell)
+        if task.kind.judges == "itself":
+            measured = found[cell.label]
+            return ("KILLED" if measured.readings[VIOLATIONS] > 0 else "SURVIVED"), measured.note
+        for rule, verdict in ((task.registration.kill, "KILLED"), (task.registration.finding, "SURVIVED")):
+            answer = judged(rule, task.registration, cells, found)
+            if holds(answer):
+                return verdict, answer.found
+    return "UNDETERMINED", judged(task.registration.finding, task.registration, cells, found).found
+
+
+def _same(run: _Run, trap: Trap, cell: Cell) -> tuple[str, str]:
+    before = run.ask(Arm(run.task.registration.study.claim.subject), cell).readings
+    after = run.asked(Arm(trap.arm), cell).readings
+    for name, value in before.items():
+        if not math.isclose(value, after[name], rel_tol=SAME, abs_tol=SAME * 1e-3):
+            return "KILLED", f"{name} at {cell.label} reads {value:.6g}, and {after[name]:.6g} where nothing was changed"
+    return "SURVIVED", f"{cell.label} reads the same where nothing was changed"
+
+
+def _threshold(run: _Run, used: Sequence[Cell]) -> RungResult:
+    """The null, then the finding. Neither a null that reaches the claim nor an open rule is a survival."""
+    task = run.task
+    study, registration = task.registration.study, task.registration
+    observed = statistic(study, [run.subject[cell.label].readings[study.null.statistic] for cell in used])
+    draws = []
+    for number in range(task.chance.null.draws):
+        arm = Arm(study.null.generator, number)
+        draws.append(statistic(study, [run.asked(arm, cell).readings[study.null.statistic] for cell in used]))
+    answer = null_answer(observed, draws, task.chance.null)
+    run.null = NullResult(
+        task.rung.id, observed, answer.tau, answer.p, float(answer.level), answer.exceeded, answer.sentence, draws
+    )
+    finding = judged(registration.finding, registration, used, run.subject)
+    settles = _settles(run, used)
+    if not answer.exceeded:
+        found = f"{study.null.statistic} {observed:.6g} does not exceed {answer.sentence}: {answer.tau:.6g}"
+        return run.ended("UNDETERMINED", reason="null_not_exceeded", found=found, settles=settles)
+    if run.look is not None and task.chance.stopping.rule != "fixed_n" and run.look.crossed != "for":
+        return run.ended("UNDETERMINED", reason="boundary_not_crossed", found=run.look.sentence, settles=settles)
+    if holds(finding):
+        return run.ended("SURVIVED", answer=finding)
+    return run.ended("UNDETERMINED", reason="neither_rule", answer=finding, settles=settles)
+
+
+def _settles(run: _Run, used: Sequence[Cell]) -> str:
+    study = run.task.registration.study
+    values = [float(run.subject[cell.label].readings[study.claim.quantity]) for cell in used]
+    return settling(values, float(study.claim.value), study.claim.relation, float(study.null.level))
+
+
+def priced(result: RungResult, seconds: float, usd_micro: int) -> RungResult:
+    """The result with what it cost."""
+    return msgspec.structs.replace(result, seconds=seconds, usd_micro=usd_micro)

@@ -1,0 +1,1 @@
+"""What is kept: the ledger of a study, append-only."""

@@ -1,0 +1,298 @@
+"""`climb`: a sealed claim meets its attacks, the cheapest first, and gets a verdict that is kept."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from tollens.core.canonical import digest
+from tollens.core.errors import Exit, TollensError
+from tollens.protocol.attack import Ask, RungTask, attack, priced
+from tollens.protocol.decision import Decision, RungResult, TrapResults
+from tollens.protocol.ladder import conclude
+from tollens.protocol.readings import scored, unscorable
+from tollens.protocol.registration import Cell, Registration
+from tollens.protocol.rung import VIOLATIONS, Arm, Measured, Opening
+from tollens.protocol.seal import tampered
+from tollens.protocol.study import read_study
+from tollens.record.ledger import Writer
+from tollens.run.anchor import Anchor, anchor_of
+from tollens.run.lock import chance_of
+from tollens.run.machine import machine_lines
+from tollens.run.pricing import Ladder, Plan, by_id, ladder_of, plan_of
+from tollens.run.snapshot import rehashed, snapshot
+from tollens.run.study import (
+    DECISION,
+    TRAPS,
+    Sealed,
+    alone,
+    claim_text,
+    registered,
+    sealed,
+    study_folder,
+    write_whole,
+    writer,
+)
+
+Progress = Callable[[int, int, str], None]
+Key = tuple[str, str, str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class ClimbQuestion:
+    """How a climb is asked for; none of it is a value. `check_remote` asks the remote whether it has the anchor."""
+
+    require_anchor: bool = False
+    check_remote: bool = False
+
+
+def plan(path: str | os.PathLike[str]) -> Plan:
+    """What a climb would cost; the object that `tollens climb --dry-run --json` prints. Nothing is run."""
+    folder = study_folder(path)
+    study = read_study(claim_text(folder))
+    registration = registered(folder, study)
+    ladder = ladder_of(folder, registration, chance_of(registration))
+    try:
+        hash_ = sealed(folder).hash
+    except TollensError as error:
+        if error.exit_code is not Exit.NOT_SEALED:
+            raise
+        hash_ = None
+    return plan_of(study.claim.id, hash_, ladder)
+
+
+def climb(
+    path: str | os.PathLike[str], question: ClimbQuestion | None = None, *, progress: Progress | None = None
+) -> Decision:
+    """Run the attacks on a sealed study and keep the verdict; the object that `tollens climb --json` prints.
+
+    Killed at any moment, the same call goes on: a finished cell is not run again, a started one is, with its seed.
+    Raises TollensError: `not_sealed` (21), `tampered` (20, also where inputs change during the run),
+    `already_decided` (2, with the recorded verdict), `not_scorable` (22), `unanchored` (23 where an anchor was
+    required), and what a rung raises.
+    """
+    question = question or ClimbQuestion()
+    folder = study_folder(path)
+    with alone(folder):
+        study = sealed(folder)
+        anchor = anchor_of(
+            folder, study.hash, frozenset({*study.before, study.hash}), check_remote=question.check_remote
+        )
+        if study.verdict is not None:
+            _rewrite(folder, study.verdict.body)
+            raise _decided(folder, study)
+        if question.require_anchor and anchor.kind == "none":
+            raise TollensError(
+                "unanchored", folder.name, expected="a seal that somebody else holds", found=anchor.text,
+                fix=f"Commit and push seal.json. {anchor.why or ''}".strip(), exit_code=Exit.UNANCHORED,
+            )  # fmt: skip
+        return _climbed(folder, study, anchor, progress)
+
+
+def _climbed(folder: Path, study: Sealed, anchor: Anchor, progress: Progress | None) -> Decision:
+    registration = registered(folder, study.study)
+    ladder = ladder_of(folder, registration, chance_of(registration))
+    entries, log = study.manifest.entries, writer(folder)
+    with snapshot(folder, entries, study.hash) as private:
+        changed = rehashed(private, entries)
+        if changed:
+            raise tampered(changed[0], "the sealed bytes", "others in the copy", "Run it again.")
+        here = machine_lines()
+        run = log.append("run.started", {"seal": study.hash, "inputs": _digest_of(study), "environment": here})
+        books = Books(log, study, run.id, progress, sum(task.requests for task in ladder.tasks))
+        results: list[RungResult] = []
+        try:
+            _ladder(private, registration, ladder, books, results)
+        except TollensError as error:
+            changed = _changed(private, folder, study)
+            log.append("run.finished", {"run": run.id, "seal": study.hash, "failed": error.code, "changed": changed})
+            if changed:
+                raise _during(changed) from None
+            raise
+        changed = _changed(private, folder, study)
+        outputs = digest([msgspec.to_builtins(result) for result in results])
+        log.append("run.finished", {"run": run.id, "seal": study.hash, "outputs": outputs, "changed": changed})
+        if changed:
+            raise _during(changed)
+    notes = []
+    if here != study.manifest.environment:
+        notes.append(f"ENVIRONMENT DIFFERS {_environment(study.manifest.environment, here)}")
+    decision = conclude(
+        study.study, results, [*ladder.prices], order=ladder.order, seal=study.hash, anchor=anchor.text,
+        exploratory=study.exploratory, notes=notes, folder=folder.name,
+    )  # fmt: skip
+    body = msgspec.to_builtins(decision)
+    log.append("verdict", {"seal": study.hash, "run": run.id, "verdict": decision.verdict, "decision": body})
+    _rewrite(folder, {"decision": body})
+    return decision
+
+
+def _ladder(
+    private: Path, registration: Registration, ladder: Ladder, books: Books, results: list[RungResult]
+) -> None:
+    """Rung after rung; a kill or a void ends it, and what requires a rung that did not pass is blocked."""
+    prices = by_id(ladder.prices)
+    for task in ladder.tasks:
+        passed = {r.id for r in results if r.verdict in ("PASSED", "SURVIVED")}
+        unmet = [name for name in task.rung.requires if name not in passed]
+        if unmet:
+            results.append(_unrun(task, "BLOCKED", f"requires {unmet[0]}, which did not pass"))
+            continue
+        with task.kind.open(Opening(private, registration, task.rung)) as measure:
+            result = attack(task, books.ask(task, measure))
+        books.close(task, result, prices[task.rung.id].usd_micro)
+        results.append(books.priced(task, result))
+        if result.verdict in ("KILLED", "VOID"):
+            return
+
+
+def _unrun(task: RungTask, verdict: Any, found: str) -> RungResult:
+    return RungResult(
+        id=task.rung.id, kind=task.kind.name, verdict=verdict, found=found, cells_of=len(task.cells),
+        requests_of=task.requests,
+    )  # fmt: skip
+
+
+@dataclass(slots=True)
+class Books:
+    """What the ledger knows of the cells of one seal, and what is added to it."""
+
+    log: Writer
+    study: Sealed
+    run: str
+    progress: Progress | None
+    total: int
+    done: int = 0
+    finished: dict[Key, tuple[Measured, float]] = field(default_factory=dict)
+    started: dict[Key, int] = field(default_factory=dict)
+    known_traps: set[tuple[str, str, str]] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        for record in self.study.of("cell.started", "cell.finished", "trap"):
+            if record.type == "trap":
+                self.known_traps.add((record.body["rung"], record.body["arm"], record.body["must"]))
+                continue
+            key = _key(record.body["key"])
+            if record.type == "cell.started":
+                self.started[key] = self.started.get(key, 0) + 1
+            else:
+                measured = Measured(record.body["readings"], record.body.get("note", ""))
+                self.finished[key] = (measured, float(record.body["seconds"]))
+
+    def ask(self, task: RungTask, measure: Ask) -> Ask:
+        """Measure, and keep what was measured before anybody sees it; what is kept is not measured again."""
+        asked: set[Key] = set()
+
+        def kept(arm: Arm, cell: Cell) -> Measured:
+            key = (task.rung.id, arm.label, cell.label, cell.seed)
+            if key not in asked:
+                asked.add(key)
+                self.done += 1
+            if key in self.finished:
+                return self.finished[key][0]
+            body = {"seal": self.study.hash, "rung": key[0], "arm": key[1], "cell": key[2], "seed": key[3]}
+            attempt = self.started.get(key, 0) + 1
+            self.log.append("cell.started", {"run": self.run, "key": body, "attempt": attempt})
+            self.started[key] = attempt
+            if self.progress is not None:
+                self.progress(self.done, self.total, f"{task.rung.id} {arm.label} {cell.label}")
+            before = time.perf_counter()
+            found = _checked(task, measure(arm, cell), f"{arm.label} {cell.label}")
+            seconds = time.perf_counter() - before
+            self.log.append(
+                "cell.finished",
+                {"run": self.run, "key": body, "attempt": attempt, "readings": found.readings, "note": found.note,
+                 "seconds": seconds},
+            )  # fmt: skip
+            self.finished[key] = (found, seconds)
+            return found
+
+        return kept
+
+    def close(self, task: RungTask, result: RungResult, estimate: int) -> None:
+        """The traps of a rung and its price, once each."""
+        for trap in result.traps:
+            if (trap.rung, trap.arm, trap.must) not in self.known_traps:
+                self.log.append("trap", {"seal": self.study.hash, "run": self.run, **msgspec.to_builtins(trap)})
+        attempts = sum(count for key, count in self.started.items() if key[0] == task.rung.id)
+        common = {
+            "claim": self.study.study.claim.id, "rung": task.rung.id, "cell": "all", "currency": "USD",
+            "rate_id": "sealed", "unit": "request", "seal": self.study.hash, "run": self.run,
+        }  # fmt: skip
+        paid = attempts * task.rung.est_cost.usd_micro
+        self.log.append_all(
+            [
+                ("spend", {**common, "kind": "estimate", "amount_micro": estimate, "quantity": task.requests,
+                           "attempt": 1, "evidence": "sealed price"}),
+                ("spend", {**common, "kind": "actual", "amount_micro": paid, "quantity": attempts,
+                           "attempt": max((n for k, n in self.started.items() if k[0] == task.rung.id), default=1),
+                           "evidence": "cell.started records"}),
+            ]
+        )  # fmt: skip
+
+    def priced(self, task: RungTask, result: RungResult) -> RungResult:
+        """The wall time of its finished cells, of whichever run, and the price of every attempt."""
+        seconds = sum(spent for key, (_, spent) in self.finished.items() if key[0] == task.rung.id)
+        attempts = sum(count for key, count in self.started.items() if key[0] == task.rung.id)
+        return priced(result, seconds, attempts * task.rung.est_cost.usd_micro)
+
+
+def _checked(task: RungTask, found: Measured, where: str) -> Measured:
+    if task.kind.judges == "claim":
+        return scored(found, task.registration, where)
+    value = found.readings.get(VIOLATIONS)
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise unscorable(VIOLATIONS, where, "how many statements were refuted", repr(value))
+    return found
+
+
+def _key(body: Mapping[str, Any]) -> Key:
+    return (body["rung"], body["arm"], body["cell"], int(body["seed"]))
+
+
+def _digest_of(study: Sealed) -> str:
+    return digest([msgspec.to_builtins(entry) for entry in study.manifest.entries])
+
+
+def _changed(private: Path, folder: Path, study: Sealed) -> list[str]:
+    said = [f"{s} (copy)" for s in rehashed(private, study.manifest.entries)]
+    return said + rehashed(folder, study.manifest.entries)
+
+
+def _during(changed: list[str]) -> TollensError:
+    return tampered(
+        changed[0], "the sealed bytes after the run as before it", f"inputs changed during run: {'; '.join(changed)}",
+        "Restore the files and climb again: nothing of this run is judged.",
+    )  # fmt: skip
+
+
+def _environment(sealed_: Mapping[str, Any], here: Mapping[str, Any]) -> str:
+    names = [name for name in dict.fromkeys((*sealed_, *here)) if sealed_.get(name) != here.get(name)]
+    return "; ".join(f"{name} sealed {sealed_.get(name)} found {here.get(name)}" for name in names)
+
+
+def _decided(folder: Path, study: Sealed) -> TollensError:
+    assert study.verdict is not None
+    body = study.verdict.body["decision"]
+    return TollensError(
+        "already_decided", folder.name, expected="a sealed study without a verdict",
+        found=f"{body['verdict']}{' EXPLORATORY' if body['exploratory'] else ''}: {body['found']}",
+        fix=f"Read it: tollens status {folder.name}. A changed claim is registered by tollens amend.",
+    )  # fmt: skip
+
+
+def _rewrite(folder: Path, body: Mapping[str, Any]) -> None:
+    """decision.json and trap_results.json, which repeat what the ledger holds."""
+    decision = msgspec.convert(body["decision"], Decision)
+    results = TrapResults("tollens.traps/1", decision.claim, decision.seal, decision.traps)
+    for name, made in ((DECISION, decision), (TRAPS, results)):
+        data = msgspec.json.format(msgspec.json.encode(made), indent=1) + b"\n"
+        path = folder / name
+        if not path.is_file() or path.read_bytes() != data:
+            write_whole(path, data)

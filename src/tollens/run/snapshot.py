@@ -1,0 +1,62 @@
+"""The private copy that a run works on: what was sealed, and nothing else of the folder."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from tollens.core.canonical import sealed_bytes
+from tollens.protocol.seal import Entry, changes
+from tollens.run.study import LARGE, entry_of, read
+
+PREFIX = "tollens-run"
+
+
+@contextmanager
+def snapshot(folder: Path, entries: Sequence[Entry], key: str) -> Iterator[Path]:
+    """A folder with the sealed bytes of every entry, read-only; gone afterwards.
+
+    A text has its line ends plain, whatever the checkout made of them. A file over 256 MiB is linked, not copied.
+    What killed runs of the same `key` left behind is removed first.
+    """
+    _sweep(key)
+    private = Path(tempfile.mkdtemp(prefix=f"{PREFIX}-{key[:12]}-{os.getpid()}-"))
+    try:
+        for entry in entries:
+            target = private / entry.path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if entry.mode == "binary" and entry.bytes > LARGE:
+                target.symlink_to((folder / entry.path).resolve())
+                continue
+            target.write_bytes(sealed_bytes(read(folder, entry.path), entry.mode))
+            target.chmod(0o444)
+        yield private
+    finally:
+        shutil.rmtree(private, ignore_errors=True)
+
+
+def rehashed(folder: Path, entries: Sequence[Entry]) -> list[str]:
+    """What differs in a folder from the entries, one sentence each."""
+    found = [entry_of(folder, e.path, e.role, e.mode) for e in entries if (folder / e.path).is_file()]
+    return changes(entries, found)
+
+
+def _sweep(key: str) -> None:
+    for left in Path(tempfile.gettempdir()).glob(f"{PREFIX}-{key[:12]}-*"):
+        owner = left.name.split("-")[-2]
+        if owner.isdigit() and not _alive(int(owner)):
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,96 @@
+"""`status`: what a study is now, from its files and its ledger, without running anything."""
+
+from __future__ import annotations
+
+import os
+
+import msgspec
+
+from tollens.core.errors import Exit, TollensError
+from tollens.protocol.decision import Decision
+from tollens.protocol.study import read_study
+from tollens.record import ledger as ledgers
+from tollens.record.ledger import read_ledger
+from tollens.run.anchor import anchor_of
+from tollens.run.lock import floor_of
+from tollens.run.study import Sealed, claim_text, sealed, study_folder
+
+
+class StatusReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What `tollens status --json` prints.
+
+    `state` is DRAFT, SEALED, RUNNING (started and not ended) or the recorded verdict. No reading is shown before a
+    verdict: under a sealed stopping rule, looking is part of the rule. `floor` is the access state that an amendment
+    must declare at least.
+    """
+
+    schema: str = "tollens.status/1"
+    state: str
+    claim: str
+    text: str
+    seal: str | None
+    anchor: str
+    floor: str
+    amendments: int
+    exploratory: bool
+    cells_finished: int
+    records: int
+    torn: bool
+    notes: list[str]
+    decision: Decision | None
+    exit_code: int
+    next: str
+
+
+def status(path: str | os.PathLike[str], *, check_remote: bool = False) -> StatusReport:
+    """The state of a study; the object that `tollens status --json` prints.
+
+    Raises TollensError: `tampered` and `ledger_broken` (20); for a draft, what reading claim.toml raises (3).
+    """
+    folder = study_folder(path)
+    try:
+        found = sealed(folder)
+    except TollensError as error:
+        if error.exit_code is not Exit.NOT_SEALED:
+            raise
+        study = read_study(claim_text(folder))
+        ledger = read_ledger(folder / ledgers.FILE)
+        return StatusReport(
+            state="DRAFT", claim=study.claim.id, text=study.claim.text, seal=None, anchor="unanchored",
+            floor=floor_of(ledger), amendments=0, exploratory=False, cells_finished=0, records=len(ledger.records),
+            torn=bool(ledger.torn), notes=[], decision=None, exit_code=int(Exit.NOT_SEALED),
+            next=f"tollens lock {folder.name}",
+        )  # fmt: skip
+    return _sealed(folder.name, found, anchor_of(
+        folder, found.hash, frozenset({*found.before, found.hash}), check_remote=check_remote
+    ).text)  # fmt: skip
+
+
+def _sealed(name: str, found: Sealed, anchor: str) -> StatusReport:
+    decision = None if found.verdict is None else msgspec.convert(found.verdict.body["decision"], Decision)
+    started, ended = len(found.of("run.started")), len(found.of("run.finished"))
+    state = decision.verdict if decision else "RUNNING" if started > ended else "SEALED"
+    notes = []
+    if found.ledger.torn:
+        notes.append(
+            f"the last line of the ledger was never finished ({len(found.ledger.torn)} bytes): it is set aside in "
+            f"{ledgers.TORN} with the next record"
+        )
+    claim = found.manifest.study["claim"]
+    return StatusReport(
+        state=state,
+        claim=claim["id"],
+        text=claim["text"],
+        seal=found.hash,
+        anchor=anchor,
+        floor=floor_of(found.ledger),
+        amendments=len(found.before),
+        exploratory=found.exploratory,
+        cells_finished=len(found.of("cell.finished")),
+        records=len(found.ledger.records),
+        torn=bool(found.ledger.torn),
+        notes=notes,
+        decision=decision,
+        exit_code=int(Exit[decision.verdict]) if decision else 0,
+        next=decision.next if decision and decision.verdict not in ("SURVIVED", "KILLED") else f"tollens climb {name}",
+    )

@@ -1,0 +1,283 @@
+"""A study folder: what is in it, what was sealed of it, and whether the two still agree."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import msgspec
+
+from tollens.core.canonical import Mode, file_digest, mode_of, sealed_bytes, unix_text
+from tollens.core.errors import Exit, TollensError
+from tollens.protocol import seal
+from tollens.protocol.registration import Registration, register
+from tollens.protocol.seal import Entry, Manifest, changes, keys_of, study_changes, tampered
+from tollens.protocol.study import FILE, Study, from_plain, plain, read_study, refused
+from tollens.record import ledger as ledgers
+from tollens.record.envelope import Envelope
+from tollens.record.ledger import Ledger, Writer, read_ledger
+from tollens.run.closure import import_closure
+from tollens.run.plugins import installed
+from tollens.subject import file
+from tollens.subject.checkpoint import open_checkpoint
+from tollens.subject.matrices import MatrixView, matrices
+
+DECISION = "decision.json"
+TRAPS = "trap_results.json"
+LARGE = 1 << 28
+"""Bytes above which a sealed file is read where it lies, hashed before and after, and not copied: 256 MiB."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """A study that agrees with its seal. `before` are the hashes of the seals it amends, oldest first."""
+
+    folder: Path
+    hash: str
+    manifest: Manifest
+    ledger: Ledger
+    before: tuple[str, ...]
+
+    @property
+    def study(self) -> Study:
+        return from_plain(self.manifest.study)
+
+    def of(self, *kinds: str) -> list[Envelope]:
+        """The records of this seal, not those of the ones before it."""
+        start = next(r.seq for r in self.ledger.records if r.type in ("seal", "amend") and r.body["seal"] == self.hash)
+        return [r for r in self.ledger.records[start:] if r.type in kinds]
+
+    @property
+    def exploratory(self) -> bool:
+        return any(r.body["access"] == "results seen" for r in self.ledger.of("amend"))
+
+    @property
+    def verdict(self) -> Envelope | None:
+        """The recorded verdict on this seal."""
+        found = self.of("verdict")
+        return found[-1] if found else None
+
+
+def study_folder(path: str | os.PathLike[str]) -> Path:
+    """The folder of a study. Raises TollensError `study_not_found`, exit 2."""
+    folder = Path(path)
+    if folder.name == FILE and folder.is_file():
+        folder = folder.parent
+    if not (folder / FILE).is_file() and not (folder / ledgers.FILE).is_file():
+        found = "no such folder" if not folder.exists() else f"no {FILE} in it" if folder.is_dir() else "a file"
+        raise TollensError(
+            "study_not_found", os.fspath(path), expected=f"a folder with a {FILE}", found=found,
+            fix="Make one: tollens new my-claim",
+        )  # fmt: skip
+    return folder
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Nobody else seals, amends or climbs this study meanwhile; the lock goes with the process.
+
+    Raises TollensError `study_busy`, exit 2.
+    """
+    handle = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise TollensError(
+            "study_busy", folder.name, expected="no other process at work on it", found="one that holds its lock",
+            fix="Wait until it has ended; the ledger keeps what it finished.",
+        ) from None  # fmt: skip
+    finally:
+        os.close(handle)
+
+
+def writer(folder: Path) -> Writer:
+    return Writer(folder / ledgers.FILE)
+
+
+def claim_text(folder: Path) -> str:
+    """The text of claim.toml with plain line ends. Raises TollensError, exit 3, for bytes that are no text."""
+    data = read(folder, FILE)
+    try:
+        return unix_text(data).decode("utf-8-sig")
+    except ValueError as error:
+        raise refused("study_syntax", FILE, "text in UTF-8", str(error)[:120], "Save it as UTF-8.") from None
+
+
+def read(folder: Path, path: str) -> bytes:
+    """Raises TollensError `data_unreadable`, exit 3."""
+    try:
+        return file.read(folder / path, 1 << 62)
+    except TollensError as error:
+        raise refused("data_unreadable", path, "a file that can be read", error.found, "Restore the file.") from None
+
+
+def checkpoint_views(folder: Path, study: Study) -> list[MatrixView]:
+    """The matrices that the metric of a study looks at, in file order. Raises what opening a checkpoint raises."""
+    import fnmatch
+
+    assert study.metric.checkpoint is not None
+    found = matrices(open_checkpoint(folder / study.metric.checkpoint)).matrices
+    pattern = study.metric.layers
+    return [view for view in found if pattern is None or fnmatch.fnmatchcase(view.name, pattern)]
+
+
+def registered(folder: Path, study: Study) -> Registration:
+    """The registration of a study; the header of its checkpoint is read where an instrument measures."""
+    installed()
+    if study.metric.instrument is None:
+        return register(study)
+    from tollens.run.scan import layer_units
+
+    return register(study, [view.name for view in checkpoint_views(folder, study)], layer_units())
+
+
+def entries_of(folder: Path, study: Study) -> tuple[list[Entry], Mapping[str, str]]:
+    """Every file that decides the verdict, hashed, and the versions of the packages that the metric imports.
+
+    Raises TollensError, exit 3: `data_unreadable`, `path_outside`, `metric_unpinned`, `metric_dynamic`.
+    """
+    roles = {FILE: "claim"}
+    outside: Mapping[str, str] = {}
+    if study.metric.file is not None:
+        closure = import_closure(folder, _inside(folder, study.metric.file))
+        roles |= dict.fromkeys(closure.files, "metric")
+        outside = closure.outside
+        if closure.unpinned:
+            raise refused(
+                "metric_unpinned", study.metric.file, "imports from the study or from installed packages",
+                f"{closure.unpinned[0]}, which is neither", "Copy the module into the study folder.",
+            )  # fmt: skip
+        if closure.dynamic:
+            raise refused(
+                "metric_dynamic", study.metric.file, "imports that can be read off the text",
+                f"{closure.dynamic[0]}", "Import by name.",
+            )  # fmt: skip
+    if study.metric.checkpoint is not None:
+        roles |= dict.fromkeys(_files(folder, study.metric.checkpoint), "checkpoint")
+    for rung in study.rung:
+        if rung.numbers is not None:
+            roles.setdefault(_inside(folder, rung.numbers), "numbers")
+    for path in study.data.files:
+        for found in _files(folder, path):
+            roles.setdefault(found, "data")
+    return [entry_of(folder, path, role) for path, role in roles.items()], outside
+
+
+def entry_of(folder: Path, path: str, role: str, mode: Mode | None = None) -> Entry:
+    """One file, hashed; a large binary one in pieces. Raises TollensError `data_unreadable`, exit 3."""
+    try:
+        size = (folder / path).stat().st_size
+        if size > LARGE:
+            with open(folder / path, "rb") as handle:
+                return Entry(role, path, "binary", size, hashlib.file_digest(handle, "sha256").hexdigest())
+    except OSError as error:
+        raise refused("data_unreadable", path, "a file", error.strerror or "an error", "Restore the file.") from None
+    data = read(folder, path)
+    mode = mode or mode_of(path, data)
+    try:
+        return Entry(role, path, mode, len(sealed_bytes(data, mode)), file_digest(data, mode))
+    except ValueError:  # sealed as text, and no text any more
+        return Entry(role, path, "binary", len(data), file_digest(data, "binary"))
+
+
+def _files(folder: Path, path: str) -> list[str]:
+    inside = _inside(folder, path)
+    if not (folder / inside).is_dir():
+        return [inside]
+    return sorted(p.relative_to(folder).as_posix() for p in (folder / inside).rglob("*") if p.is_file())
+
+
+def _inside(folder: Path, path: str) -> str:
+    pure = PurePosixPath(path)
+    if pure.is_absolute() or ".." in pure.parts or "\\" in path or not pure.parts:
+        raise refused(
+            "path_outside", path, "a path inside the study folder", "one that leads out of it",
+            f"Copy or link it: ln -s {path} {pure.name}",
+        )  # fmt: skip
+    return pure.as_posix()
+
+
+def sealed(folder: Path) -> Sealed:
+    """The study as it was sealed, after every sealed file has been hashed again.
+
+    Raises TollensError: `not_sealed` (21); `tampered` or `ledger_broken` (20).
+    """
+    ledger = read_ledger(folder / ledgers.FILE)
+    seals = ledger.of("seal", "amend")
+    stored = (folder / seal.FILE).read_bytes() if (folder / seal.FILE).is_file() else None
+    if not seals:
+        if stored is not None:
+            raise tampered(
+                ledgers.FILE, f"the record of {seal.FILE}", "none",
+                "Restore the ledger from version control; without it nobody knows what was run.",
+            )  # fmt: skip
+        raise TollensError(
+            "not_sealed", folder.name, expected="a sealed study", found=f"no {seal.FILE}",
+            fix=f"Seal it: tollens lock {folder.name}", exit_code=Exit.NOT_SEALED,
+        )  # fmt: skip
+    last = seals[-1]
+    manifest = msgspec.convert(last.body["manifest"], Manifest)
+    if seal.seal_hash(manifest) != last.body["seal"]:
+        raise tampered(ledgers.FILE, f"a manifest of hash {last.body['seal'][:12]}", "another", "Restore the ledger.")
+    if stored is None:
+        write_whole(folder / seal.FILE, seal.seal_bytes(manifest))  # the ledger holds it; the file is for readers
+    elif _text_digest(stored) != last.body["seal"]:
+        raise tampered(
+            f"seal {seal.FILE}", last.body["seal"][:12], _text_digest(stored)[:12], "Restore it: delete seal.json."
+        )
+    said = drift(folder, manifest)
+    if said:
+        raise tampered(
+            said[0], "the sealed bytes", "; ".join(said[1:]) or "others",
+            f"Restore the files, or register the change: tollens amend {folder.name}",
+        )  # fmt: skip
+    return Sealed(folder, last.body["seal"], manifest, ledger, tuple(r.body["seal"] for r in seals[:-1]))
+
+
+def drift(folder: Path, manifest: Manifest) -> list[str]:
+    """What differs between a folder and its manifest, one sentence each."""
+    found = [
+        entry_of(folder, entry.path, entry.role, entry.mode)
+        for entry in manifest.entries
+        if (folder / entry.path).is_file()
+    ]
+    said = changes(manifest.entries, found)
+    if any(sentence.startswith("claim ") for sentence in said) and (folder / FILE).is_file():
+        try:
+            text = claim_text(folder)
+            said += study_changes(manifest, plain(read_study(text)), [*keys_of(tomllib.loads(text))])
+        except TollensError as error:
+            said.append(f"{error.subject}: {error.found}" if error.code != "study_missing" else _missing(error))
+    return said
+
+
+def _missing(error: TollensError) -> str:
+    return f"sealed key missing: {error.subject}"
+
+
+def _text_digest(data: bytes) -> str:
+    try:
+        return file_digest(data, "text")
+    except ValueError:
+        return file_digest(data, "binary")
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """All of a file or nothing of it. Raises TollensError `ledger_unwritable`, exit 2."""
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with open(aside, "wb") as handle:
+            handle.write(data)
+            handle.flush()
+            os.fsync(handle.fileno())
+        os.replace(aside, path)
+    except OSError as error:
+        aside.unlink(missing_ok=True)
+        raise ledgers.unwritable("ledger_unwritable", path, error) from None
