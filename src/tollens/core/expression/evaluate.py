@@ -120,6 +120,11 @@ def pushed(rule: Rule, negate: bool = False) -> Rule:
     return Quantified(other, rule.name, rule.op.negated, rule.right)
 
 
+def truth(rule: Rule, columns: Mapping[str, Column]) -> bool | None:
+    """The truth of a checked rule over non-empty lists given by their ranges; None if it is not known."""
+    return _outcome(pushed(rule), columns).truth
+
+
 def _outcome(rule: Rule, columns: Mapping[str, Column]) -> Outcome:
     if isinstance(rule, Compare | Quantified):
         return decide(rule, columns)

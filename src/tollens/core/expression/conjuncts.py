@@ -1,0 +1,111 @@
+"""Whether a tree of inequalities has a point, conjunct by conjunct of its disjunctive normal form."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+from tollens.core.expression.disjunctive import Every, Node, Row, Some, form_range
+from tollens.core.expression.linear import Key
+from tollens.core.expression.ranges import Range
+from tollens.core.expression.sorted_lists import Point, Space, solve_rows
+
+MAX_CONJUNCTS = 4_096
+_MAX_NODES = 20_000
+_MAX_SHOWN = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """`point`, or None; then `proven` says that there is none. `excluded`: rows that exclude each other."""
+
+    point: Point | None
+    proven: bool
+    excluded: tuple[Row, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A conjunction under construction: what is still to open, what was opened, and what that leaves of keys."""
+
+    todo: tuple[Node, ...]
+    rows: tuple[Row, ...]
+    box: dict[Key, Range]
+
+
+def by_conjuncts(node: Node, space: Space) -> Found | None:
+    """Exact, but for the limits of `solve`; None where more than MAX_CONJUNCTS are to be solved.
+
+    A conjunct that bounds of single keys already exclude is not counted.
+    """
+    examined = 0
+    proven = True
+    excluded: tuple[Row, ...] = ()
+    pending = [_Part((node,), (), {})]
+    for _ in range(_MAX_NODES):
+        if not pending:
+            return Found(None, proven, _smallest(excluded, space) if proven else ())
+        part = _opened(pending.pop(), space)
+        head = part.todo[0] if part.todo else None
+        if isinstance(head, Row):
+            excluded = excluded or (*part.rows, head)
+        elif head is not None:
+            for inner in reversed(head.nodes):
+                pending.append(_Part((inner, *part.todo[1:]), part.rows, dict(part.box)))
+        else:
+            examined += 1
+            if examined > MAX_CONJUNCTS:
+                return None
+            point, empty = solve_rows(part.rows, space)
+            if point is not None:
+                return Found(point, proven=True)
+            proven = proven and empty
+            excluded = excluded or (part.rows if empty else ())
+    return None
+
+
+def _opened(part: _Part, space: Space) -> _Part:
+    """The part with every conjunction opened; a row left in front of `todo` contradicts the others."""
+    todo = list(part.todo)
+    rows = list(part.rows)
+    choices: list[Node] = []
+    box = part.box
+    while todo:
+        node = todo.pop(0)
+        if isinstance(node, Every):
+            todo = [*node.nodes, *todo]
+        elif isinstance(node, Some):
+            choices.append(node)
+        elif not _tightened(node, box, space):
+            return _Part((node,), tuple(rows), box)
+        else:
+            rows.append(node)
+    return _Part(tuple(choices), tuple(rows), box)
+
+
+def _tightened(row: Row, box: dict[Key, Range], space: Space) -> bool:
+    """Whether the row can hold on the box, which it narrows if it has one key."""
+
+    def range_of(key: Key) -> Range:
+        return box.get(key) or space.grids[key.name].hull()
+
+    least = form_range(row.form, range_of).low
+    if least > 0 or (least == 0 and row.strict):
+        return False
+    if len(row.form.terms) == 1:
+        ((key, coefficient),) = row.form.terms.items()
+        end = Fraction(-row.form.constant / coefficient)
+        old = range_of(key)
+        box[key] = Range(old.low, min(old.high, end)) if coefficient > 0 else Range(max(old.low, end), old.high)
+    return True
+
+
+def _smallest(rows: Sequence[Row], space: Space) -> tuple[Row, ...]:
+    """Rows that exclude each other, none of which could be left out."""
+    kept = list(rows) if len(rows) <= _MAX_SHOWN else []
+    for row in list(kept):
+        without = [other for other in kept if other is not row]
+        if solve_rows(without, space) == (None, True):
+            kept = without
+    return tuple(kept)
