@@ -5,13 +5,13 @@ from __future__ import annotations
 import itertools
 import math
 from enum import StrEnum
-from typing import Literal
+from typing import Literal, get_args
 
 import msgspec
 
 from tollens.core.errors import Exit, TollensError
 from tollens.protocol.sign_arms import ARM_NAMES
-from tollens.protocol.sign_measure import SEVERITIES, Check, Measurements, Rung, Value, measure
+from tollens.protocol.sign_measure import SEVERITIES, Check, CheckKind, Measurements, Rung, Value, measure
 from tollens.protocol.sign_spec import SignSpec
 
 __all__ = ["Measurements", "SignOutcome", "SignReport", "SignSpec", "judge", "measure", "refusal"]
@@ -156,7 +156,8 @@ def _complete(measured: Measurements, spec: SignSpec) -> None:
     asked: dict[str, float | None] = {name: None for name in ARM_NAMES if name != "partial"}
     asked |= {"ideal": 1.0, "noop": 0.0, **partials}
     numbers = [v for rung in measured.rungs for v in rung.values]
-    numbers += [v for pair in [*measured.points, *measured.checks] for v in (pair.before, pair.after)]
+    numbers += [v for point in measured.points for v in (point.before, point.after)]
+    numbers += [v for check in measured.checks for v in (check.before, check.after)]
     faults = {
         "values of another quantity": measured.quantity != spec.quantity,
         "an arm missing, twice or out of place": len(set(names)) != len(names)
@@ -220,7 +221,8 @@ def _unsteady(measured: Measurements, rungs: dict[str, Rung], spec: SignSpec) ->
         what = f"{spec.label('ideal')} beats {spec.label('worst')} by"
         text = f"{what} {_number(most, signed=True)} at seed {up} and {_number(least, signed=True)} at seed {down}"
         return _unstable("sign_differs", text, Side(f"{what}, seed {up}", most), Side(f"{what}, seed {down}", least))
-    for check in measured.checks:
+    kinds = list(get_args(CheckKind))
+    for check in sorted(measured.checks, key=lambda check: kinds.index(check.kind)):
         found = _changed(check, spec)
         if found is not None:
             return found
