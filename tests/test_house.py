@@ -45,6 +45,8 @@ def offences(path: Path, text: str) -> list[str]:
         allowed.add("a bare except")  # the last line of defence turns a bug of ours into exit code 70
     if path.parts[-2:] == ("run", "plugins.py"):
         allowed.add("a bare except")  # code that is not ours may raise anything and must not end a scan
+    if path.parts[-2:] == ("protocol", "sign_measure.py"):
+        allowed.add("a bare except")  # a metric that raises on a sentinel arm is a measurement, not an end
     return [f"{path.name}: {what}" for what, rule in FORBIDDEN.items() if what not in allowed and rule.search(text)]
 
 
