@@ -224,4 +224,44 @@ PROTOCOL: dict[str, Code] = {
         "follow quality step by step.",
         "Repair the metric until the two values in the message agree or stand in their order.",
     ),
+    "metric_import": Code(
+        "The metric cannot be imported",
+        "The file of the metric failed while it was being loaded, before any of its functions was called.",
+        "Run `python metric.py` in its folder and mend what it reports.",
+    ),
+    "metric_raised": Code(
+        "The metric raised an error",
+        "A function of the metric ended with an exception. There is no value for this cell.",
+        "Mend the line that the message names; the last output of the metric is kept beside it.",
+    ),
+    "metric_timeout": Code(
+        "The metric took too long",
+        "The process of this cell, and all that it had started, was ended at the time limit.",
+        "Raise the time limit, or make the cell cheaper.",
+    ),
+    "metric_memory": Code(
+        "The metric ran out of memory",
+        "The process of this cell went over its limit of address space, or the system killed it.",
+        "Raise the memory limit, or make the cell smaller.",
+    ),
+    "metric_died": Code(
+        "The metric's process ended without an answer",
+        "A signal ended the process, or it left by itself before the functions of the metric had returned.",
+        "Look for native code that crashes, calls of `os._exit`, and code that closes files it did not open.",
+    ),
+    "metric_answer": Code(
+        "The metric answered with the wrong type",
+        "`metric` returns a mapping from names to real numbers; anything else cannot be a reading.",
+        "Return a dictionary of floats and integers, or define the function that the message names.",
+    ),
+    "metric_syntax": Code(
+        "A file of the metric is not valid Python",
+        "The imports of the file cannot be listed, so the seal cannot say which code decides the verdict.",
+        "Mend the line that the message names.",
+    ),
+    "metric_outside": Code(
+        "A file of the metric lies outside its folder",
+        "A path or a symbolic link leads out of the folder that is sealed, so its content could change unseen.",
+        "Copy the file into the folder of the study.",
+    ),
 }
