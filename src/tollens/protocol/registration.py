@@ -10,6 +10,7 @@ from decimal import Decimal
 from fractions import Fraction
 
 from tollens.core.expression.check import Declared, Sort, check
+from tollens.core.expression.domain import Domain, declared_of
 from tollens.core.expression.linear import quantile_place
 from tollens.core.expression.parser import parse
 from tollens.core.expression.ranges import Support, exact
@@ -31,15 +32,6 @@ class Cell:
     label: str
     axes: tuple[tuple[str, str | int], ...]
     seed: int
-
-
-@dataclass(frozen=True, slots=True)
-class Domain:
-    """What is sealed of a reading: its support, whether it counts, its unit. Each is a list with a value a cell."""
-
-    support: Support
-    sort: Sort
-    unit: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,17 +63,19 @@ def register(study: Study, layers: Sequence[str] | None = None, units: Mapping[s
         claim.quantity: Quantity(unit=claim.unit, support=claim.support, integer=claim.integer),
         **study.readings,
     }
-    domains = {name: _domain(name, quantity) for name, quantity in quantities.items()}
+    cells = cells_of(study, layers)
+    domains = {name: _domain(name, quantity, len(cells)) for name, quantity in quantities.items()}
     if units is not None:
         for name, domain in domains.items():
             if name not in units:
                 raise refused(
                     "study_field", name, "a quantity that the instrument reads", "another", "See `tollens lint --list`."
                 )
-            if units[name] != domain.unit:
-                raise refused("claim_unit_mismatch", name, units[name], domain.unit, f'Write unit = "{units[name]}".')
-    cells = cells_of(study, layers)
-    declared = {name: Declared(True, domain.sort, parse_unit(domain.unit)) for name, domain in domains.items()}
+            if parse_unit(units[name]) != domain.unit:
+                raise refused(
+                    "claim_unit_mismatch", name, units[name], str(domain.unit), f'Write unit = "{units[name]}".'
+                )
+    declared = declared_of(domains)
     rules = [parse(text) for text in (study.rules.finding, study.rules.kill, typed_claim(study))]
     for rule in rules:
         check(rule, declared)
@@ -200,17 +194,17 @@ def _cell(axes: tuple[tuple[str, str | int], ...]) -> Cell:
     return Cell(" ".join(f"{axis}={place}" for axis, place in axes), axes, int(dict(axes)[SEED]))
 
 
-def _domain(name: str, quantity: Quantity) -> Domain:
-    support = quantity.support
+def _domain(name: str, quantity: Quantity, count: int) -> Domain:
+    support, unit = quantity.support, parse_unit(quantity.unit)
     if isinstance(support, Values):
         if not support.values:
             raise refused("study_field", f"support of {name}", "at least one value", "none", "List what it can be.")
         whole = quantity.integer or all(float(value).is_integer() for value in support.values)
         values = tuple(int(value) if whole else value for value in support.values)
-        return Domain(Support(min(values), max(values), values), Sort.INTEGER if whole else Sort.REAL, quantity.unit)
+        return Domain(Support(min(values), max(values), values), Sort.INTEGER if whole else Sort.REAL, count, unit)
     if len(support) != 2 or not support[0] <= support[1]:
         raise refused("study_field", f"support of {name}", "[low, high] with low <= high", str(support), "Correct it.")
-    return Domain(Support(*support), Sort.INTEGER if quantity.integer else Sort.REAL, quantity.unit)
+    return Domain(Support(*support), Sort.INTEGER if quantity.integer else Sort.REAL, count, unit)
 
 
 def _check_rungs(study: Study, cells: Sequence[Cell]) -> None:

@@ -152,11 +152,18 @@ class Reducer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class SignCheck(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Decimal strings: what counts as a difference, what the no-op arm reads, and how exactly."""
+    """Decimal strings: what counts as a difference, what the no-op arm reads, and how exactly.
+
+    `attempts` names inputs of shape (items, attempts), `reducer` says how attempts become one; `labels` gives arms a
+    name to be shown under.
+    """
 
     margin: str
     null_value: str
     tolerance: str
+    attempts: list[str] = []
+    reducer: str = "mean"
+    labels: dict[str, str] = {}
 
 
 class Data(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -286,7 +293,8 @@ def _check(study: Study) -> None:
         )  # fmt: skip
     decimals = {"claim.value": claim.value, "claim.tolerance": claim.tolerance, "null.level": study.null.level}
     if study.sign_check is not None:
-        decimals |= {f"sign_check.{name}": value for name, value in msgspec.structs.asdict(study.sign_check).items()}
+        table = study.sign_check
+        decimals |= {f"sign_check.{n}": getattr(table, n) for n in ("margin", "null_value", "tolerance")}
     for name, value in decimals.items():
         if value is not None and not _DECIMAL.fullmatch(value):
             raise refused("study_field", name, 'a decimal string such as "-0.5"', repr(value[:60]), f"Correct {name}.")

@@ -13,7 +13,7 @@ import msgspec
 
 from tollens.core.canonical import digest
 from tollens.core.errors import Exit, TollensError
-from tollens.core.expression.reach import Examination, examine
+from tollens.core.expression.examine import Examination, examine
 from tollens.core.expression.syntax import show
 from tollens.protocol import seal
 from tollens.protocol.attack import Chance

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import msgspec
 
-from tollens.core.errors import TollensError
 from tollens.instrument.registry import INSTRUMENTS
-from tollens.protocol.sign_check import Measurements, SignSpec, judge, refusal
+from tollens.protocol.sign_check import Measurements, SignSpec, judge, measure, refusal
 from tollens.protocol.study import Study, refused
 from tollens.run.metric_process import Limits, MetricProcess
 
@@ -23,14 +24,7 @@ def sign_checked(folder: Path, study: Study) -> tuple[dict[str, Any], str]:
         return _instrument(study)
     assert study.metric.file is not None
     assert study.sign_check is not None
-    spec = SignSpec(
-        quantity=study.claim.quantity,
-        direction=study.claim.direction,
-        margin=study.sign_check.margin,
-        null_value=study.sign_check.null_value,
-        tolerance=study.sign_check.tolerance,
-        value=study.claim.value,
-    )
+    spec = sign_spec(study)
     with MetricProcess(folder, study.metric.file, limits=Limits(SECONDS, MEBIBYTES)) as process:
         described = process.describe()
         absent = [name for name in ("produce", "metric", study.null.generator) if name not in described.functions]
@@ -39,12 +33,36 @@ def sign_checked(folder: Path, study: Study) -> tuple[dict[str, Any], str]:
                 "metric_incomplete", study.metric.file, "produce, metric, the null generator and ARMS",
                 f"no {', '.join(absent)}", f"Define {absent[0]} in {study.metric.file}.",
             )  # fmt: skip
-        found = process.call("tollens.protocol.sign_check:measure_module", msgspec.to_builtins(spec) | {"seed": SEED})
+        found = process.call("tollens.run.sign:measured_arms", msgspec.to_builtins(spec))
     report = judge(msgspec.convert(found, Measurements), spec)
     error = refusal(report)
     if error is not None:
         raise error
     return msgspec.to_builtins(report), report.sentence
+
+
+def sign_spec(study: Study) -> SignSpec:
+    """What the sign-check of a study asks. Raises TollensError `sign_spec`, exit 3."""
+    table = study.sign_check
+    assert table is not None
+    return SignSpec(
+        quantity=study.claim.quantity,
+        direction=study.claim.direction,
+        margin=float(table.margin),
+        null_value=float(table.null_value),
+        tolerance=float(table.tolerance),
+        value=float(study.claim.value) if study.claim.direction == "target" else None,
+        attempts=tuple(table.attempts),
+        reducer=table.reducer,
+        labels=table.labels,
+    )
+
+
+def measured_arms(module: ModuleType, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The half of the sign-check that runs where the metric runs: its values on its own arms."""
+    arms = getattr(module, "ARMS", {})
+    found: dict[str, Any] = msgspec.to_builtins(measure(module.metric, arms, msgspec.convert(arguments, SignSpec), SEED))
+    return found
 
 
 def _instrument(study: Study) -> tuple[dict[str, Any], str]:
@@ -69,5 +87,3 @@ def _instrument(study: Study) -> tuple[dict[str, Any], str]:
 def _readers(quantity: str) -> list[str]:
     return sorted(made.name for made in INSTRUMENTS.values() if quantity in made.quantities)
 
-
-__all__ = ["TollensError", "sign_checked"]
