@@ -1,9 +1,9 @@
 """Every error, status and finding code of the product, in one namespace, with its explanation.
 
 A new code goes into the file of its theme: `errors` (input that cannot be used), `claims` (a claim that
-cannot be read), `lint` (reported numbers that cannot be read), `statistics` (questions that get no answer),
-`statuses` (why a value or a matrix is not there, and flags on values that are), `findings` (what a scan
-reports).
+cannot be read), `lint` (reported numbers that cannot be read), `protocol` (what cannot be sealed), `statistics`
+(questions that get no answer), `statuses` (why a value or a matrix is not there, and flags on values that are),
+`findings` (what a scan reports).
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from tollens.core.codes.code import Code
 from tollens.core.codes.errors import ERRORS
 from tollens.core.codes.findings import FINDINGS
 from tollens.core.codes.lint import LINT
+from tollens.core.codes.protocol import PROTOCOL
 from tollens.core.codes.statistics import STATISTICS
 from tollens.core.codes.statuses import STATUSES
 from tollens.core.errors import TollensError
@@ -33,7 +34,7 @@ def _merged(*themes: Mapping[str, Code]) -> dict[str, Code]:
     return merged
 
 
-CODES: dict[str, Code] = _merged(ERRORS, CLAIMS, LINT, STATISTICS, STATUSES, FINDINGS)
+CODES: dict[str, Code] = _merged(ERRORS, CLAIMS, LINT, PROTOCOL, STATISTICS, STATUSES, FINDINGS)
 
 
 def explain(code: str) -> Code:
