@@ -153,10 +153,10 @@ def null_answer(observed: float, draws: Sequence[float], spec: NullSpec) -> Null
     margin = "" if spec.margin is None else f" by {spec.margin}"
     shown = f"{observed:g}" if spec.value is None else f"|{observed:g} - {spec.value:g}|"
     verb = "lies beyond" if exceeded else "does not lie beyond"
-    asked = (
-        "" if Fraction(k, spec.draws + 1) <= level else f"; level {spec.level} needs {minimum_draws(k, level):,} draws"
-    )
-    sentence = f"{line}: {shown} {verb} {tau:g}{margin}; {reached:,} of {spec.draws:,} draws reach it, p = {float(p):.3g}{asked}"
+    enough = Fraction(k, spec.draws + 1) <= level
+    asked = "" if enough else f"; level {spec.level} needs {minimum_draws(k, level):,} draws"
+    ties = f"{reached:,} of {spec.draws:,} draws reach it, p = {float(p):.3g}"
+    sentence = f"{line}: {shown} {verb} {tau:g}{margin}; {ties}{asked}"
     return NullAnswer(tau, float(p), k / (spec.draws + 1), exceeded, sentence)
 
 
