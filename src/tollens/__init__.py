@@ -16,19 +16,26 @@ if TYPE_CHECKING:
     from tollens.core.reading import Reading
     from tollens.instrument.ablation import ablate
     from tollens.instrument.surgery import remove_trap
+    from tollens.protocol.decision import Decision
+    from tollens.protocol.sign_arms import sentinel_arms
     from tollens.run.ab import AbQuestion, ab
+    from tollens.run.climb import climb
     from tollens.run.compare import CompareQuestion, compare
     from tollens.run.lint import lint_files
+    from tollens.run.lock import amend, lock
+    from tollens.run.new import new
     from tollens.run.power import PowerQuestion, power
     from tollens.run.result import ScanReport
     from tollens.run.scan import scan
     from tollens.run.selftest import selftest
     from tollens.run.settings import ScanSettings
+    from tollens.run.status import status
     from tollens.subject.checkpoint import open_checkpoint
 
 _WHERE = {
     "AbQuestion": "tollens.run.ab",
     "CompareQuestion": "tollens.run.compare",
+    "Decision": "tollens.protocol.decision",
     "PowerQuestion": "tollens.run.power",
     "Reading": "tollens.core.reading",
     "ScanReport": "tollens.run.result",
@@ -36,19 +43,26 @@ _WHERE = {
     "TollensError": "tollens.core.errors",
     "ab": "tollens.run.ab",
     "ablate": "tollens.instrument.ablation",
+    "amend": "tollens.run.lock",
+    "climb": "tollens.run.climb",
     "compare": "tollens.run.compare",
     "explain": "tollens.core.codes",
     "lint_files": "tollens.run.lint",
+    "lock": "tollens.run.lock",
+    "new": "tollens.run.new",
     "open_checkpoint": "tollens.subject.checkpoint",
     "power": "tollens.run.power",
     "remove_trap": "tollens.instrument.surgery",
     "scan": "tollens.run.scan",
     "selftest": "tollens.run.selftest",
+    "sentinel_arms": "tollens.protocol.sign_arms",
+    "status": "tollens.run.status",
 }
 
 __all__ = [
     "AbQuestion",
     "CompareQuestion",
+    "Decision",
     "PowerQuestion",
     "Reading",
     "ScanReport",
@@ -56,14 +70,20 @@ __all__ = [
     "TollensError",
     "ab",
     "ablate",
+    "amend",
+    "climb",
     "compare",
     "explain",
     "lint_files",
+    "lock",
+    "new",
     "open_checkpoint",
     "power",
     "remove_trap",
     "scan",
     "selftest",
+    "sentinel_arms",
+    "status",
 ]
 
 

@@ -21,7 +21,8 @@ def test_the_digest_of_a_small_object() -> None:
     ("value", "text"),
     [
         (1.0, "1"), (1, "1"), (-0.0, "0"), (1e21, "1e+21"), (1e20, "100000000000000000000"), (1e-6, "0.000001"),
-        (1e-7, "1e-7"), (123456.789, "123456.789"), (5e-324, "5e-324"), (1.7976931348623157e308, "1.7976931348623157e+308"),
+        (1e-7, "1e-7"), (123456.789, "123456.789"), (5e-324, "5e-324"),
+        (1.7976931348623157e308, "1.7976931348623157e+308"),
         (333333333.33333329, "333333333.3333333"), (4.5, "4.5"), (2e-3, "0.002"), (-1.5, "-1.5"), (1e-27, "1e-27"),
         (295147905179352830000.0, "295147905179352830000"), (9007199254740991, "9007199254740991"),
         (True, "true"), (None, "null"), ([], "[]"), ({}, "{}"), ([1, [2]], "[1,[2]]"),
@@ -36,10 +37,20 @@ def test_the_form_of_a_value(value: object, text: str) -> None:
 def test_keys_are_ordered_by_utf16_code_units() -> None:
     """RFC 8785 section 3.2.3: the emoji, a surrogate pair, comes before the private-use U+FB33."""
     keys = ["\u20ac", "\r", "\ufb33", "1", "\U0001f600", "\u0080", "\u00f6"]
-    assert list(json.loads(canonical(dict.fromkeys(keys, 0)))) == ["\r", "1", "\u0080", "\u00f6", "\u20ac", "\U0001f600", "\ufb33"]
+    assert list(json.loads(canonical(dict.fromkeys(keys, 0)))) == [
+        "\r",
+        "1",
+        "\u0080",
+        "\u00f6",
+        "\u20ac",
+        "\U0001f600",
+        "\ufb33",
+    ]
 
 
-@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 2**53 + 1, -(2**53), "\ud800", {1: 2}, {"a": math.nan}])
+@pytest.mark.parametrize(
+    "value", [math.nan, math.inf, -math.inf, 2**53 + 1, -(2**53), "\ud800", {1: 2}, {"a": math.nan}]
+)
 def test_what_json_cannot_keep_is_rejected(value: object) -> None:
     with pytest.raises(ValueError):
         canonical(value)
@@ -55,7 +66,12 @@ def test_a_double_reads_back_as_itself(value: float) -> None:
     assert float(canonical(value).decode()) == value
 
 
-@given(st.recursive(st.none() | st.booleans() | st.integers(-(2**53) + 1, 2**53 - 1) | st.text(), lambda s: st.lists(s) | st.dictionaries(st.text(), s)))
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers(-(2**53) + 1, 2**53 - 1) | st.text(),
+        lambda s: st.lists(s) | st.dictionaries(st.text(), s),
+    )
+)
 def test_the_form_is_json_and_stays_itself(value: object) -> None:
     try:
         text = canonical(value)

@@ -14,9 +14,7 @@ from tollens.cli.answer import json_option, quiet_option
 @click.option("--check-remote", is_flag=True, help="Ask the git remote whether it has the commit of the seal.")
 @json_option("tollens.climb/1")
 @quiet_option
-def command(
-    study: str, dry_run: bool, require_anchor: bool, check_remote: bool, as_json: bool, quiet: bool
-) -> int:
+def command(study: str, dry_run: bool, require_anchor: bool, check_remote: bool, as_json: bool, quiet: bool) -> int:
     """Attack the sealed STUDY, the cheapest rung first, and keep the verdict.
 
     Interrupted or killed, the same command goes on where it was. Exit: 0 survived, 10 killed, 11 undetermined, 12 void,

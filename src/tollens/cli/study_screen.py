@@ -23,9 +23,7 @@ STYLES = {
 }  # fmt: skip
 
 
-def show(
-    report: msgspec.Struct, text: Callable[[], str], headline: str, *, as_json: bool, quiet: bool
-) -> None:
+def show(report: msgspec.Struct, text: Callable[[], str], headline: str, *, as_json: bool, quiet: bool) -> None:
     """Write an answer in the form that was asked for."""
     if as_json:
         emit(msgspec.json.encode(report) + b"\n")
@@ -69,7 +67,7 @@ def plan_text(plan: Plan) -> str:
     facts = [
         ("total", total),
         ("expected", f"{plan.expected_usd_micro:.3g} millionths of a USD, a second here counted as 28"),
-        ("order", plan.order),
+        ("order", plan.order.removeprefix("order: ")),
         ("next", f"tollens climb {plan.claim}" if plan.seal else f"tollens lock {plan.claim}"),
     ]
     return f"{printable(plan.verdict)}  {printable(plan.claim)}\n\n{table}\n{_rows(facts)}"
@@ -113,7 +111,8 @@ def status_text(report: StatusReport) -> str:
 
 
 def _spent(rungs: Sequence[RungResult]) -> list[tuple[str, ...]]:
-    rows, total = [], 0.0
+    rows: list[tuple[str, ...]] = []
+    total = 0.0
     for rung in rungs:
         total += rung.seconds
         fired = sum(trap.fired for trap in rung.traps)

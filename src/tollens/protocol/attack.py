@@ -14,12 +14,13 @@ import msgspec
 
 from tollens.core.expression.answer import Answer
 from tollens.protocol.decision import Look, NullResult, RungResult, RungVerdict, TrapResult
+from tollens.protocol.interim import interim
 from tollens.protocol.null import NullSpec, null_answer
 from tollens.protocol.readings import holds, judged
-from tollens.protocol.registration import Cell, Registration, cell_keys, statistic
+from tollens.protocol.registration import Cell, Registration, cell_keys, interval_of, statistic
 from tollens.protocol.rung import VIOLATIONS, Arm, Measured, RungKind, traps_of
 from tollens.protocol.settle import settling
-from tollens.protocol.stopping import Stopping, interim, may_look
+from tollens.protocol.stopping import Stopping, may_look
 from tollens.protocol.study import ALL, Rung, Trap
 
 Ask: TypeAlias = Callable[[Arm, Cell], Measured]
@@ -113,7 +114,9 @@ class _Run:
             requests=self.requests,
             requests_of=task.requests,
             traps=self.traps,
-            traps_not_run=[f"{trap.arm} (must {trap.must})" for trap in task.traps if (trap.arm, trap.must) not in done],
+            traps_not_run=[
+                f"{trap.arm} (must {trap.must})" for trap in task.traps if (trap.arm, trap.must) not in done
+            ],
             null=self.null,
             look=self.look,
             settles=settles,
@@ -142,7 +145,9 @@ def attack(task: RungTask, ask: Ask) -> RungResult:
 def _void(run: _Run, trap: Trap) -> RungResult:
     result = run.traps[-1]
     return run.ended(
-        "VOID", reason="trap_not_fired", found=f"{trap.arm} must {trap.must} and came out {result.observed}: {result.found}"
+        "VOID",
+        reason="trap_not_fired",
+        found=f"{trap.arm} must {trap.must} and came out {result.observed}: {result.found}",
     )
 
 
@@ -159,8 +164,7 @@ def _subject(run: _Run) -> tuple[Sequence[Cell], Answer | None]:
             claim = task.registration.study.claim
             values = [float(run.subject[c.label].readings[claim.quantity]) for c in cells[:done]]
             seen = interim(
-                stopping, values, float(claim.value), claim.relation, task.registration.domains[claim.quantity].support,
-                len(cells),
+                stopping, values, float(claim.value), claim.relation, interval_of(task.registration), len(cells)
             )  # fmt: skip
             run.look = Look(stopping.rule, seen.crossed, done, len(cells), seen.sentence)
             if seen.stop and done < len(cells):
@@ -212,7 +216,10 @@ def _same(run: _Run, trap: Trap, cell: Cell) -> tuple[str, str]:
     after = run.asked(Arm(trap.arm), cell).readings
     for name, value in before.items():
         if not math.isclose(value, after[name], rel_tol=SAME, abs_tol=SAME * 1e-3):
-            return "KILLED", f"{name} at {cell.label} reads {value:.6g}, and {after[name]:.6g} where nothing was changed"
+            return (
+                "KILLED",
+                f"{name} at {cell.label} reads {value:.6g}, and {after[name]:.6g} where nothing was changed",
+            )
     return "SURVIVED", f"{cell.label} reads the same where nothing was changed"
 
 
@@ -227,13 +234,12 @@ def _threshold(run: _Run, used: Sequence[Cell]) -> RungResult:
         draws.append(statistic(study, [run.asked(arm, cell).readings[study.null.statistic] for cell in used]))
     answer = null_answer(observed, draws, task.chance.null)
     run.null = NullResult(
-        task.rung.id, observed, answer.tau, answer.p, float(answer.level), answer.exceeded, answer.sentence, draws
+        task.rung.id, observed, answer.tau, answer.p, answer.level, answer.exceeded, answer.sentence, draws
     )
     finding = judged(registration.finding, registration, used, run.subject)
     settles = _settles(run, used)
     if not answer.exceeded:
-        found = f"{study.null.statistic} {observed:.6g} does not exceed {answer.sentence}: {answer.tau:.6g}"
-        return run.ended("UNDETERMINED", reason="null_not_exceeded", found=found, settles=settles)
+        return run.ended("UNDETERMINED", reason="null_not_exceeded", found=answer.sentence, settles=settles)
     if run.look is not None and task.chance.stopping.rule != "fixed_n" and run.look.crossed != "for":
         return run.ended("UNDETERMINED", reason="boundary_not_crossed", found=run.look.sentence, settles=settles)
     if holds(finding):

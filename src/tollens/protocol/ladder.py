@@ -119,12 +119,14 @@ def dollars(usd_micro: int) -> str:
 
 
 def _survived(result: RungResult) -> str:
-    fired = ", ".join(f"{trap.arm} {'died' if trap.must == 'die' else 'survived'}" for trap in result.traps if trap.fired)
+    fired = ", ".join(
+        f"{trap.arm} {'died' if trap.must == 'die' else 'survived'}" for trap in result.traps if trap.fired
+    )
     parts = [f"{result.id} ({result.kind}): {result.found}"]
     if fired:
         parts.append(f"traps: {fired}")
     if result.null is not None:
-        parts.append(f"above {result.null.sentence}, p = {result.null.p:.3g}")
+        parts.append(result.null.sentence)
     if result.traps_not_run:
         parts.append(f"not run: {', '.join(result.traps_not_run)}")
     return "; ".join(parts)

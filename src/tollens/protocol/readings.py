@@ -28,7 +28,9 @@ def scored(measured: Measured, registration: Registration, where: str) -> Measur
     kept: dict[str, int | float] = {}
     for name, domain in registration.domains.items():
         if name not in measured.readings:
-            raise unscorable(name, where, "a value", f"missing; there is {', '.join(sorted(measured.readings)) or 'none'}")
+            raise unscorable(
+                name, where, "a value", f"missing; there is {', '.join(sorted(measured.readings)) or 'none'}"
+            )
         value = measured.readings[name]
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
             raise unscorable(name, where, "a finite number", repr(value))
@@ -53,9 +55,7 @@ def unscorable(name: str, where: str, expected: str, found: str) -> TollensError
     )  # fmt: skip
 
 
-def judged(
-    rule: Rule, registration: Registration, cells: Sequence[Cell], found: Mapping[str, Measured]
-) -> Answer:
+def judged(rule: Rule, registration: Registration, cells: Sequence[Cell], found: Mapping[str, Measured]) -> Answer:
     """The rule over these cells; a cell that is not among `found` ranges over its support."""
     lists = {
         name: [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +23,9 @@ SEED = "seed"
 LAYER = "layer"
 ITEM = "item"
 MOST_CELLS = 100_000
-_AGGREGATE = re.compile(r"(mean|min|max|all|any|quantile\((?P<level>[0-9.]+)\)) over (?P<axes>[A-Za-z0-9_]+(?:, *[A-Za-z0-9_]+)*)")
+_AGGREGATE = re.compile(
+    r"(mean|min|max|all|any|quantile\((?P<level>[0-9.]+)\)) over (?P<axes>[A-Za-z0-9_]+(?:, *[A-Za-z0-9_]+)*)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +79,8 @@ def register(study: Study, layers: Sequence[str] | None = None, units: Mapping[s
                     "claim_unit_mismatch", name, units[name], str(domain.unit), f'Write unit = "{units[name]}".'
                 )
     declared = declared_of(domains)
-    rules = [parse(text) for text in (study.rules.finding, study.rules.kill, typed_claim(study))]
-    for rule in rules:
+    finding, kill, typed = (parse(text) for text in (study.rules.finding, study.rules.kill, typed_claim(study)))
+    for rule in (finding, kill, typed):
         check(rule, declared)
     if study.null.statistic not in domains:
         raise refused(
@@ -85,7 +88,7 @@ def register(study: Study, layers: Sequence[str] | None = None, units: Mapping[s
             f'Write statistic = "{claim.quantity}".',
         )  # fmt: skip
     _check_rungs(study, cells)
-    return Registration(study, *rules, domains, declared, cells)
+    return Registration(study, finding, kill, typed, domains, declared, cells)
 
 
 def typed_claim(study: Study) -> str:
@@ -143,6 +146,12 @@ def statistic(study: Study, values: Sequence[int | float]) -> float:
     return float(found[0] if smallest else found[-1])
 
 
+def interval_of(registration: Registration) -> tuple[float, float] | None:
+    """The closed interval of the claimed quantity; None where an end is infinite."""
+    support = registration.domains[registration.quantity].support
+    return None if math.isinf(support.low) or math.isinf(support.high) else (support.low, support.high)
+
+
 def cells_of(study: Study, layers: Sequence[str] | None) -> tuple[Cell, ...]:
     """Every cell, in the sealed order: the axes as claim.toml lists them, the last one fastest."""
     metric = study.metric
@@ -157,14 +166,17 @@ def cells_of(study: Study, layers: Sequence[str] | None) -> tuple[Cell, ...]:
                 )  # fmt: skip
             names = metric.seeds
         elif axis == LAYER and layers is not None:
-            if isinstance(size, int) and size != len(layers) or not isinstance(size, int) and set(size) != set(layers):
+            fits = size == len(layers) if isinstance(size, int) else set(size) == set(layers)
+            if not fits:
                 raise refused(
                     "study_field", "metric.axes.layer", f"the {len(layers)} matrices of the checkpoint", str(size),
                     f"Write layer = {len(layers)}.",
                 )  # fmt: skip
             names = layers if isinstance(size, int) else size
         if not names or len(set(names)) != len(names):
-            raise refused("study_field", f"metric.axes.{axis}", "at least one place, each once", str(size), "Correct it.")
+            raise refused(
+                "study_field", f"metric.axes.{axis}", "at least one place, each once", str(size), "Correct it."
+            )
         places.append([(axis, name) for name in names])
     if SEED not in metric.axes or (layers is not None and LAYER not in metric.axes):
         axis = SEED if SEED not in metric.axes else LAYER
@@ -187,7 +199,9 @@ def cell_keys(study: Study, rung: int, cells: Sequence[Cell]) -> tuple[Cell, ...
     """The cells of a rung, the hardest first."""
     row = study.rung[rung]
     chosen = [cell for cell in cells if row.cells == ALL or cell.label in row.cells]
-    return tuple(sorted(chosen, key=lambda c: row.hardest.index(c.label) if c.label in row.hardest else len(row.hardest)))
+    return tuple(
+        sorted(chosen, key=lambda c: row.hardest.index(c.label) if c.label in row.hardest else len(row.hardest))
+    )
 
 
 def _cell(axes: tuple[tuple[str, str | int], ...]) -> Cell:
@@ -204,7 +218,7 @@ def _domain(name: str, quantity: Quantity, count: int) -> Domain:
         return Domain(Support(min(values), max(values), values), Sort.INTEGER if whole else Sort.REAL, count, unit)
     if len(support) != 2 or not support[0] <= support[1]:
         raise refused("study_field", f"support of {name}", "[low, high] with low <= high", str(support), "Correct it.")
-    return Domain(Support(*support), Sort.INTEGER if quantity.integer else Sort.REAL, count, unit)
+    return Domain(Support(support[0], support[1]), Sort.INTEGER if quantity.integer else Sort.REAL, count, unit)
 
 
 def _check_rungs(study: Study, cells: Sequence[Cell]) -> None:

@@ -110,4 +110,3 @@ def traps_of(kind: RungKind, rung: Rung, declared: Sequence[Trap]) -> tuple[Trap
     ]
     fates = {trap.must for trap in own}
     return (*own, *(trap for trap in kind.traps if trap.must not in fates))
-

@@ -87,7 +87,11 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class Null(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What chance alone would reach: `draws` arms of `generator`, their `order` statistic, at `level`."""
+    """What chance alone would reach: `draws` arms of `generator`, their `order` statistic, at `level`.
+
+    `margin` is by how much ("0.5") or how many times ("1.5x") the claim must beat it; the second only where
+    `true_zero` says that zero of the quantity means none at all.
+    """
 
     generator: str
     draws: int
@@ -95,6 +99,8 @@ class Null(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     level: str
     statistic: str
     budget: Literal["equal"] = "equal"
+    margin: str | None = None
+    true_zero: bool = False
 
 
 class Trap(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -136,7 +142,7 @@ class Rung(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     est_cost: Cost = Cost()
     est_seconds: float | None = None
     kill_probability: KillProbability
-    cells: Literal["all"] | list[str] = ALL
+    cells: Literal["all"] | list[str] = "all"
     hardest: list[str] = []
     traps: list[str] | None = None
     numbers: str | None = None
@@ -244,7 +250,9 @@ def from_plain(tree: Mapping[str, Any]) -> Study:
         return [float(v) if v in ("inf", "-inf") else v for v in value] if isinstance(value, list) else value
 
     claim = {**tree["claim"], "support": bound(tree["claim"]["support"])}
-    readings = {name: {**quantity, "support": bound(quantity["support"])} for name, quantity in tree["readings"].items()}
+    readings = {
+        name: {**quantity, "support": bound(quantity["support"])} for name, quantity in tree["readings"].items()
+    }
     return msgspec.convert({**tree, "claim": claim, "readings": readings}, Study)
 
 

@@ -133,9 +133,7 @@ def _climbed(folder: Path, study: Sealed, anchor: Anchor, progress: Progress | N
     return decision
 
 
-def _ladder(
-    private: Path, registration: Registration, ladder: Ladder, books: Books, results: list[RungResult]
-) -> None:
+def _ladder(private: Path, registration: Registration, ladder: Ladder, books: Books, results: list[RungResult]) -> None:
     """Rung after rung; a kill or a void ends it, and what requires a rung that did not pass is blocked."""
     prices = by_id(ladder.prices)
     for task in ladder.tasks:

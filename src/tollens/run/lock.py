@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 import tomllib
 from collections.abc import Mapping
-from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
@@ -13,18 +13,18 @@ import msgspec
 
 from tollens.core.canonical import digest
 from tollens.core.errors import Exit, TollensError
-from tollens.core.expression.examine import Examination, examine
+from tollens.core.expression.examine import Examination, examine, show_witness
 from tollens.core.expression.syntax import show
 from tollens.protocol import seal
 from tollens.protocol.attack import Chance
-from tollens.protocol.null import NullSpec, refuse_few
-from tollens.protocol.order import Priced, ladder_order
-from tollens.protocol.registration import Registration
+from tollens.protocol.null import NullSpec, check_null, tau_line
+from tollens.protocol.order import Priced, check_ladder
+from tollens.protocol.registration import Registration, aggregate_of, interval_of
 from tollens.protocol.rung import traps_of
 from tollens.protocol.seal import Manifest, keys_of, seal_bytes, seal_hash
 from tollens.protocol.stopping import check as check_stopping
 from tollens.protocol.stopping import guarantee, read_stopping
-from tollens.protocol.study import ALL, Study, plain, read_study, refused
+from tollens.protocol.study import ALL, Rung, Study, plain, read_study, refused
 from tollens.record import ledger as ledgers
 from tollens.record.ledger import Ledger, read_ledger
 from tollens.run.anchor import Anchor, anchor_of
@@ -152,7 +152,7 @@ def floor_of(ledger: Ledger) -> Access:
 
 
 def manifest_of(folder: Path, amends: str | None = None) -> tuple[Manifest, list[str]]:
-    """The manifest of a study as it lies there, and warnings. Raises TollensError, exit 3, for what cannot be sealed."""
+    """The manifest of a study as it lies there, and warnings. Raises TollensError, exit 3."""
     text = claim_text(folder)
     study = read_study(text)
     entries, outside = entries_of(folder, study)
@@ -160,6 +160,7 @@ def manifest_of(folder: Path, amends: str | None = None) -> tuple[Manifest, list
     _check_direction(study)
     chance = chance_of(registration)
     traps = _check_rungs(registration)
+    check_ladder([_unpriced(rung) for rung in study.rung])
     examination = examined(registration)
     with snapshot(folder, entries, digest([msgspec.to_builtins(entry) for entry in entries])) as private:
         report, sentence = sign_checked(private, study)
@@ -172,8 +173,8 @@ def manifest_of(folder: Path, amends: str | None = None) -> tuple[Manifest, list
         cells=[cell.label for cell in registration.cells],
         traps=traps,
         guarantee=guarantee(chance.stopping),
-        null=null_line(chance.null),
-        witnesses=dict(examination.witnesses),
+        null=tau_line(chance.null),
+        witnesses=_shown(examination, registration),
         entries=entries,
         outside=dict(outside),
         sign_check=digest(report),
@@ -187,23 +188,39 @@ def manifest_of(folder: Path, amends: str | None = None) -> tuple[Manifest, list
 def chance_of(registration: Registration) -> Chance:
     """The null and the stopping rule, parsed. Raises TollensError, exit 3, where they promise what they cannot keep."""
     study = registration.study
+    claim, null = study.claim, study.null
+    support = registration.domains[null.statistic].support
     spec = NullSpec(
-        draws=study.null.draws,
-        order=study.null.order,
-        level=study.null.level,
-        direction=study.claim.direction,
-        value=study.claim.value,
+        draws=null.draws,
+        order=null.order,
+        level=null.level,
+        direction=claim.direction,
+        value=float(claim.value) if claim.direction == "target" else None,
+        margin=null.margin,
+        true_zero=null.true_zero,
+        lowest=None if math.isinf(support.low) else support.low,
     )
-    refuse_few(spec)
+    check_null(spec)
     stopping = read_stopping(study.stopping)
-    support = registration.domains[registration.quantity].support
-    check_stopping(stopping, len(registration.cells), support)
-    if stopping.rule != "fixed_n" and not study.claim.aggregate.startswith("mean "):
-        raise refused(
-            "stopping_aggregate", "stopping.rule", "an aggregate `mean` beside a sequential rule",
-            study.claim.aggregate, 'Write rule = "fixed_n", or aggregate = "mean over ...".',
-        )  # fmt: skip
+    check_stopping(
+        stopping,
+        len(registration.cells),
+        interval_of(registration),
+        value=float(claim.value),
+        aggregate=aggregate_of(study)[0],
+        relation=claim.relation,
+    )
     return Chance(spec, stopping)
+
+
+def _shown(examination: Examination, registration: Registration) -> dict[str, str]:
+    sides = {
+        "finding": examination.finding,
+        "not finding": examination.not_finding,
+        "kill": examination.kill,
+        "not kill": examination.not_kill,
+    }
+    return {side: show_witness(witness, registration.domains) for side, witness in sides.items()}
 
 
 def examined(registration: Registration) -> Examination:
@@ -253,15 +270,12 @@ def _check_rungs(registration: Registration) -> list[str]:
             "study_missing", "[[rung]]", "a rung that measures every cell", "none: the finding can never be reached",
             'Add a rung of kind cpu or weights with cells = "all".',
         )  # fmt: skip
-    ladder_order([Priced(rung.id, tuple(rung.requires), 1.0, rung.kill_probability.value) for rung in study.rung])
     return said
 
 
-def null_line(spec: NullSpec) -> str:
-    """`tau = max of 19 draws (level 0.05)`."""
-    from tollens.protocol.null import tau_line
-
-    return tau_line(spec)
+def _unpriced(rung: Rung) -> Priced:
+    q = rung.kill_probability
+    return Priced(id=rung.id, requires=tuple(rung.requires), cost=1.0, probability=q.value, source=q.source)
 
 
 def _write(folder: Path, made: Manifest, kind: Literal["seal", "amend"], body: Mapping[str, Any]) -> None:
@@ -289,7 +303,3 @@ def _report(folder: Path, made: Manifest, anchor: Anchor, warnings: list[str]) -
         traps=made.traps,
         notes=[*warnings, *([anchor.why] if anchor.why else [])],
     )
-
-
-def level_of(study: Study) -> Fraction:
-    return Fraction(study.null.level)

@@ -153,7 +153,8 @@ def _loaded(point: EntryPoint) -> PluginReport:
     ]
     faults = [loaded.text] if isinstance(loaded, Raised) else [f for n in brought[0] for f in _faults(INSTRUMENTS[n])]
     if not faults:
-        return PluginReport(point.name, point.value, *map(tuple, brought))
+        instruments, invariants, statistics, rungs = map(tuple, brought)
+        return PluginReport(point.name, point.value, instruments, invariants, statistics, rungs)
     for registry, names in zip(_registries(), brought, strict=True):
         for name in names:
             del registry[name]

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from tollens.protocol.attack import Chance, RungTask
-from tollens.protocol.order import Priced, ladder_order
+from tollens.protocol.order import Priced, expected_cost, ladder_order, order_note, shown_source
 from tollens.protocol.registration import Registration
 from tollens.protocol.rung import Opening
 from tollens.run.rungs import rung_named
@@ -53,11 +53,12 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class Ladder:
-    """The rungs in the order of climbing, with their prices, and the word for that order."""
+    """The rungs in the order of climbing, their prices, the word for that order, and the cost expected of it."""
 
     tasks: tuple[RungTask, ...]
     prices: tuple[RungPrice, ...]
     order: str
+    expected: float
 
 
 def ladder_of(folder: Path, registration: Registration, chance: Chance) -> Ladder:
@@ -65,6 +66,7 @@ def ladder_of(folder: Path, registration: Registration, chance: Chance) -> Ladde
     study = registration.study
     tasks: dict[str, RungTask] = {}
     prices: dict[str, RungPrice] = {}
+    priced: list[Priced] = []
     for index, rung in enumerate(study.rung):
         kind = rung_named(rung.kind)
         task = RungTask(registration, index, kind, chance)
@@ -75,29 +77,21 @@ def ladder_of(folder: Path, registration: Registration, chance: Chance) -> Ladde
         money = rung.est_cost.usd_micro * task.requests
         cost = money + (seconds or 0.0) * USD_MICRO_PER_SECOND
         q = rung.kill_probability
+        entry = Priced(id=rung.id, requires=tuple(rung.requires), cost=cost, probability=q.value, source=q.source)
+        priced.append(entry)
         prices[rung.id] = RungPrice(
             id=rung.id, kind=rung.kind, requires=rung.requires, cells=len(task.cells), requests=task.requests,
             seconds_each=each, seconds=seconds, usd_micro=money, cost=cost, kill_probability=q.value,
-            source=source_of(q.source), ratio=cost / q.value,
+            source=shown_source(entry), ratio=float(entry.ratio),
             priced_by="est_seconds of the rung" if rung.est_seconds is not None else asked.source,
         )  # fmt: skip
-    ordered = ladder_order(
-        [Priced(p.id, tuple(p.requires), p.cost, p.kill_probability) for p in prices.values()]
-    )
-    names = [priced.id for priced in ordered]
-    heuristic = any(price.requires for price in prices.values())
+    ordered = ladder_order(priced)
     return Ladder(
-        tuple(tasks[name] for name in names),
-        tuple(prices[name] for name in names),
-        "heuristic" if heuristic else "smallest cost over kill probability",
+        tuple(tasks[entry.id] for entry in ordered),
+        tuple(prices[entry.id] for entry in ordered),
+        order_note(priced),
+        expected_cost(ordered),
     )
-
-
-def source_of(source: str) -> str:
-    """`history k/n` of fewer than five cases is a prior, and is printed as one."""
-    word, _, share = source.partition(" ")
-    past = share.partition("/")[2]
-    return "prior" if word != "history" or not past.isdigit() or int(past) < 5 else source
 
 
 def plan_of(claim: str, seal: str | None, ladder: Ladder) -> Plan:
@@ -111,17 +105,8 @@ def plan_of(claim: str, seal: str | None, ladder: Ladder) -> Plan:
         requests=sum(price.requests for price in ladder.prices),
         seconds=None if None in seconds else sum(s for s in seconds if s is not None),
         usd_micro=sum(price.usd_micro for price in ladder.prices),
-        expected_usd_micro=expected(ladder.prices),
+        expected_usd_micro=ladder.expected,
     )
-
-
-def expected(prices: Sequence[RungPrice]) -> float:
-    """The expected cost in millionths of a US dollar, if the stated probabilities were right and independent."""
-    total, alive = 0.0, 1.0
-    for price in prices:
-        total += alive * price.cost
-        alive *= 1.0 - price.kill_probability
-    return total
 
 
 def by_id(prices: Sequence[RungPrice]) -> Mapping[str, RungPrice]:

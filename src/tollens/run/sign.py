@@ -61,7 +61,9 @@ def sign_spec(study: Study) -> SignSpec:
 def measured_arms(module: ModuleType, arguments: Mapping[str, Any]) -> dict[str, Any]:
     """The half of the sign-check that runs where the metric runs: its values on its own arms."""
     arms = getattr(module, "ARMS", {})
-    found: dict[str, Any] = msgspec.to_builtins(measure(module.metric, arms, msgspec.convert(arguments, SignSpec), SEED))
+    found: dict[str, Any] = msgspec.to_builtins(
+        measure(module.metric, arms, msgspec.convert(arguments, SignSpec), SEED)
+    )
     return found
 
 
@@ -78,7 +80,9 @@ def _instrument(study: Study) -> tuple[dict[str, Any], str]:
         )  # fmt: skip
     failing = refusals_of()
     if made.name in failing:
-        raise refused("answers_fail", f"instrument {made.name}", "its known answers", failing[made.name], "Run selftest.")
+        raise refused(
+            "answers_fail", f"instrument {made.name}", "its known answers", failing[made.name], "Run selftest."
+        )
     answers = [answer.title for answer in made.known_answers]
     sentence = f"SIGN OK  {made.name} {made.version} gives its {len(answers)} known answers on this machine"
     return {"instrument": made.name, "version": made.version, "answers": answers}, sentence
@@ -86,4 +90,3 @@ def _instrument(study: Study) -> tuple[dict[str, Any], str]:
 
 def _readers(quantity: str) -> list[str]:
     return sorted(made.name for made in INSTRUMENTS.values() if quantity in made.quantities)
-

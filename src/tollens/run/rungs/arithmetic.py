@@ -16,14 +16,14 @@ IMPOSSIBLE, TRUE = "impossible", "true"
 SECONDS = 0.05
 _CONTROL = """[[claim]]
 id = "control"
-text = "two stages of 3 ms and 4 ms, one after the other, take {total} ms"
+text = "two stages of 3 ms and 9 ms, one after the other, take {total} ms"
 kind = ["acct.sum", "acct.stage_floor"]
 [claim.fields]
-parts = {{ values = ["3", "4"], unit = "ms" }}
+parts = {{ values = ["3", "9"], unit = "ms" }}
 total = {{ value = "{total}", unit = "ms" }}
 sequential = true
 """
-CONTROLS = {IMPOSSIBLE: _CONTROL.format(total=5), TRUE: _CONTROL.format(total=7)}
+CONTROLS = {IMPOSSIBLE: _CONTROL.format(total=5), TRUE: _CONTROL.format(total=12)}
 
 
 @contextmanager

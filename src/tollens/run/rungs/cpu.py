@@ -31,6 +31,4 @@ def request(opening: Opening) -> Request:
     return Request(None, "unknown: write est_seconds in the rung")
 
 
-CPU = rung_kind(
-    RungKind(name="cpu", version="1", judges="claim", open=opened, request=request, traps=(), arms=None)
-)
+CPU = rung_kind(RungKind(name="cpu", version="1", judges="claim", open=opened, request=request, traps=(), arms=None))

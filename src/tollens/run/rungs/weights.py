@@ -31,7 +31,7 @@ FLOPS_PER_SECOND = 5e9
 
 def permuted(matrix: Matrix, rng: np.random.Generator) -> Matrix:
     """The same elements in random places: every structure gone, every element kept."""
-    return rng.permutation(matrix.ravel()).reshape(matrix.shape)
+    return np.asarray(rng.permutation(matrix.ravel()).reshape(matrix.shape))
 
 
 def gaussian(matrix: Matrix, rng: np.random.Generator) -> Matrix:
@@ -41,14 +41,14 @@ def gaussian(matrix: Matrix, rng: np.random.Generator) -> Matrix:
 
 def identity(matrix: Matrix, rng: np.random.Generator) -> Matrix:
     """Rows and columns in random order, which no singular value notices."""
-    return matrix[rng.permutation(matrix.shape[0])][:, rng.permutation(matrix.shape[1])]
+    return np.asarray(matrix[rng.permutation(matrix.shape[0])][:, rng.permutation(matrix.shape[1])])
 
 
 def rank_one(matrix: Matrix, rng: np.random.Generator) -> Matrix:
     """A random direction in and one out, with the energy of the whole matrix: stable rank 1."""
     left, right = (rng.standard_normal(n) for n in matrix.shape)
     made = np.outer(left / np.linalg.norm(left), right / np.linalg.norm(right))
-    return made * np.linalg.norm(matrix.astype(np.float64))
+    return np.asarray(made * np.linalg.norm(matrix.astype(np.float64)))
 
 
 def orthogonal(matrix: Matrix, rng: np.random.Generator) -> Matrix:
@@ -56,7 +56,7 @@ def orthogonal(matrix: Matrix, rng: np.random.Generator) -> Matrix:
     rows, cols = matrix.shape
     frame = np.linalg.qr(rng.standard_normal((max(rows, cols), min(rows, cols))))[0]
     frame = frame if rows >= cols else frame.T
-    return frame * (np.linalg.norm(matrix.astype(np.float64)) / np.sqrt(min(rows, cols)))
+    return np.asarray(frame * (np.linalg.norm(matrix.astype(np.float64)) / np.sqrt(min(rows, cols))))
 
 
 ARMS: Mapping[str, Callable[[Matrix, np.random.Generator], Matrix]] = {
@@ -93,9 +93,7 @@ def refusals_of() -> Mapping[str, str]:
 SETTINGS = ScanSettings(null_draws=0, bootstrap=0)
 
 
-def _readings(
-    view: MatrixView, seed: int, count: int, wanted: frozenset[str], refused: frozenset[str]
-) -> Measured:
+def _readings(view: MatrixView, seed: int, count: int, wanted: frozenset[str], refused: frozenset[str]) -> Measured:
     settings = msgspec.structs.replace(SETTINGS, seed=seed, bootstrap=200 if _interval(wanted) else 0)
     layer = msgspec.to_builtins(measure_layer(LayerTask(view, 0, settings, count, None, refused)))
     fields = {**{k: v for k, v in layer.items() if k != "plugins"}, **layer["plugins"]}
@@ -128,7 +126,8 @@ def request(opening: Opening) -> Request:
     views = checkpoint_views(opening.folder, opening.registration.study)
     flops = [2.0 * min(v.shape) ** 2 * max(v.shape) + 9.0 * min(v.shape) ** 3 for v in views]
     largest = max(flops, default=0.0) * (1 + SETTINGS.shuffles)
-    shape = "x".join(map(str, max((v.shape for v in views), key=lambda s: s[0] * s[1], default=(0, 0))))
+    shapes: list[tuple[int, int]] = [view.shape for view in views]
+    shape = "x".join(map(str, max(shapes, key=lambda s: s[0] * s[1], default=(0, 0))))
     return Request(largest / FLOPS_PER_SECOND + 0.005, f"the largest matrix, {shape}")
 
 
