@@ -59,7 +59,7 @@ def test_another_name_is_refused(name: str) -> None:
 
 
 def test_a_near_name_is_offered() -> None:
-    with pytest.raises(TollensError, match="Did you mean pass_at_2"):
+    with pytest.raises(TollensError, match="Did you mean pass_2 or pass_at_2"):
         reducer("pass@2")
 
 

@@ -84,20 +84,17 @@ CROSSED = {
 }
 
 
-def attempts(rng: np.random.Generator, quality: float) -> Inputs:
-    """100 items of two attempts, 60 of 200 right; confidence is right or wrong, or of no use at quality 0."""
-    correct = (rng.permutation(200) < 60).astype(np.float64).reshape(100, 2)
-    return {"confidence": quality * correct + (1 - quality) * 0.5, "correct": correct}
+def in_pairs(arm: Arm) -> Arm:
+    return lambda rng, severity: {key: value.reshape(-1, 2) for key, value in arm(rng, severity).items()}
 
 
 ATTEMPTS: dict[str, Arm] = {
-    "ideal": lambda rng, s: attempts(rng, 1.0),
-    "partial": lambda rng, s: attempts(rng, 1 - s),
-    "noop": lambda rng, s: {**attempts(rng, 0.0), "confidence": np.full((100, 2), 0.5)},
+    **{name: in_pairs(arm) for name, arm in sentinel_arms("calibration_error").items()},
     "worst": lambda rng, s: {key: value.copy() for key, value in CROSSED.items()},
-    "gamer": lambda rng, s: {**attempts(rng, 0.0), "confidence": np.full((100, 2), 0.3)},
 }
-ECE = SignSpec("ece", "lower_is_better", margin=0.1, null_value=0.2, tolerance=0.01, attempts=("confidence", "correct"))
+ECE = SignSpec(
+    "ece", "lower_is_better", margin=0.1, null_value=0.25, tolerance=1e-9, attempts=("confidence", "correct")
+)
 
 
 def test_calibration_error_is_0_averaged_first_and_1_per_attempt() -> None:
@@ -119,13 +116,14 @@ def test_the_order_of_reduction_matters_and_refuses_the_seal() -> None:
 
 def test_the_error_per_attempt_seals() -> None:
     report = judge(measure(per_attempt, ATTEMPTS, ECE, seed=1), ECE)
-    # |confidence - correct| is (1-q)/2 everywhere, with one sign where right and the other where wrong.
     assert report.outcome is SignOutcome.OK, report.sentence
 
 
-def test_without_declared_attempts_the_order_of_reduction_goes_unseen_here() -> None:
-    blind = msgspec.structs.replace(ECE, attempts=())
-    assert judge(measure(averaged_first, ATTEMPTS, blind, seed=1), blind).reason != "regroup"
+def test_without_declared_attempts_the_worst_arm_still_gives_the_order_away() -> None:
+    undeclared = msgspec.structs.replace(ECE, attempts=())
+    report = judge(measure(averaged_first, ATTEMPTS, undeclared, seed=1), undeclared)
+    assert report.outcome is not SignOutcome.OK
+    assert report.reason != "regroup"
 
 
 # inspect-robots, pull request 447 (2026): an option that sets the number of epochs also put the reducer of the
