@@ -324,6 +324,11 @@ def test_a_loss_is_better_when_lower() -> None:
     assert report.sentence == "SIGN REVERSED  ideal 0 > worst -2"
 
 
+def test_a_direction_turned_before_sealing_is_reversed() -> None:
+    spec = msgspec.structs.replace(SPEC, direction="lower_is_better")
+    assert check(mean, spec=spec).sentence == "SIGN REVERSED  ideal +1 > worst -1"
+
+
 def test_a_target_is_better_when_near() -> None:
     spec = msgspec.structs.replace(SPEC, direction="target", value=3.0, null_value=2.0)
     assert check(lambda given: 2 + mean(given), spec=spec).ok
@@ -386,6 +391,19 @@ def test_an_arm_that_raises_is_named_with_what_it_said() -> None:
     assert report.sentence.endswith(", where ideal, seed 0 gives 1")
     assert len(report.sentence) < 300
     assert check(mean, gamer=broken).outcome is SignOutcome.NOT_RUN  # an arm that fails is no arm refused
+
+
+def test_a_metric_or_arm_that_leaves_does_not_end_the_check() -> None:
+    def leaving(*given: Any) -> Any:
+        raise SystemExit(0)
+
+    assert check(leaving).sentence == "SIGN NOT RUN  ideal, seed 0: raised: SystemExit: 0"
+    assert "partial 0.75, seed 0: arm: raised SystemExit: 0" in check(mean, partial=leaving).sentence
+
+
+def test_inputs_that_cannot_be_copied_are_a_fault_of_the_arm() -> None:
+    report = check(mean, ideal=lambda rng, s: {"score": (x for x in [1.0])})
+    assert "ideal, seed 0: arm: raised TypeError" in report.sentence
 
 
 def test_an_arm_that_gives_no_mapping() -> None:
