@@ -238,9 +238,10 @@ def _copied(made: Inputs) -> dict[str, Any]:
 def _inputs(arm: Arm, rng: np.random.Generator, severity: float) -> Inputs | str:
     try:
         made: Any = arm(rng, severity)
-    except Exception as error:  # noqa: BLE001
+        # Copied here, so that inputs that cannot be copied are a fault of the arm and not of a later check.
+        return _copied(made) if isinstance(made, Mapping) else f"arm: gave {type(made).__name__}, not a mapping"
+    except (Exception, SystemExit) as error:  # noqa: BLE001
         return f"arm: raised {_told(error)}"
-    return made if isinstance(made, Mapping) else f"arm: gave {type(made).__name__}, not a mapping"
 
 
 def _value(metric: Metric, made: Inputs, quantity: str) -> Value:
@@ -248,14 +249,14 @@ def _value(metric: Metric, made: Inputs, quantity: str) -> Value:
         with np.errstate(all="ignore"), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             given: Any = metric(made)
-    except Exception as error:  # noqa: BLE001
+            if not isinstance(given, Mapping):
+                return f"no number: the metric gave {type(given).__name__}, not a mapping"
+            if quantity not in given:
+                names = ", ".join(str(name)[:40] for name in list(given)[:8])
+                return f"no number: `{quantity}` is not among the metric's values ({names or 'none'})"
+            return _number(given[quantity])
+    except (Exception, SystemExit) as error:  # noqa: BLE001
         return f"raised: {_told(error)}"
-    if not isinstance(given, Mapping):
-        return f"no number: the metric gave {type(given).__name__}, not a mapping"
-    if quantity not in given:
-        names = ", ".join(str(name)[:40] for name in list(given)[:8])
-        return f"no number: `{quantity}` is not among the metric's values ({names or 'none'})"
-    return _number(given[quantity])
 
 
 def _number(value: Any) -> Value:
@@ -268,7 +269,7 @@ def _number(value: Any) -> Value:
     return number if math.isfinite(number) else f"non-finite: {number}"
 
 
-def _told(error: Exception) -> str:
+def _told(error: BaseException) -> str:
     return " ".join(f"{type(error).__name__}: {error}".split())[:200]
 
 
