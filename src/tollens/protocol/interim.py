@@ -115,6 +115,8 @@ def _losses(stopping: Stopping, x: np.ndarray, value: float, support: Support | 
         law = posterior(Gaussian(mean, prior_sd), float(total) / n, sd, n)
         wrong = expected_shortfall(law, value)
         found.append((n, wrong, loss, wrong <= loss, law.mean - value))
+        if wrong <= loss:
+            break
     return found
 
 
