@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Literal, TypeAlias
 
 import msgspec
 import numpy as np
-from scipy.special import ndtri, stdtr
 
 from tollens.protocol.betting import log_capitals
+from tollens.protocol.boundary import normal_score, student_boundary
 from tollens.protocol.stopping import Stopping, Support, expected_shortfall, level_of, looks_of, loss_of, schedule
 from tollens.stats.domain import refuse, sample, whole
 from tollens.stats.evalue import capped_exp
 from tollens.stats.gaussian import Gaussian, posterior
-from tollens.stats.group_sequential import Design, lan_demets
-from tollens.stats.schedule import PlannedLooks, admit
+from tollens.stats.schedule import admit
 
 Side: TypeAlias = Literal["for", "against"]
-_HIGHEST = 37.0  # beyond it a normal tail underflows
 _Step: TypeAlias = tuple[int, float | None, float, bool, float]
 """Cells, statistic, boundary, whether it is crossed, and a number of the sign of mean - value, as the evidence is."""
 
@@ -49,7 +46,7 @@ def interim(
 
     The first boundary that was crossed counts, so that the answer does not depend on how often it was asked for.
 
-    group_sequential  |z| of Student's t (Pocock 1977) at each planned look against the Lan-DeMets boundary
+    group_sequential  |z| of Student's t at each planned look against the Lan-DeMets boundary, raised for t
     e_value           betting e-value of either side (Waudby-Smith & Ramdas 2024) against 2/level, half of it a side
     expected_loss     the smaller of E(value - mean)+ and E(mean - value)+ under the posterior
 
@@ -82,18 +79,12 @@ def interim(
 
 def _looks(stopping: Stopping, x: np.ndarray, value: float, support: Support | None) -> list[_Step]:
     found: list[_Step] = []
-    design = boundary(looks_of(stopping), level_of(stopping), str(stopping.spending))
-    for n, bound in zip(looks_of(stopping), design.z, strict=True):
+    bounds = student_boundary(looks_of(stopping), level_of(stopping), str(stopping.spending))
+    for n, bound in zip(looks_of(stopping), bounds, strict=True):
         if n <= x.size:
             z = _z(x[:n], value)
             found.append((n, None if z is None else abs(z), bound, z is not None and abs(z) >= bound, z or 0.0))
     return found
-
-
-@lru_cache(maxsize=32)
-def boundary(looks: tuple[int, ...], level: float, spending: str) -> Design:
-    """The two-sided Lan-DeMets design of these looks. Raises as `lan_demets`."""
-    return lan_demets(PlannedLooks(looks).fractions, level, spending, 2)
 
 
 def _z(x: np.ndarray, value: float) -> float | None:
@@ -102,7 +93,7 @@ def _z(x: np.ndarray, value: float) -> float | None:
     if float(np.ptp(x)) == 0.0 or spread == 0.0:  # the mean of equal values may round
         return None
     t = (float(x.mean()) - value) * math.sqrt(x.size) / spread
-    return math.copysign(min(_HIGHEST, -float(ndtri(stdtr(x.size - 1, -abs(t))))), t)
+    return math.copysign(float(normal_score(np.array(t), x.size - 1)), t)
 
 
 def _bets(stopping: Stopping, x: np.ndarray, value: float, support: Support | None) -> list[_Step]:
@@ -124,6 +115,8 @@ def _losses(stopping: Stopping, x: np.ndarray, value: float, support: Support | 
         law = posterior(Gaussian(mean, prior_sd), float(total) / n, sd, n)
         wrong = expected_shortfall(law, value)
         found.append((n, wrong, loss, wrong <= loss, law.mean - value))
+        if wrong <= loss:
+            break
     return found
 
 

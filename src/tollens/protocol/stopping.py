@@ -12,6 +12,7 @@ import msgspec
 from scipy.special import ndtr
 
 from tollens.core.errors import Exit, TollensError
+from tollens.protocol.boundary import LEAST_LEVEL
 from tollens.stats.expected_loss import GUARANTEE as CALIBRATED
 from tollens.stats.gaussian import Gaussian
 from tollens.stats.result import ANY_TIME
@@ -110,7 +111,6 @@ def check(
         )
     match stopping.rule:
         case "group_sequential":
-            level_of(stopping)
             _check_looks(stopping, cells)
         case "e_value":
             level_of(stopping)
@@ -129,7 +129,7 @@ def guarantee(stopping: Stopping) -> str:
             looks = ", ".join(f"{n:,}" for n in looks_of(stopping))
             return (
                 f"{PLANNED} ({looks} cells, {stopping.spending} spending): type-I error {stopping.level}, both sides "
-                "together, approximate for independent normal cells (t turned into z)"
+                "together, for independent normal cells of any one spread"
             )
         case "e_value":
             return (
@@ -211,6 +211,11 @@ def _check_fields(stopping: Stopping) -> None:
 
 
 def _check_looks(stopping: Stopping, cells: int) -> None:
+    if level_of(stopping) < LEAST_LEVEL:
+        raise _refused(
+            "stopping.level", f"at least {LEAST_LEVEL:g} for group_sequential", str(stopping.level),
+            f'Write level = "{LEAST_LEVEL:g}", or use e_value.',
+        )  # fmt: skip
     looks = looks_of(stopping)
     found = f"{list(looks[:12])}" + (f" and {len(looks) - 12} more" if len(looks) > 12 else "")
     if stopping.spending not in SPENDING:
