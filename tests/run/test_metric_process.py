@@ -235,7 +235,8 @@ def runs_in(folder: Path) -> Callable[[str], bool]:
     return runs
 
 
-def test_what_is_printed_is_kept_to_its_end(opened: Opened) -> None:
+def test_what_is_printed_is_kept_to_its_end(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
     metric = "for k in range(1_000_000): print(k)\n    print('last', file=sys.stderr); return {'v': 1}"
     with opened(body(metric), Limits(30.0, 1024)) as process:
         assert process.measure("a", CELL, 1, names=("v",)) == {"v": 1}
