@@ -37,6 +37,7 @@ class _Round:
     """What is known of one question: the answer's bytes, how the fork ended, what made the guard end it."""
 
     deadline: float
+    loading: bool = False
     end: str = "done"
     status: int = 0
     over: bool = False
@@ -79,7 +80,7 @@ class Guard:
         self._told = bytearray()
 
     def run(self) -> None:
-        self._reply(self._round(self._plan.startup))
+        self._reply(self._round(_Round(time.monotonic() + self._plan.startup, loading=True)))
         while True:
             while b"\n" not in self._asked:
                 self._wait([], time.monotonic() + _TICK)
@@ -90,11 +91,10 @@ class Guard:
             except BrokenPipeError:
                 self._reply(_Round(0.0, end="lost"))
                 continue
-            self._reply(self._round(self._plan.seconds))
+            self._reply(self._round(_Round(time.monotonic() + self._plan.seconds)))
 
-    def _round(self, seconds: float) -> _Round:
+    def _round(self, now: _Round) -> _Round:
         """One question from its start to the end of the last process that it had started."""
-        now = _Round(time.monotonic() + seconds)
         while not now.over:
             ready = self._wait([self._answers, self._status], now.deadline)
             if self._answers in ready:
@@ -106,25 +106,27 @@ class Guard:
             elif time.monotonic() > now.deadline and not now.over:
                 self._abort(now, "timeout")
         if now.orphans:
-            end_all(self._child, spare=True)
+            end_all(self._child)
         if now.end == "done":
             self._drain(now.answer)
         return now
 
     def _abort(self, now: _Round, why: str) -> None:
-        if now.end != "done":  # the second time: the metric's own process does not tell that its fork has gone
-            now.over, now.end = True, "lost"
-            os.kill(self._child, signal.SIGKILL)
-            return
+        if now.loading or now.end != "done":  # the second time, the metric's process does not tell that its fork ended
+            now.over = True
+            end_all(os.getpid())
+        else:
+            end_all(self._child)
         now.end, now.deadline, now.answer = why, time.monotonic() + _PATIENCE, bytearray()
-        end_all(self._child, spare=True)
 
     def _follow(self, now: _Round) -> None:
         """Take what the metric's process says of its fork."""
         part = _read(self._status)
-        if part == b"":
-            now.over, now.end = True, "lost" if now.end == "done" else now.end
-            end_all(os.getpid(), spare=True)
+        if part is None:
+            return
+        if not part:
+            now.over, now.end = True, ("lost" if now.end == "done" else now.end)
+            end_all(os.getpid())
             return
         self._told += part
         while b"\n" in self._told:
@@ -162,15 +164,15 @@ class Guard:
 
 
 def _leave() -> None:
-    end_all(os.getpid(), spare=True)
+    end_all(os.getpid())
     os._exit(0)
 
 
-def end_all(root: int, *, spare: bool) -> None:
-    """Kill the descendants of the process `root`, and `root` unless `spare`; wait at most 5 s until they are gone."""
+def end_all(root: int) -> None:
+    """Kill the descendants of the process `root`, and wait at most 5 s until they are gone."""
     deadline = time.monotonic() + _PATIENCE
     while time.monotonic() < deadline:
-        left = [*_descendants(root), *([] if spare else [root])]
+        left = _descendants(root)
         if not left:
             return
         for process in left:
