@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -133,6 +134,12 @@ def fetch_token(url: str, query: bytes, seconds: float = 20.0) -> bytes:
                     raise _no_answer(url, f"more than {TOKEN_BYTES} bytes")
                 if time.monotonic() > deadline:  # the timeout of a socket starts anew with every byte
                     raise TimeoutError(f"no whole answer within {seconds:g} s")
+            declared = reply.headers.get("Content-Length", str(len(answer)))
+        if declared.strip() != str(len(answer)):
+            raise _no_answer(url, f"{len(answer)} of {declared} bytes")
+    except urllib.error.HTTPError as error:
+        error.close()  # it holds the connection
+        raise _no_answer(url, str(error)) from None
     except (OSError, HTTPException, ValueError) as error:
         raise _no_answer(url, str(error) or type(error).__name__) from None
     if not answer:
