@@ -128,7 +128,17 @@ def test_a_token_of_another_hash_is_refused(tsa: Authority) -> None:
 
 def test_an_authority_that_nobody_trusts_is_refused(tsa: Authority, tmp_path: Path) -> None:
     impostor = authority(tmp_path / "b", "Test Authority")  # the same names, other keys
-    assert code_of(lambda: verify_token(impostor.stamp(), SEAL, [tsa.root])) == "timestamp_untrusted"
+    with pytest.raises(TollensError) as caught:
+        verify_token(impostor.stamp(), SEAL, [tsa.root])
+    assert (caught.value.code, caught.value.found) == ("timestamp_untrusted", "unable to get local issuer certificate")
+
+
+def test_a_signature_that_does_not_fit_is_said_in_plain_words(tsa: Authority) -> None:
+    token = bytearray(tsa.stamp())
+    token[-3] ^= 1  # within the signature, which comes last
+    with pytest.raises(TollensError) as caught:
+        verify_token(bytes(token), SEAL, [tsa.root])
+    assert (caught.value.code, caught.value.found) == ("timestamp_untrusted", "signature failure")
 
 
 def der(tag: int, body: bytes) -> bytes:
@@ -144,10 +154,10 @@ def test_a_certificate_of_a_trusted_root_for_another_use_is_refused(
     tsa: Authority, tmp_path: Path, usage: str, accepted: bool
 ) -> None:
     """The same statement, signed with any certificate that the trusted root issued (RFC 3161, 2.3)."""
-    tsa.stamp()
+    other = authority(tmp_path / "b", "Other", usage)
+    tsa.stamp()  # later than the certificate, which has to be valid by then
     openssl(tsa.folder, "ts", "-reply", "-in", "reply", "-token_out", "-out", str(tmp_path / "token"))
     openssl(tmp_path, "cms", "-verify", "-noverify", "-nosigs", "-inform", "DER", "-in", "token", "-out", "statement")
-    other = authority(tmp_path / "b", "Other", usage)
     openssl(
         other.folder, "cms", "-sign", "-in", "../statement", "-binary", "-nodetach", "-nosmimecap", "-outform", "DER",
         "-econtent_type", "1.2.840.113549.1.9.16.1.4", "-signer", "tsa.pem", "-inkey", "tsa.key", "-out", "signed",
