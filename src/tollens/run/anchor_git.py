@@ -76,18 +76,19 @@ def pushed_seal(folder: Path, seal_hash: str, known: frozenset[str], seconds: fl
     Raises TollensError `seal_anchor_differs` where this history, or the reflog of its refs (what a forced push
     replaced), holds a seal that is neither `seal_hash` nor in `known`.
     """
-    git = _git_in(folder.resolve(), time.monotonic() + seconds)
+    folder, deadline = folder.resolve(), time.monotonic() + seconds
     try:
-        return _pushed_seal(git, folder.resolve(), seal_hash, known | {seal_hash})
+        here = _git_in(folder, deadline)
+        top = Path(_line(here("rev-parse", "--show-toplevel")))
+        prefix = _line(here("rev-parse", "--show-prefix"))
+        if (top / prefix).resolve() != folder:
+            return Absent("git takes another folder for the working tree of this study")
+        return _pushed_seal(_git_in(top, deadline), prefix + SEAL, seal_hash, known | {seal_hash})
     except _GitFailed as failed:
         return Absent(str(failed))
 
 
-def _pushed_seal(git: Git, folder: Path, seal_hash: str, known: frozenset[str]) -> Pushed | Absent:
-    top = os.fsdecode(git("rev-parse", "--show-toplevel").removesuffix(b"\n"))
-    prefix = os.fsdecode(git("rev-parse", "--show-prefix").removesuffix(b"\n"))
-    if not top or (Path(top) / prefix).resolve() != folder:
-        return Absent("git takes another folder for the working tree of this study")
+def _pushed_seal(git: Git, path: str, seal_hash: str, known: frozenset[str]) -> Pushed | Absent:
     if git("rev-parse", "--is-shallow-repository").strip() != b"false":
         return Absent("the clone is shallow, and what was cut off may hold another seal")
     remotes = git("remote").decode(errors="surrogateescape").splitlines()
@@ -96,18 +97,14 @@ def _pushed_seal(git: Git, folder: Path, seal_hash: str, known: frozenset[str]) 
     refs = _tracking_refs(git, remotes)
     if not refs:
         return Absent("no remote-tracking ref is here: nothing was pushed or fetched")
-    path = prefix + SEAL
     now = _ancestry(git, sorted({oid for _, _, oid in refs}), path)
     found = [commit for commit, blob in now if _known_seal(git, commit, blob, known) == seal_hash]
     for commit, blob in _ancestry(git, _replaced(git, [ref for ref, _, _ in refs]), path):
         _known_seal(git, commit, blob, known)
     if not found:
         here = git("ls-tree", "-z", "--full-tree", "HEAD", "--", path, may_fail=True)
-        return Absent(
-            f"{SEAL} of this seal is committed but not pushed"
-            if any(_known_seal(git, "HEAD", blob, None) == seal_hash for blob in _blobs(here))
-            else f"no commit holds {SEAL} of this seal"
-        )
+        committed = any(_known_seal(git, "HEAD", blob, None) == seal_hash for blob in _blobs(here))
+        return Absent(f"this seal is {'committed but not pushed' if committed else 'neither committed nor pushed'}")
     reaching = set(git("for-each-ref", "--format=%(refname)", "--contains", found[0], "refs/remotes/").split(b"\n"))
     names = {remote for ref, remote, _ in refs if os.fsencode(ref) in reaching}
     return Pushed(found[0], tuple(sorted(names, key=lambda name: (name != "origin", name))))
@@ -225,7 +222,7 @@ def remote_holds(folder: Path, remote: str, commit: str, seconds: float = SECOND
         if not url:
             return f"remote {remote} has no address"
         if _is_local(url):
-            url = os.path.join(os.fsdecode(git("rev-parse", "--show-toplevel").removesuffix(b"\n")), url)
+            url = os.path.join(_line(git("rev-parse", "--show-toplevel")), url)
         with tempfile.TemporaryDirectory() as outside:
             allowed = {"GIT_ALLOW_PROTOCOL": "file:http:https:ssh", "GIT_CEILING_DIRECTORIES": os.path.dirname(outside)}
             ask = _git_in(Path(outside), deadline, allowed)
@@ -276,6 +273,10 @@ def _git_in(folder: Path, deadline: float, extra: dict[str, str] | None = None) 
         return out if process.returncode == 0 else b""
 
     return git
+
+
+def _line(out: bytes) -> str:
+    return os.fsdecode(out.removesuffix(b"\n"))  # a folder may end in a newline of its own
 
 
 def _told(err: bytes) -> str:

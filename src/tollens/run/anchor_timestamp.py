@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -108,7 +110,7 @@ def read_stamp(token: bytes, roots: Sequence[Path]) -> Stamp:
             "timestamp_untrusted",
             "time stamp",
             expected="a signature that a given root vouches for",
-            found=printable(str(error)) or "none",
+            found=_reason(str(error)),
             fix=f"If you trust the authority, name its root certificate in {ROOTS}.",
         ) from None
     return Stamp(imprint.message.hex(), signer, response.tst_info.gen_time.astimezone(UTC))
@@ -133,6 +135,12 @@ def fetch_token(url: str, query: bytes, seconds: float = 20.0) -> bytes:
                     raise _no_answer(url, f"more than {TOKEN_BYTES} bytes")
                 if time.monotonic() > deadline:  # the timeout of a socket starts anew with every byte
                     raise TimeoutError(f"no whole answer within {seconds:g} s")
+            declared = reply.headers.get("Content-Length", str(len(answer)))
+        if declared.strip() != str(len(answer)):
+            raise _no_answer(url, f"{len(answer)} of {declared} bytes")
+    except urllib.error.HTTPError as error:
+        error.close()  # it holds the connection
+        raise _no_answer(url, str(error)) from None
     except (OSError, HTTPException, ValueError) as error:
         raise _no_answer(url, str(error) or type(error).__name__) from None
     if not answer:
@@ -212,6 +220,12 @@ def _signer(response: TimeStampResponse) -> str:
             names = certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
             return printable(str(names[0].value) if names else certificate.subject.rfc4514_string())
     raise ValueError("the certificate of the signer is not in the response")
+
+
+def _reason(text: str) -> str:
+    """What OpenSSL says of a signature, without its file names and line numbers."""
+    said = re.findall(r'data: "Verify error: ([^"]+)"', text) or re.findall(r'reason: "([^"]+)"', text)
+    return printable(said[-1] if said else text)
 
 
 def printable(text: str, limit: int = 120) -> str:
