@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
 from tollens.core.expression.disjunctive import Every, Node, Row, Some, form_range
-from tollens.core.expression.linear import Key
+from tollens.core.expression.domain import Grid
+from tollens.core.expression.linear import Key, Mean, Order
 from tollens.core.expression.ranges import Range
 from tollens.core.expression.sorted_lists import Point, Space, solve_rows
 
@@ -88,17 +90,36 @@ def _tightened(row: Row, box: dict[Key, Range], space: Space) -> bool:
     """Whether the row can hold on the box, which it narrows if it has one key."""
 
     def range_of(key: Key) -> Range:
-        return box.get(key) or space.grids[key.name].hull()
+        found = box.get(key) or space.grids[key.name].hull()
+        if isinstance(key, Order):
+            for other, known in box.items():  # the entries are sorted
+                if isinstance(other, Order) and other.name == key.name:
+                    low = known.low if other.place < key.place else found.low
+                    high = known.high if other.place > key.place else found.high
+                    found = Range(max(found.low, low), min(found.high, high))
+        return found
 
     least = form_range(row.form, range_of).low
     if least > 0 or (least == 0 and row.strict):
         return False
     if len(row.form.terms) == 1:
         ((key, coefficient),) = row.form.terms.items()
-        end = Fraction(-row.form.constant / coefficient)
-        old = range_of(key)
+        end, old = -row.form.constant / coefficient, range_of(key)
+        if not isinstance(key, Mean):
+            end = _on_grid(end, row.strict, coefficient > 0, space.grids[key.name])
         box[key] = Range(old.low, min(old.high, end)) if coefficient > 0 else Range(max(old.low, end), old.high)
+        return box[key].low <= box[key].high
     return True
+
+
+def _on_grid(end: Fraction, strict: bool, upper: bool, grid: Grid) -> Fraction:
+    """The last value of a grid of whole places within an upper end, or the first within a lower one."""
+    if not grid.whole:
+        return end
+    place = (end - grid.offset) / grid.step
+    if upper:
+        return grid.value(Fraction(math.ceil(place) - 1 if strict else math.floor(place)))
+    return grid.value(Fraction(math.floor(place) + 1 if strict else math.ceil(place)))
 
 
 def _smallest(rows: Sequence[Row], space: Space) -> tuple[Row, ...]:
