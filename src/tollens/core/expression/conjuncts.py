@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from tollens.core.expression.disjunctive import Every, Node, Row, Some, form_range, holds_at, keys_of
+from tollens.core.expression.disjunctive import Every, Node, Row, Some, form_range, holds_at, keys_of, rows_of
 from tollens.core.expression.domain import Grid
 from tollens.core.expression.linear import Key, Mean, Order
 from tollens.core.expression.ranges import Range, plus, times
@@ -71,13 +71,16 @@ def _opened(part: _Part, space: Space) -> _Part:
     """The part with every conjunction opened; a row left in front of `todo` contradicts the others."""
     todo = list(part.todo)
     rows = list(part.rows)
-    choices: list[Node] = []
+    choices: list[Some] = []
     box = part.box
     while todo:
         node = todo.pop(0)
         if isinstance(node, Every):
             todo = [*node.nodes, *todo]
         elif isinstance(node, Some):
+            denied = next((other for other in choices if node.denies(other)), None)
+            if denied is not None:
+                return _Part((next(rows_of(node)),), (*rows, next(rows_of(denied))), box)
             choices.append(node)
         elif not _tightened(node, box, space):
             return _Part((node,), tuple(rows), box)
