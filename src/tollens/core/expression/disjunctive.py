@@ -35,7 +35,19 @@ class Every:
 
 @dataclass(frozen=True, slots=True)
 class Some:
+    """`equals` is set where the node says of a list that some entry is a value (True) or that none is (False)."""
+
     nodes: tuple[Node, ...]
+    equals: tuple[str, frozenset[tuple[Key, Fraction]], Fraction, bool] | None = None
+
+    def denies(self, other: Some) -> bool:
+        """Whether the two say the opposite of one list and one value; cheaper than to open both."""
+        return (
+            self.equals is not None
+            and other.equals is not None
+            and self.equals[:3] == other.equals[:3]
+            and self.equals[3] != other.equals[3]
+        )
 
 
 Node: TypeAlias = Row | Every | Some
@@ -72,18 +84,22 @@ def _quantified(atom: Quantified, right: Normal, n: int) -> Node:
         key = Order(atom.name, place)
         return _related(Normal(Fraction(0), {key: Fraction(1)}, {key: atom.name}).minus(right), op, atom)
 
+    equals = atom.name, frozenset(right.terms.items()), right.constant
     op, some = atom.op, atom.quantifier is Quantifier.ANY
     if op in (Op.LT, Op.LE):
         return entry(1 if some else n, op)
     if op in (Op.GT, Op.GE):
         return entry(n if some else 1, op)
     if op is Op.EQ:
-        return Some(tuple(entry(k, op) for k in range(1, n + 1))) if some else Every((entry(1, op), entry(n, op)))
+        if not some:
+            return Every((entry(1, op), entry(n, op)))
+        return Some(tuple(entry(k, op) for k in range(1, n + 1)), (*equals, True))
     if some:
         return Some((entry(1, Op.LT), entry(n, Op.GT)))
     # No entry equals the right side: k entries lie below it and the others above.
     ends = entry(1, Op.GT), entry(n, Op.LT)
-    return Some((*ends, *(Every((entry(k, Op.LT), entry(k + 1, Op.GT))) for k in range(1, n))))
+    between = (Every((entry(k, Op.LT), entry(k + 1, Op.GT))) for k in range(1, n))
+    return Some((*ends, *between), (*equals, False))
 
 
 def keys_of(node: Node) -> dict[Key, None]:

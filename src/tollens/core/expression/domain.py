@@ -28,9 +28,10 @@ class Domain:
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """The values `offset + step * j`: j real in [low, high] or, if `whole`, integer there; None is no bound.
+    """The values `offset + step * j`, j integer in [low, high]; if not `whole`, every real in it, offset 0 and step 1.
 
-    `allowed` are the only j, sorted, where the support is a finite set with uneven gaps.
+    A `low` or `high` of None is no bound. `allowed` are the only j, sorted, where the support is a finite set with
+    uneven gaps.
     """
 
     offset: Fraction
@@ -57,7 +58,9 @@ class Grid:
         assert self.high is not None
         return range(int(self.low), int(self.high) + 1)
 
-    def value(self, place: Fraction | int) -> Fraction:
+    def value(self, place: Fraction) -> Fraction:
+        if not self.whole:  # offset 0, step 1
+            return place
         return self.offset + self.step * place
 
     def has(self, place: Fraction) -> bool:

@@ -9,7 +9,7 @@ from itertools import groupby
 from typing import TypeAlias
 
 from tollens.core.errors import Exit, TollensError
-from tollens.core.expression.domain import Domain
+from tollens.core.expression.domain import Domain, grid_of
 from tollens.core.expression.reach import Reachable, Undecided, Unreachable, plain, reach
 from tollens.core.expression.syntax import And, Not, Or, Rule, show
 from tollens.core.units import COUNT, ONE
@@ -44,6 +44,8 @@ def examine(finding: Rule, kill: Rule, claim: Rule, domains: Mapping[str, Domain
     finding can hold without the typed claim, `reachability_undecided` where one of these stays open; and as
     `reach` does.
     """
+    for name, domain in domains.items():
+        grid_of(name, domain)
     sides = {}
     for role, rule in (("finding", finding), ("kill", kill)):
         sides[role] = _able(role, rule, domains)

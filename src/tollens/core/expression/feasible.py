@@ -105,20 +105,50 @@ def _add(
     variables: Sequence[Variable],
 ) -> bool:
     """Add one inequality in lowest terms; False if it has no variable left and is false."""
-    terms = [(place, c) for place, c in sorted(coefficients.items()) if c]
+    multiple = math.lcm(*(c.denominator for c in coefficients.values()))
+    whole = {place: int(c * multiple) for place, c in coefficients.items()}
+    return _add_integral(system, whole, constant * multiple, strict, variables)
+
+
+def _add_integral(
+    system: _System, coefficients: Mapping[int, int], constant: Fraction, strict: bool, variables: Sequence[Variable]
+) -> bool:
+    terms = sorted((place, c) for place, c in coefficients.items() if c)
     if not terms:
         return constant < 0 or (constant == 0 and not strict)
-    multiple = math.lcm(*(c.denominator for _, c in terms))
-    divisor = math.gcd(*(int(c * multiple) for _, c in terms))
-    direction = tuple((place, int(c * multiple) // divisor) for place, c in terms)
-    constant = constant * multiple / divisor
-    if all(variables[place].whole for place, _ in direction):
+    divisor = math.gcd(*(c for _, c in terms))
+    if divisor > 1:
+        terms = [(place, c // divisor) for place, c in terms]
+        constant /= divisor
+    if all(variables[place].whole for place, _ in terms):
         constant = Fraction(math.floor(constant) + 1 if strict else math.ceil(constant))
         strict = False
+    if len(terms) > 1:
+        least, most = _extremes(terms, constant, variables)
+        if least is not None and (least > 0 or (least == 0 and strict)):
+            return False
+        if most is not None and (most < 0 or (most == 0 and not strict)):
+            return True  # the bounds of the variables, which stay in the system, imply it
+    direction = tuple(terms)
     known = system.get(direction)
     if known is None or (constant, strict) > known:
         system[direction] = constant, strict
     return True
+
+
+def _extremes(
+    terms: Sequence[tuple[int, int]], constant: Fraction, variables: Sequence[Variable]
+) -> tuple[Fraction | None, Fraction | None]:
+    """The least and the greatest value of a sum within the bounds of its variables; None is no bound."""
+    least: Fraction | None = constant
+    most: Fraction | None = constant
+    for place, c in terms:
+        low, high = variables[place].low, variables[place].high
+        if c < 0:
+            low, high = high, low
+        least = None if least is None or low is None else least + c * low
+        most = None if most is None or high is None else most + c * high
+    return least, most
 
 
 def _relaxed(variables: Sequence[Variable], system: _System) -> tuple[Fraction, ...] | _Split | str | None:
@@ -147,11 +177,11 @@ def _relaxed(variables: Sequence[Variable], system: _System) -> tuple[Fraction, 
         lowers = [row for row in bounding if row[0] < 0]
         for a, a_rest, a_constant, a_strict in uppers:
             for b, b_rest, b_constant, b_strict in lowers:
-                combined: dict[int, Fraction] = {place: Fraction(-b * c) for place, c in a_rest}
+                combined = {place: -b * c for place, c in a_rest}
                 for place, c in b_rest:
-                    combined[place] = combined.get(place, Fraction(0)) + a * c
+                    combined[place] = combined.get(place, 0) + a * c
                 constant = -b * a_constant + a * b_constant
-                if not _add(kept, combined, constant, a_strict or b_strict, variables):
+                if not _add_integral(kept, combined, constant, a_strict or b_strict, variables):
                     return None
                 if len(kept) > MAX_ROWS:
                     return f"more than {MAX_ROWS} inequalities"

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TypeAlias
 
+from tollens.core.expression.answer import shown
 from tollens.core.expression.check import Sort, check, names
 from tollens.core.expression.conjuncts import Found, by_conjuncts
 from tollens.core.expression.disjunctive import Box, Node, Row, Some, expand, form_range, truth_on
 from tollens.core.expression.domain import Domain, declared_of, grid_of
 from tollens.core.expression.evaluate import pushed, truth
-from tollens.core.expression.linear import Column, Key
+from tollens.core.expression.linear import Column, Key, Mean
 from tollens.core.expression.ranges import Bound, Entry, Range, shown_support, times
 from tollens.core.expression.search import MAX_POINTS, assignments, by_enumeration, by_search
 from tollens.core.expression.sorted_lists import Point, Space
@@ -107,7 +108,7 @@ def verify(rule: Rule, point: Point, space: Space) -> None:
             grid.has((value - grid.offset) / grid.step) for value in set(values)
         ):
             raise AssertionError(f"the witness leaves the support of {name}: {values}")
-    columns = {name: _column(len(values), tuple(Range(v, v) for v in values)) for name, values in point.items()}
+    columns = {name: _column(len(values), tuple(map(Range, values, values))) for name, values in point.items()}
     if truth(rule, columns) is not True:
         raise AssertionError(f"the witness {point} does not make {show(rule)} true")
 
@@ -137,7 +138,11 @@ def _row_reason(row: Row, box: Box, domains: Mapping[str, Domain]) -> str:
         return f"{text}: its left side minus its right side is {plain(difference)} whatever the readings are"
     if len(terms) == 1:
         (key,) = terms
-        return f"{text}: {row.form.texts.get(key, key.name)} lies in {_support_text(domains[key.name])}"
+        found = box(key)
+        where = (
+            f"[{_end(found.low)}, {_end(found.high)}]" if isinstance(key, Mean) else _support_text(domains[key.name])
+        )
+        return f"{text}: {row.form.texts.get(key, key.name)} lies in {where}"
     found = form_range(row.form, box)
     low, high = (
         (times(Fraction(-1), found.high), times(Fraction(-1), found.low)) if row.flipped else (found.low, found.high)
@@ -163,20 +168,21 @@ def _contradiction(rule: Rule, excluded: Sequence[Row], domains: Mapping[str, Do
     parts = list(dict.fromkeys(f"`{show(row.source)}`" for row in excluded))
     keys = dict.fromkeys(key.name for row in excluded for key in row.form.terms)
     where = ", ".join(f"{name} in {_support_text(domains[name])}" for name in keys or names(rule) if name in domains)
+    if len(parts) == 1:
+        return f"{parts[0]} is false for every {where}"
     text = f"`{show(rule)}` is false everywhere"
-    if len(parts) > 1:
-        return f"{text}: {' and '.join(parts)} exclude each other for {where}"
     if parts:
-        return f"{text}: {parts[0]} is false for {where}"
+        return f"{text}: {', '.join(parts[:-1])} and {parts[-1]} exclude each other for {where}"
     return f"{text}: every way to make it true was examined for {where}"
 
 
 def plain(value: Fraction) -> str:
-    """The value exactly: as a decimal where it has one of at most 20 places, else as a fraction."""
+    """The value exactly, as a decimal of at most 20 places or a fraction; a longer one to six digits."""
     for places in range(21):
         scaled = value * 10**places
-        if scaled.denominator == 1:
+        if scaled.denominator == 1 and abs(scaled.numerator) < 10**40:
             digits = str(abs(scaled.numerator)).rjust(places + 1, "0")
             whole, part = (digits[:-places], digits[-places:]) if places else (digits, "")
             return ("-" if value < 0 else "") + whole + (f".{part}" if part else "")
-    return f"{value.numerator}/{value.denominator}"
+    text = f"{value.numerator}/{value.denominator}"
+    return text if len(text) <= 40 else f"about {shown(value)}"

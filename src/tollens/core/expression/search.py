@@ -40,7 +40,7 @@ def by_enumeration(node: Node, space: Space) -> Found:
     names = list(space.grids)
     columns = []
     for name, grid in space.grids.items():
-        values = [grid.value(j) for j in grid.places()]
+        values = [grid.value(Fraction(j)) for j in grid.places()]
         columns.append(list(itertools.combinations_with_replacement(values, space.counts[name] or 1)))
     for entries in itertools.product(*columns):
         point = dict(zip(names, entries, strict=True))

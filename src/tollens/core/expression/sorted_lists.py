@@ -133,13 +133,15 @@ def point_of(coordinates: Mapping[Key, Fraction], space: Space) -> Point | None:
             if key.name == name and not isinstance(key, Mean)
         }
         total = coordinates.get(Mean(name))
+        entries: list[Fraction] | None
         if total is None:
-            entries: Sequence[Fraction] | None = _nearest(fixed, n, grid)
+            entries = _nearest(fixed, n, grid)
         else:
             entries = _summing(_slots(fixed, n, grid), total, grid)
-        if entries is None:
-            return None
-        point[name] = tuple(grid.value(j) for j in sorted(entries))
+            if entries is None:
+                return None
+            entries = sorted(entries)
+        point[name] = tuple(map(grid.value, entries))
     return point
 
 
