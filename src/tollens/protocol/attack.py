@@ -17,9 +17,9 @@ from tollens.protocol.decision import Look, NullResult, RungResult, RungVerdict,
 from tollens.protocol.interim import interim
 from tollens.protocol.null import NullSpec, null_answer
 from tollens.protocol.readings import holds, judged
-from tollens.protocol.registration import Cell, Registration, cell_keys, interval_of, statistic
+from tollens.protocol.registration import Cell, Registration, aggregate_of, cell_keys, interval_of, statistic
 from tollens.protocol.rung import VIOLATIONS, Arm, Measured, RungKind, traps_of
-from tollens.protocol.settle import settling
+from tollens.protocol.settle import Undecided, settling, settling_null
 from tollens.protocol.stopping import Stopping, may_look
 from tollens.protocol.study import ALL, Rung, Trap
 
@@ -239,6 +239,7 @@ def _threshold(run: _Run, used: Sequence[Cell]) -> RungResult:
     finding = judged(registration.finding, registration, used, run.subject)
     settles = _settles(run, used)
     if not answer.exceeded:
+        settles = settling_null(task.chance.null, answer)
         return run.ended("UNDETERMINED", reason="null_not_exceeded", found=answer.sentence, settles=settles)
     if run.look is not None and task.chance.stopping.rule != "fixed_n" and run.look.crossed != "for":
         return run.ended("UNDETERMINED", reason="boundary_not_crossed", found=run.look.sentence, settles=settles)
@@ -249,8 +250,21 @@ def _threshold(run: _Run, used: Sequence[Cell]) -> RungResult:
 
 def _settles(run: _Run, used: Sequence[Cell]) -> str:
     study = run.task.registration.study
-    values = [float(run.subject[cell.label].readings[study.claim.quantity]) for cell in used]
-    return settling(values, float(study.claim.value), study.claim.relation, float(study.null.level))
+    claim = study.claim
+    values = [float(run.subject[cell.label].readings[claim.quantity]) for cell in used]
+    fold = aggregate_of(study)[0]
+    return settling(
+        Undecided(
+            values,
+            float(claim.value),
+            claim.relation,
+            float(study.null.level),
+            aggregate=fold,
+            observed=None if fold == "mean" else statistic(study, values),
+            tolerance=None if claim.tolerance is None else float(claim.tolerance),
+            unit=claim.unit,
+        )
+    )
 
 
 def priced(result: RungResult, seconds: float, usd_micro: int) -> RungResult:

@@ -107,7 +107,9 @@ def _uncover(folder: Path) -> None:
 def _described(module: ModuleType) -> dict[str, Any]:
     arms = getattr(module, "ARMS", {})
     return {
-        "functions": [name for name in ("produce", "metric", "null") if callable(getattr(module, name, None))],
+        "functions": sorted(
+            name for name, value in vars(module).items() if callable(value) and not name.startswith("_")
+        ),
         "arms": [str(name) for name in arms] if isinstance(arms, Mapping) else [],
     }
 
@@ -233,7 +235,8 @@ def _measured(module: ModuleType, question: Mapping[str, Any]) -> dict[str, Any]
 
     seed, draw, arm = question["seed"], question["draw"], question["arm"]
     if draw is not None:
-        arm = _function(module, "null", "null(rng)")(generator(seed, "null", str(draw)))
+        name = arm or "null"
+        arm = _function(module, name, f"{name}(rng)")(generator(seed, "null", str(draw)))
     rng = generator(seed, "produce", *question["label"])
     inputs = _function(module, "produce", "produce(arm, cell, rng)")(arm, question["cell"], rng)
     values = _function(module, "metric", "metric(inputs)")(inputs)

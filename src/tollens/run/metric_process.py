@@ -43,7 +43,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """`functions`: which of produce, metric and null can be called. `arms`: the names in ARMS, in its order."""
+    """`functions`: what can be called, without private names. `arms`: the names in ARMS, in its order."""
 
     functions: tuple[str, ...]
     arms: tuple[str, ...]
@@ -114,8 +114,9 @@ class MetricProcess:
     ) -> dict[str, float | int]:
         """The values called `names` of `metric(produce(arm, cell, rng))`, finite, in the order of `names`.
 
-        With a `draw` the arm is what `null` returns for a generator of the seed and the draw alone, so that all
-        cells of one draw see the same null arm. The generator of `produce` depends on the seed and the cell.
+        With a `draw` the arm is what the function of that name (None: `null`) returns for a generator of seed and draw,
+        so that all cells of one seed and draw see the same null arm. The generator of `produce` depends on the seed
+        and the cell.
 
         Raises TollensError `not_scorable` for a value that is missing or not finite.
         """

@@ -20,8 +20,7 @@ def opened(opening: Opening) -> Iterator[Attack]:
     with MetricProcess(opening.folder, study.metric.file, limits=limits) as process:
 
         def measure(arm: Arm, cell: Cell) -> Measured:
-            named = None if arm.draw is not None else arm.name
-            return Measured(process.measure(named, dict(cell.axes), cell.seed, draw=arm.draw, names=names))
+            return Measured(process.measure(arm.name, dict(cell.axes), cell.seed, draw=arm.draw, names=names))
 
         yield measure
 

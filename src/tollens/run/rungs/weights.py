@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -36,7 +38,8 @@ def permuted(matrix: Matrix, rng: np.random.Generator) -> Matrix:
 
 def gaussian(matrix: Matrix, rng: np.random.Generator) -> Matrix:
     """Independent normal elements of the same mean and variance."""
-    return rng.standard_normal(matrix.shape) * matrix.std(dtype=np.float64) + matrix.mean(dtype=np.float64)
+    noise = rng.standard_normal(matrix.shape)
+    return np.asarray(noise * matrix.std(dtype=np.float64) + matrix.mean(dtype=np.float64))
 
 
 def identity(matrix: Matrix, rng: np.random.Generator) -> Matrix:
@@ -110,15 +113,14 @@ def _loaded(view: MatrixView) -> Matrix:
 
 
 def _written(matrix: Matrix, view: MatrixView, folder: Path) -> MatrixView:
-    """The matrix as a checkpoint of its own, under the same name, so that the same code reads it."""
+    """The matrix as a checkpoint of its own, so that the same code reads it; the name decides its random draws."""
     from safetensors.numpy import save_file
 
     path = folder / "arm.safetensors"
     path.unlink(missing_ok=True)
     kind = np.float64 if view.dtype == "F64" else np.float32
-    save_file({view.name: np.ascontiguousarray(matrix, dtype=kind)}, path)
-    found = matrices(open_checkpoint(path)).matrices
-    return next(other for other in found if other.name == view.name)
+    save_file({"layer.weight": np.ascontiguousarray(matrix, dtype=kind)}, path)
+    return replace(matrices(open_checkpoint(path)).matrices[0], name=view.name)
 
 
 def request(opening: Opening) -> Request:
@@ -126,9 +128,8 @@ def request(opening: Opening) -> Request:
     views = checkpoint_views(opening.folder, opening.registration.study)
     flops = [2.0 * min(v.shape) ** 2 * max(v.shape) + 9.0 * min(v.shape) ** 3 for v in views]
     largest = max(flops, default=0.0) * (1 + SETTINGS.shuffles)
-    shapes: list[tuple[int, int]] = [view.shape for view in views]
-    shape = "x".join(map(str, max(shapes, key=lambda s: s[0] * s[1], default=(0, 0))))
-    return Request(largest / FLOPS_PER_SECOND + 0.005, f"the largest matrix, {shape}")
+    rows, cols = max((view.shape for view in views), key=math.prod, default=(0, 0))
+    return Request(largest / FLOPS_PER_SECOND + 0.005, f"the largest matrix, {rows}x{cols}")
 
 
 WEIGHTS = rung_kind(
