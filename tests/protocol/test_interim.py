@@ -55,6 +55,12 @@ def test_the_raised_boundary_is_one_multiple_and_hardly_raised_where_the_spread_
         assert 1.0 <= factors[0] <= most
 
 
+def test_the_boundary_is_raised_where_few_cells_give_the_spread() -> None:
+    looks = (2, 3, 4, 5, 6, 7, 8)  # not raised it is crossed in .061 of runs instead of .05
+    factor = student_boundary(looks, 0.05, "pocock")[0] / z_boundary(looks, 0.05, "pocock")[0]
+    assert 1.03 < factor < 1.08
+
+
 def test_the_statistic_is_the_normal_score_of_the_t_test() -> None:
     x = [0.4, 0.9, 0.7, 0.8]
     look = interim(GROUP, x, 0.5, ">=", None, 20)
