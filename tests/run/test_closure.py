@@ -35,7 +35,7 @@ PROJECT = {
     "shadow.py": "",
     "unused.py": "import torch\n",
     "pkg/__init__.py": "VALUE = 1\nfrom . import first\nfrom .deep import *\n",
-    "pkg/first.py": "from ..pkg.second import f\n",
+    "pkg/first.py": "from .second import f\n",
     "pkg/second.py": "def f(): pass\n",
     "pkg/sub.py": "",
     "pkg/alone.py": "",

@@ -41,6 +41,11 @@ def adopt_orphans() -> None:
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
+def encoded(value: Any) -> bytes:
+    """One line of JSON without its end."""
+    return json.dumps(value, allow_nan=False).encode()
+
+
 def serve(file: str, mebibytes: int, questions: int, status: int, answers: int) -> None:
     """Load `file` of the working directory, then answer the JSON lines of the descriptor `questions` until its end.
 
@@ -132,11 +137,11 @@ def _fork(
             for descriptor in private:
                 os.close(descriptor)
             answer.value = _answered(module, json.loads(line))
-    tell(json.dumps({"pid": child}).encode())
+    tell(encoded({"pid": child}))
     ended, how = os.waitpid(-1, 0)
     while ended != child:  # an earlier orphan
         ended, how = os.waitpid(-1, 0)
-    tell(json.dumps({"ended": how, "orphans": _orphans()}).encode())
+    tell(encoded({"ended": how, "orphans": _orphans()}))
 
 
 def _orphans() -> bool:
@@ -166,7 +171,7 @@ class _Answer:
         if os.getpid() != self._pid:  # a process that the metric forked has come back here
             os._exit(0)
         if error is None and not self._leave:
-            self._write(json.dumps({"value": self.value}).encode())
+            self._write(encoded({"value": self.value}))
             return
         try:
             resource.setrlimit(resource.RLIMIT_AS, (resource.getrlimit(resource.RLIMIT_AS)[1],) * 2)
@@ -179,7 +184,7 @@ class _Answer:
             if error is None:
                 self._write(_json(self.value))
             else:
-                self._write(json.dumps({"error": _told(error, trace, self._folder, self._code)}).encode())
+                self._write(encoded({"error": _told(error, trace, self._folder, self._code)}))
         except MemoryError:
             self._write(_OUT_OF_MEMORY)
         for stream in (sys.stdout, sys.stderr):
@@ -189,11 +194,11 @@ class _Answer:
 
 def _json(value: Any) -> bytes:
     try:
-        line = json.dumps({"value": value}, allow_nan=False).encode()
+        line = encoded({"value": value})
     except (TypeError, ValueError, RecursionError) as error:
-        return json.dumps({"error": _refusal("metric_answer", "a value that JSON can hold", str(error))}).encode()
+        return encoded({"error": _refusal("metric_answer", "a value that JSON can hold", str(error))})
     if len(line) > ANSWER_BYTES:
-        return json.dumps({"error": _refusal("metric_answer", "at most 64 MiB", f"{len(line)} bytes")}).encode()
+        return encoded({"error": _refusal("metric_answer", "at most 64 MiB", f"{len(line)} bytes")})
     return line
 
 

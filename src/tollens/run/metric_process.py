@@ -155,7 +155,7 @@ class MetricProcess:
         python = {"PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1", "PYTHONFAULTHANDLER": "1"}
         try:
             self._child = subprocess.Popen(
-                [sys.executable, "-P", "-c", start, json.dumps(plan)],
+                [sys.executable, "-P", "-c", start, json.dumps(plan, allow_nan=False)],
                 cwd=self._folder,
                 stdin=subprocess.DEVNULL,
                 stdout=output_w,
