@@ -143,7 +143,7 @@ def test_a_value_that_nobody_asked_for_may_be_nan(opened: Opened) -> None:
         ("return {'v': 10**9999}", "metric_answer", "4300 digits"),
         ("return {'x' * (65 << 20): 1}", "metric_answer", "bytes"),
         (
-            "raise ValueError('one\\n' * 99)",
+            "raise ValueError('one\\n\\n' * 99)",
             "metric_raised",
             "ValueError: one\none\none\none\nin metric.py line 5 (metric)",
         ),
@@ -309,6 +309,23 @@ def test_a_metric_that_kills_its_parent_is_told_and_so_is_every_later_question(o
     with opened(body("os.kill(os.getppid(), 9); time.sleep(600)")) as process:
         assert failure(process).code == "metric_died"
         assert failure(process).code == "metric_died"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("target", ["os.getppid()", "int(open(f'/proc/{os.getppid()}/stat').read().split()[3])"])
+def test_a_process_of_ours_that_the_metric_stops_is_given_up(opened: Opened, target: str) -> None:
+    """The one that loaded the metric, and the guard above it."""
+    with opened(body(f"os.kill({target}, 19); time.sleep(600)"), Limits(1.0, 1024)) as process:
+        begin = time.monotonic()
+        assert failure(process).code in ("metric_timeout", "metric_died")
+        assert time.monotonic() - begin < 25
+        assert failure(process).code == "metric_died"
+
+
+def test_too_little_memory_for_the_import_is_named(opened: Opened) -> None:
+    with pytest.raises(TollensError) as caught, opened(SIMPLE, Limits(5.0, 16)):
+        pass
+    assert caught.value.code == "metric_memory"
 
 
 def test_a_function_of_tollens_is_called_with_the_metric(opened: Opened) -> None:

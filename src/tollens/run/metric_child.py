@@ -53,9 +53,12 @@ def serve(file: str, mebibytes: int, questions: int, status: int, answers: int) 
     """
     adopt_orphans()
     folder = Path.cwd()
-    _limit(mebibytes)
     tell = _writer(status)
     with _Answer(tell, folder, "metric_import", leave=False) as loading:
+        from tollens.core.seeding import generator
+
+        generator(0)  # loads numpy and its generators here, so that no fork need pay for it
+        _limit(mebibytes)
         module = _loaded(folder, file)
         loading.value = _described(module)
     with os.fdopen(questions, "rb") as lines:
@@ -81,9 +84,6 @@ def _writer(descriptor: int) -> Callable[[bytes], None]:
 
 
 def _loaded(folder: Path, file: str) -> ModuleType:
-    from tollens.core.seeding import generator
-
-    generator(0)  # loads numpy and its generators here, so that no fork need pay for it
     sys.path.insert(0, str(folder))
     _uncover(folder)
     name = Path(file).stem
@@ -213,7 +213,7 @@ def _told(error: BaseException, trace: TracebackType | None, folder: Path, code:
     if isinstance(error, TollensError) and error.code in CODES:
         fields = {"code": error.code, "subject": error.subject, "expected": error.expected, "found": error.found}
         return {**fields, "fix": error.fix, "exit": int(error.exit_code)}
-    message = f"{type(error).__qualname__}: {error}".splitlines()
+    message = [line for line in f"{type(error).__qualname__}: {error}".splitlines() if line.strip()]
     shown = "\n".join(line[:_LINE] for line in message[:_MESSAGE_LINES])
     return _refusal(code, "", shown + _place(trace, folder))
 

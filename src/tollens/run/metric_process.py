@@ -189,6 +189,9 @@ class MetricProcess:
         while size < 0 or len(self._pending) < size:
             if not self._listen(deadline):
                 head, body = {**head, "end": "lost"}, b""
+                self._pending.clear()
+                if self._child is not None:
+                    self._child.kill()  # a guard that is silent for this long must not answer a later question
                 break
             if size < 0 and b"\n" in self._pending:
                 line, _, self._pending = self._pending.partition(b"\n")
