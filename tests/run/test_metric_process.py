@@ -15,7 +15,7 @@ from tollens.core.errors import Exit, TollensError
 from tollens.core.seeding import generator
 from tollens.run.metric_process import Limits, MetricProcess
 
-LIMITS = Limits(seconds=5.0, mebibytes=1024)
+LIMITS = Limits(seconds=10.0, mebibytes=512)
 SIMPLE = "def produce(arm, cell, rng):\n    return rng\ndef metric(inputs):\n    return {'v': inputs.normal()}\n"
 CELL: dict[str, str | int] = {"layer": "l3", "seed": 1}
 
@@ -323,7 +323,7 @@ def test_a_process_of_ours_that_the_metric_stops_is_given_up(opened: Opened, tar
 
 
 def test_too_little_memory_for_the_import_is_named(opened: Opened) -> None:
-    with pytest.raises(TollensError) as caught, opened(SIMPLE, Limits(5.0, 16)):
+    with pytest.raises(TollensError) as caught, opened(SIMPLE + "X = bytes(30 << 20)\n", Limits(5.0, 16)):
         pass
     assert caught.value.code == "metric_memory"
 

@@ -1,9 +1,9 @@
 """Every error, status and finding code of the product, in one namespace, with its explanation.
 
 A new code goes into the file of its theme: `errors` (input that cannot be used), `claims` (a claim that
-cannot be read), `lint` (reported numbers that cannot be read), `protocol` (what stops a claim from being sealed or measured),
-`statistics` (questions that get no answer), `statuses` (why a value or a matrix is not there, and flags on
-values that are), `findings` (what a scan reports).
+cannot be read), `lint` (reported numbers that cannot be read), `protocol` (what stops a claim from being
+sealed or measured), `statistics` (questions that get no answer), `statuses` (why a value or a matrix is not
+there, and flags on values that are), `findings` (what a scan reports).
 """
 
 from __future__ import annotations
