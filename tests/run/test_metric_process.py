@@ -264,7 +264,11 @@ def test_nothing_of_this_process_is_passed_on(opened: Opened, tmp_path: Path) ->
         os.close(lock)
 
 
-def test_the_folder_stays_as_it_was_and_is_where_the_metric_runs(opened: Opened, tmp_path: Path) -> None:
+def test_the_folder_stays_as_it_was_and_is_where_the_metric_runs(
+    opened: Opened, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
+    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
     (tmp_path / "beside.py").write_text("X = 2\n")
     (tmp_path / "data.txt").write_text("3")
     (tmp_path / "json.py").write_text("Y = 4\n")  # Python started here would find it before its own
@@ -370,10 +374,13 @@ def test_bytes_written_past_the_answer_are_not_taken(opened: Opened) -> None:
 
 
 PARENT = """
-import sys
+import os, sys, time
 from pathlib import Path
 from tollens.run.metric_process import Limits, MetricProcess
 with MetricProcess(Path(sys.argv[1]), limits=Limits(600.0, 1024, startup_seconds=600.0)) as process:
+    if sys.argv[2] == "copied" and not os.fork():  # a worker that keeps the pipe of questions open
+        time.sleep(6)
+        os._exit(0)
     process.measure("a", {}, 1, names=("v",))
 """
 SLEEPS = """
@@ -387,12 +394,12 @@ while True:
 """
 
 
-@pytest.mark.parametrize("stage", ["import", "measure"])
+@pytest.mark.parametrize("stage", ["import", "measure", "copied"])
 def test_when_this_process_is_killed_nothing_is_left(tmp_path: Path, stage: str) -> None:
     inside = textwrap.indent(SLEEPS, "    ")
     source = SLEEPS if stage == "import" else f"def produce(arm, cell, rng):{inside}\ndef metric(x): return {{}}\n"
     (tmp_path / "metric.py").write_text(source)
-    parent = subprocess.Popen([sys.executable, "-c", PARENT, str(tmp_path)])
+    parent = subprocess.Popen([sys.executable, "-c", PARENT, str(tmp_path), stage])
     deadline = time.monotonic() + 20
     while not (tmp_path / "pids").exists() and time.monotonic() < deadline:
         time.sleep(0.01)
