@@ -65,7 +65,7 @@ def _write_object(value: Mapping[Any, Any], parts: list[str]) -> None:
 
 def _text(value: str) -> str:
     value.encode("utf-8")  # a lone surrogate has no UTF-8 form: UnicodeEncodeError is a ValueError
-    return json.dumps(value, ensure_ascii=False)
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)
 
 
 def _number(value: float) -> str:

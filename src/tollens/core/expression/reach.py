@@ -85,7 +85,7 @@ def _column(n: int, ranges: tuple[Range, ...]) -> Column:
     return Column((_OPEN,) * n, ranges)
 
 
-_OPEN = Entry("entry", Undefined("open"))
+_OPEN = Entry("entry", Undefined("not_run"))
 
 
 def _search(node: Node, space: Space) -> Found:
