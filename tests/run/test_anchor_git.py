@@ -273,6 +273,17 @@ def test_a_seal_that_only_a_merge_holds_counts(clone: Clone) -> None:
     refused(clone, merge, FIRST)
 
 
+def test_a_seal_on_a_branch_whose_merge_dropped_it_counts(clone: Clone) -> None:
+    clone.commit(b"x", "elsewhere")
+    git(clone.top, "checkout", "-q", "-b", "side")
+    side = clone.commit(SECOND)
+    git(clone.top, "checkout", "-q", "main")
+    clone.commit(FIRST)
+    git(clone.top, "merge", "-q", "-s", "ours", "-m", "x", "side")
+    clone.push()
+    refused(clone, side, FIRST)
+
+
 def test_a_forced_push_is_remembered_by_the_clone_that_saw_both(clone: Clone, tmp_path: Path) -> None:
     first = clone.commit(FIRST)
     clone.push()
@@ -333,7 +344,7 @@ def test_a_pointer_or_a_link_is_no_other_seal(clone: Clone) -> None:
     clone.commit(b"version https://git-lfs.github.com/spec/v1\n")
     clone.commit(None)
     (clone.top / "study").mkdir(exist_ok=True)
-    (clone.top / "study/seal.json").symlink_to("real.json")
+    (clone.top / "study/seal.json").symlink_to("{}")  # what git keeps of a link is its target, here an object of JSON
     git(clone.top, "add", "-A")
     git(clone.top, "commit", "-q", "-m", "x")
     (clone.top / "study/seal.json").unlink()
@@ -478,6 +489,20 @@ def test_a_hostile_address_runs_nothing(clone: Clone, tmp_path: Path, url: str) 
     git(clone.top, "config", "remote.origin.url", url.format(script))
     assert isinstance(remote_holds(clone.top, "origin", commit), str)
     assert not marker.exists()
+
+
+@pytest.mark.parametrize("key", ["core.sshCommand", "remote.origin.uploadpack"])
+def test_a_command_to_connect_with_is_not_taken_from_the_repository(clone: Clone, tmp_path: Path, key: str) -> None:
+    commit = clone.commit(FIRST)
+    clone.push()
+    marker, script = mark(tmp_path)
+    if key == "core.sshCommand":
+        git(clone.top, "config", "remote.origin.url", "ssh://host.invalid/x")
+    git(clone.top, "config", key, script)
+    remote_holds(clone.top, "origin", commit)
+    assert not marker.exists()
+    subprocess.run(["git", "ls-remote", "origin"], cwd=clone.top, env=CLEAN, capture_output=True, check=False)
+    assert marker.exists()
 
 
 def test_a_missing_object_is_not_fetched_by_a_command_of_the_repository(clone: Clone, tmp_path: Path) -> None:
