@@ -18,19 +18,26 @@ from tollens.core.expression.sorted_lists import Point, Space, point_of, values_
 MAX_POINTS = 1_000_000
 MAX_CANDIDATES = 4_096
 MAX_BOXES = 20_000
+_MAX_ENTRIES = 2 * MAX_POINTS
 _RESOLUTION = Fraction(1, 10**6)
 
 Ends: TypeAlias = tuple[Fraction | None, Fraction | None]
 
 
 def assignments(space: Space) -> int | None:
-    """How many assignments differ, lists in any order being the same; None if infinitely many."""
-    total = 1
+    """How many assignments differ, lists in any order being the same; None if infinitely or unreasonably many."""
+    total = entries = 1
     for name, grid in space.grids.items():
         if grid.size is None:
             return None
         n = space.counts[name] or 1
-        total *= math.comb(grid.size + n - 1, n)
+        if grid.size > 1 and n > MAX_POINTS:
+            return None
+        different = math.comb(grid.size + n - 1, n) if min(grid.size - 1, n) < 20 else MAX_POINTS + 1
+        total *= different
+        entries += different * n
+        if total > MAX_POINTS or entries > _MAX_ENTRIES:
+            return None
     return total
 
 
