@@ -45,15 +45,23 @@ def by_enumeration(node: Node, space: Space) -> Found:
     """Every assignment of finite supports, the lowest values first."""
     keys = keys_of(node)
     names = list(space.grids)
-    columns = []
-    for name, grid in space.grids.items():
-        values = [grid.value(Fraction(j)) for j in grid.places()]
-        columns.append(list(itertools.combinations_with_replacement(values, space.counts[name] or 1)))
+    columns = [
+        list(itertools.combinations_with_replacement(grid.places(), space.counts[name] or 1))
+        for name, grid in space.grids.items()
+    ]
     for entries in itertools.product(*columns):
-        point = dict(zip(names, entries, strict=True))
-        if holds_at(node, values_of(keys, point)):
+        places = dict(zip(names, entries, strict=True))
+        if holds_at(node, {key: _value(key, places[key.name], space) for key in keys}):
+            point = {name: tuple(space.grids[name].value(Fraction(j)) for j in places[name]) for name in names}
             return Found(point, proven=True)
     return Found(None, proven=True)
+
+
+def _value(key: Key, places: Sequence[int], space: Space) -> Fraction:
+    grid = space.grids[key.name]
+    if isinstance(key, Mean):
+        return grid.value(Fraction(sum(places), len(places)))
+    return grid.value(Fraction(places[key.place - 1 if isinstance(key, Order) else 0]))
 
 
 def by_search(node: Node, space: Space) -> Found:
