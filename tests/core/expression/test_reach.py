@@ -186,8 +186,17 @@ def test_supports_with_uneven_gaps() -> None:
     proof("mean(x) > 3 and mean(x) < 5", x=Domain(Support(values=(0, 3, 10)), count=2))
 
 
+def test_a_sum_that_uneven_gaps_do_not_allow_proves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tollens.core.expression.reach._FEW", 0)
+    # Sums of two of {0, 3, 10} strictly between 7 and 11: 10 alone, though 8 is the first tried.
+    x = Domain(Support(values=(0, 3, 10)), count=2)
+    assert witness("mean(x) > 3.5 and mean(x) < 5.5", x=x) == {"x": (0, 10)}
+    proof("mean(x) > 3 and mean(x) < 5", x=x)
+
+
 def test_any_and_all_with_equality() -> None:
     n = Domain(Support(-3, 3), Sort.INTEGER, count=40)
+    assert 2 in witness("any(n == 2) and any(n == 2)", n=n)["n"]
     assert 2 in witness("any(n == 2) and any(n != 2)", n=n)["n"]
     assert set(witness("all(n == 2)", n=n)["n"]) == {2}
     proof("all(n == 2) and any(n != 2)", n=n)

@@ -41,6 +41,13 @@ def test_a_triangle_of_strict_inequalities() -> None:
     assert x < y < z
 
 
+def test_bounds_do_not_imply_a_strict_row_that_they_touch() -> None:
+    square = [Variable(Fraction(0), Fraction(2))] * 2
+    corner = [row(-1, 0, at_most=-2), row(0, -1, at_most=-2)]
+    assert solve(square, [row(1, 1, at_most=4), *corner]) == Solution((Fraction(2), Fraction(2)))
+    assert solve(square, [row(1, 1, at_most=4, strict=True), *corner]) == Solution(None)
+
+
 def test_constants_alone() -> None:
     assert solve([], [row(at_most=0)]) == Solution(())
     assert solve([], [row(at_most=0, strict=True)]) == Solution(None)
