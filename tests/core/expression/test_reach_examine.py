@@ -123,8 +123,8 @@ def test_witnesses_are_readable() -> None:
 
 def test_a_hundred_cells_take_milliseconds() -> None:
     domains = {"x": Domain(Support(-100, 100), count=100)}
-    start = time.perf_counter()
+    start = time.process_time()
     for _ in range(5):
         examined("min(x) >= -0.5", "max(x) < -0.5", "min(x) >= -0.5", domains)
-    # Measured 13 ms each on an idle core; the bound leaves room for a busy machine.
-    assert (time.perf_counter() - start) / 5 < 0.2
+    # Measured 15 to 30 ms each; the bound leaves room for a slower machine.
+    assert (time.process_time() - start) / 5 < 0.2
