@@ -82,14 +82,7 @@ def disjoint(a: Rule, b: Rule, domains: Mapping[str, Domain]) -> Reach:
 
 
 def _column(n: int, ranges: tuple[Range, ...]) -> Column:
-<<<<<<< HEAD
-    return Column((_OPEN,) * n, ranges)
-
-
-_OPEN = Entry("entry", Undefined("not_run"))
-=======
     return Column((_ENTRY,) * n, ranges)
->>>>>>> reach
 
 
 def _search(node: Node, space: Space) -> Found:
