@@ -18,7 +18,7 @@ from tollens.core.expression.parser import parse
 from tollens.core.expression.ranges import Support, exact
 from tollens.core.expression.syntax import Rule
 from tollens.core.units import COUNT, ONE, parse_unit
-from tollens.protocol.study import ALL, Quantity, Study, Values, refused
+from tollens.protocol.study import ALL, Quantity, Study, Values, refused, refusing
 
 SEED = "seed"
 LAYER = "layer"
@@ -93,7 +93,7 @@ def register(study: Study, layers: Sequence[str] | None = None, units: Mapping[s
 
 
 def _rule(field: str, text: str, declared: Mapping[str, Declared]) -> Rule:
-    """A parsed and typed rule; whatever is wrong with it refuses the seal."""
+    """A parsed and typed rule."""
     try:
         rule = parse(text)
         check(rule, declared)
@@ -220,7 +220,9 @@ def _cell(axes: tuple[tuple[str, str | int], ...]) -> Cell:
 
 
 def _domain(name: str, quantity: Quantity, count: int) -> Domain:
-    support, unit = quantity.support, parse_unit(quantity.unit)
+    with refusing():
+        unit = parse_unit(quantity.unit)
+    support = quantity.support
     if isinstance(support, Values):
         if not support.values:
             raise refused("study_field", f"support of {name}", "at least one value", "none", "List what it can be.")
