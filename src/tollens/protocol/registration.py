@@ -166,6 +166,9 @@ def interval_of(registration: Registration) -> tuple[float, float] | None:
 def cells_of(study: Study, layers: Sequence[str] | None) -> tuple[Cell, ...]:
     """Every cell, in the sealed order: the axes as claim.toml lists them, the last one fastest."""
     metric = study.metric
+    count = math.prod(max(0, size if isinstance(size, int) else len(size)) for size in metric.axes.values())
+    if count > MOST_CELLS:
+        raise refused("study_field", "metric.axes", f"at most {MOST_CELLS:,} cells", f"{count:,}", "Leave out an axis.")
     places: list[list[tuple[str, str | int]]] = []
     for axis, size in metric.axes.items():
         names: Sequence[str | int] = range(size) if isinstance(size, int) else size
@@ -192,11 +195,6 @@ def cells_of(study: Study, layers: Sequence[str] | None) -> tuple[Cell, ...]:
     if SEED not in metric.axes or (layers is not None and LAYER not in metric.axes):
         axis = SEED if SEED not in metric.axes else LAYER
         raise refused("study_field", "metric.axes", f"an axis `{axis}`", "none", f"Add {axis} = 1 with its length.")
-    count = 1
-    for row in places:
-        count *= len(row)
-    if count > MOST_CELLS:
-        raise refused("study_field", "metric.axes", f"at most {MOST_CELLS:,} cells", f"{count:,}", "Leave out an axis.")
     left = [axis for axis in metric.axes if axis not in study.reducer.order]
     if left:
         raise refused(
