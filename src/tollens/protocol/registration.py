@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from difflib import get_close_matches
 from fractions import Fraction
 
 from tollens.core.errors import TollensError
@@ -72,9 +73,11 @@ def register(study: Study, layers: Sequence[str] | None = None, units: Mapping[s
     if units is not None:
         for name, domain in domains.items():
             if name not in units:
+                near = get_close_matches(name, units, n=3, cutoff=0.5)
                 raise refused(
-                    "study_field", name, "a quantity that the instrument reads", "another", "See `tollens lint --list`."
-                )
+                    "claim_unknown_name", name, "a quantity that an instrument reads", "another name",
+                    f"Did you mean {' or '.join(near)}?" if near else "docs/reference/quantities.md lists them.",
+                )  # fmt: skip
             if parse_unit(units[name]) != domain.unit:
                 raise refused(
                     "claim_unit_mismatch", name, units[name], str(domain.unit), f'Write unit = "{units[name]}".'

@@ -247,6 +247,12 @@ def _check_rungs(registration: Registration) -> list[str]:
     study, said = registration.study, []
     for rung in study.rung:
         kind = rung_named(rung.kind)
+        needs = {"cpu": study.metric.file, "weights": study.metric.instrument}.get(rung.kind, "")
+        if needs is None:
+            raise refused(
+                "study_field", f"rung {rung.id}", f"a metric that a rung of kind {rung.kind} can measure", "another",
+                "Give metric.file for cpu, metric.instrument for weights.",
+            )  # fmt: skip
         traps = traps_of(kind, rung, study.trap)
         absent = [fate for fate in ("die", "survive") if fate not in {trap.must for trap in traps}]
         if absent:
@@ -259,12 +265,6 @@ def _check_rungs(registration: Registration) -> list[str]:
             for where, name in [*((f"trap {t.arm}", t.arm) for t in traps), ("null.generator", study.null.generator)]:
                 if name not in known:
                     raise refused("study_field", where, f"one of {', '.join(sorted(known))}", name, "Correct the name.")
-        needs = {"cpu": study.metric.file, "weights": study.metric.instrument}.get(rung.kind, "")
-        if needs is None:
-            raise refused(
-                "study_field", f"rung {rung.id}", f"a metric that a rung of kind {rung.kind} can measure", "another",
-                "Give metric.file for cpu, metric.instrument for weights.",
-            )  # fmt: skip
         if rung.kind == "arithmetic" and rung.numbers is None:
             raise refused("study_missing", f"rung {rung.id}.numbers", "a table", "nothing", 'numbers = "numbers.toml"')
         said += [f"{rung.id}: {trap.arm} must {trap.must}" for trap in traps]
