@@ -23,7 +23,7 @@ def test_help_lists_every_verb_and_the_exit_codes(tollens) -> None:
     assert (run.returncode, run.stderr) == (0, "")
     for verb in frame.VERBS:
         assert f"\n  {verb} " in run.stdout
-    assert "Exit codes: 0 clean or survived, 1 findings, 2 bad input, 10 killed" in run.stdout
+    assert "Exit codes: 0 clean or survived, 1 findings, 2 bad input, 3 refused" in run.stdout
 
 
 @pytest.mark.parametrize("verb", frame.VERBS)
