@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from tollens.core.canonical import digest
+from tollens.core.canonical import canonical, digest
 from tollens.core.errors import Exit, TollensError
 from tollens.protocol.attack import Ask, RungTask, attack, priced
 from tollens.protocol.decision import Decision, RungResult, TrapResults
@@ -287,7 +287,8 @@ def _decided(folder: Path, study: Sealed) -> TollensError:
 
 def _rewrite(folder: Path, body: Mapping[str, Any]) -> None:
     """decision.json and trap_results.json, which repeat what the ledger holds."""
-    decision = msgspec.convert(body["decision"], Decision)
+    kept = msgspec.json.decode(canonical(body["decision"]))  # as the ledger gives it back: 5.0 is 5 there
+    decision = msgspec.convert(kept, Decision)
     results = TrapResults("tollens.traps/1", decision.claim, decision.seal, decision.traps)
     for name, made in ((DECISION, decision), (TRAPS, results)):
         data = msgspec.json.format(msgspec.json.encode(made), indent=1) + b"\n"

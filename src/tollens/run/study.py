@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import msgspec
 
@@ -49,9 +50,9 @@ class Sealed:
         return from_plain(self.manifest.study)
 
     def of(self, *kinds: str) -> list[Envelope]:
-        """The records of this seal, not those of the ones before it."""
+        """The records of this seal: behind it in the ledger, and naming it. What names another seal counts for none."""
         start = next(r.seq for r in self.ledger.records if r.type in ("seal", "amend") and r.body["seal"] == self.hash)
-        return [r for r in self.ledger.records[start:] if r.type in kinds]
+        return [r for r in self.ledger.records[start:] if r.type in kinds and _seal_named(r) == self.hash]
 
     @property
     def exploratory(self) -> bool:
@@ -62,6 +63,10 @@ class Sealed:
         """The recorded verdict on this seal."""
         found = self.of("verdict")
         return found[-1] if found else None
+
+
+def _seal_named(record: Envelope) -> Any:
+    return record.body.get("seal", record.body.get("key", {}).get("seal"))
 
 
 def study_folder(path: str | os.PathLike[str]) -> Path:
