@@ -21,12 +21,13 @@ from tollens.protocol.registration import Cell, Registration
 from tollens.protocol.rung import VIOLATIONS, Arm, Measured, Opening
 from tollens.protocol.seal import tampered
 from tollens.protocol.study import read_study
-from tollens.record.ledger import Writer
+from tollens.record import ledger as ledgers
+from tollens.record.ledger import Writer, read_ledger
 from tollens.run.anchor import Anchor, anchor_of
 from tollens.run.lock import chance_of
 from tollens.run.machine import machine_lines
 from tollens.run.pricing import Ladder, Plan, by_id, ladder_of, plan_of
-from tollens.run.snapshot import rehashed, snapshot
+from tollens.run.snapshot import left, rehashed, snapshot
 from tollens.run.study import (
     DECISION,
     TRAPS,
@@ -99,6 +100,7 @@ def _climbed(folder: Path, study: Sealed, anchor: Anchor, progress: Progress | N
     registration = registered(folder, study.study)
     ladder = ladder_of(folder, registration, chance_of(registration))
     entries, log = study.manifest.entries, writer(folder)
+    log.last = study.ledger.records[-1]  # a metric may find the ledger; nothing but this climb may write to it
     with snapshot(folder, entries, study.hash) as private:
         changed = rehashed(private, entries)
         if changed:
@@ -120,6 +122,7 @@ def _climbed(folder: Path, study: Sealed, anchor: Anchor, progress: Progress | N
         log.append("run.finished", {"run": run.id, "seal": study.hash, "outputs": outputs, "changed": changed})
         if changed:
             raise _during(changed)
+    read_ledger(folder / ledgers.FILE)  # the last record is ours, so a valid chain is the one that was read before
     notes = []
     if here != study.manifest.environment:
         notes.append(f"ENVIRONMENT DIFFERS {_environment(study.manifest.environment, here)}")
@@ -259,7 +262,7 @@ def _digest_of(study: Sealed) -> str:
 
 
 def _changed(private: Path, folder: Path, study: Sealed) -> list[str]:
-    said = [f"{s} (copy)" for s in rehashed(private, study.manifest.entries)]
+    said = [f"{s} (copy)" for s in (*rehashed(private, study.manifest.entries), *left(private, study.manifest.entries))]
     return said + rehashed(folder, study.manifest.entries)
 
 
