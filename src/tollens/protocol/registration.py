@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 
+from tollens.core.errors import Exit, TollensError
 from tollens.core.expression.check import Declared, Sort, check
 from tollens.core.expression.domain import Domain, declared_of
 from tollens.core.expression.linear import quantile_place
@@ -79,9 +80,13 @@ def register(study: Study, layers: Sequence[str] | None = None, units: Mapping[s
                     "claim_unit_mismatch", name, units[name], str(domain.unit), f'Write unit = "{units[name]}".'
                 )
     declared = declared_of(domains)
-    finding, kill, typed = (parse(text) for text in (study.rules.finding, study.rules.kill, typed_claim(study)))
-    for rule in (finding, kill, typed):
-        check(rule, declared)
+    try:
+        finding, kill, typed = (parse(text) for text in (study.rules.finding, study.rules.kill, typed_claim(study)))
+        for rule in (finding, kill, typed):
+            check(rule, declared)
+    except TollensError as error:
+        error.exit_code = Exit.REFUSED_TO_SEAL  # of a claim on the command line the same is bad input
+        raise
     if study.null.statistic not in domains:
         raise refused(
             "study_field", "null.statistic", f"one of {', '.join(domains)}", study.null.statistic,

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
 from tests.attacks.seal.study import ILL, Cli, Said, copied, make
+
 from tollens.cli.main import run
 from tollens.run.climb import climb
 from tollens.run.lock import lock

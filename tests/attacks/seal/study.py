@@ -1,4 +1,4 @@
-"""A study that costs nothing, for attacks on its seal: two seeds, forty answers in a text file, a metric of one line."""
+"""A study that costs nothing, for attacks on its seal: two seeds, forty answers, a metric of one line."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ tolerance = "0.1"
 files = ["items.csv"]
 """
 
-METRIC = '''"""Points of accuracy that an arm keeps of the base, on a half of the items drawn by the seed of the cell."""
+METRIC = '''"""Points of accuracy that an arm keeps of the base, on half of the items, drawn by the seed."""
 
 import numpy as np
 from tollens import sentinel_arms

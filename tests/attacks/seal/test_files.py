@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
 from tests.attacks.seal.study import METRIC, Attack, Cli, edit, fought, held, items, make
 
 Study = Callable[[str], Path]
@@ -42,7 +41,9 @@ ATTACKS = {
     "a line of the metric": Attack(
         _edit("metric.py", "100 * float", "101 * float"), 20, ("TAMPERED metric metric.py expected", "found")
     ),
-    "a comment of the metric": Attack(_edit("metric.py", "import numpy", "# x\nimport numpy"), 20, ("TAMPERED metric",)),
+    "a comment of the metric": Attack(
+        _edit("metric.py", "import numpy", "# x\nimport numpy"), 20, ("TAMPERED metric",)
+    ),
     "one answer": Attack(_edit("items.csv", "1,0", "1,1"), 20, ("TAMPERED data items.csv expected",)),
     "another data set": Attack(
         lambda f: (f / "items.csv").write_text(items(0, 60)), 20, ("TAMPERED data items.csv expected", "found")
@@ -53,21 +54,22 @@ ATTACKS = {
     "a lone carriage return": Attack(_lone_return, 20, ("TAMPERED data items.csv",)),
     "the sentence": Attack(_edit("claim.toml", "ten points", "no points"), 20, ("TAMPERED claim claim.toml",)),
     "the comparator": Attack(
-        _edit("claim.toml", 'relation = ">="', 'relation = "<="'), 20,
+        _edit("claim.toml", 'relation = ">="', 'relation = "<="'),
+        20,
         ("TAMPERED claim claim.toml", "claim.relation sealed '>=' found '<='"),
     ),
     "the value": Attack(
         _edit("claim.toml", 'value = "-10"', 'value = "-60"'), 20, ("claim.value sealed '-10' found '-60'",)
     ),
-    "the kill rule": Attack(
-        _edit("claim.toml", "< -10 pp", "< -90 pp"), 20, ("rules.kill sealed", "-90 pp")
-    ),
+    "the kill rule": Attack(_edit("claim.toml", "< -10 pp", "< -90 pp"), 20, ("rules.kill sealed", "-90 pp")),
     "a seed dropped": Attack(
-        _edit("claim.toml", "seeds = [1, 2]\naxes = { seed = 2 }", "seeds = [1]\naxes = { seed = 1 }"), 20,
+        _edit("claim.toml", "seeds = [1, 2]\naxes = { seed = 2 }", "seeds = [1]\naxes = { seed = 1 }"),
+        20,
         ("seeds sealed [1, 2] found [1]",),
     ),
     "a seed added": Attack(
-        _edit("claim.toml", "seeds = [1, 2]\naxes = { seed = 2 }", "seeds = [1, 2, 3]\naxes = { seed = 3 }"), 20,
+        _edit("claim.toml", "seeds = [1, 2]\naxes = { seed = 2 }", "seeds = [1, 2, 3]\naxes = { seed = 3 }"),
+        20,
         ("seeds sealed [1, 2] found [1, 2, 3]",),
     ),
     "seeds in another order": Attack(
@@ -80,10 +82,11 @@ ATTACKS = {
         _edit("claim.toml", 'level = "0.05"\n', ""), 20, ("sealed key missing: null.level",)
     ),
     "a parameter added": Attack(
-        _edit("claim.toml", "est_seconds", "cells = [\"seed=1\"]\nest_seconds"), 20, ("key not sealed: rung[0].cells",)
+        _edit("claim.toml", "est_seconds", 'cells = ["seed=1"]\nest_seconds'), 20, ("key not sealed: rung[0].cells",)
     ),
     "the reducer": Attack(
-        _edit("claim.toml", '["item", "seed"]', '["seed", "item"]'), 20,
+        _edit("claim.toml", '["item", "seed"]', '["seed", "item"]'),
+        20,
         ('reducer sealed ["item", "seed"] found ["seed", "item"]',),
     ),
     "fewer draws": Attack(_edit("claim.toml", "draws = 19", "draws = 9"), 20, ("null.draws sealed 19 found 9",)),
@@ -93,7 +96,7 @@ ATTACKS = {
     "a trap that can do nothing": Attack(
         _edit("claim.toml", 'arm = "coin"', 'arm = "base"'), 20, ("trap[0].arm sealed 'coin' found 'base'",)
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", ATTACKS)

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
 from tests.attacks.seal.study import Attack, Cli, edit, fought, held, records, rewrite
 
 Study = Callable[[str], Path]
@@ -89,23 +88,27 @@ ATTACKS = {
         _weaker, 3, ("declared no results seen; ledger shows results seen",), "killed", _amended("no results seen")
     ),
     "nothing run declared after readings, the verdict dropped": Attack(
-        lambda f: (_without("verdict", "run.finished")(f), _weaker(f)), 3,
-        ("declared nothing run; ledger shows results seen",), "killed", _amended("nothing run"),
+        lambda f: (_without("verdict", "run.finished")(f), _weaker(f)),
+        3,
+        ("declared nothing run; ledger shows results seen",),
+        "killed",
+        _amended("nothing run"),
     ),
     "nothing run declared after a run that was started": Attack(
-        lambda f: (_without("verdict", "run.finished", "cell.finished", "trap", "spend")(f), _weaker(f)), 3,
-        ("declared nothing run; ledger shows no results seen",), "killed", _amended("nothing run"),
+        lambda f: (_without("verdict", "run.finished", "cell.finished", "trap", "spend")(f), _weaker(f)),
+        3,
+        ("declared nothing run; ledger shows no results seen",),
+        "killed",
+        _amended("nothing run"),
     ),
-    "an amendment that changes nothing": Attack(
-        lambda _: None, 3, ("nothing_amended",), verb=_amended("nothing run")
-    ),
+    "an amendment that changes nothing": Attack(lambda _: None, 3, ("nothing_amended",), verb=_amended("nothing run")),
     "an amendment without a reason": Attack(
         _weaker, 3, ("amend_reason",), verb=("amend", "--reason", "  ", "--access", "nothing run")
     ),
     "a second climb for a second chance": Attack(
         lambda _: None, 2, ("already_decided", "KILLED"), "killed", ("climb",)
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", ATTACKS)
