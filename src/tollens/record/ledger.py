@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from tollens.core.errors import Exit, TollensError
+from tollens.record.bodies import check_bodies
 from tollens.record.envelope import Envelope, Kind, check_chain, line, now, read_line, sealed_envelope, whoami
 
 FILE = "ledger.jsonl"
@@ -60,6 +61,7 @@ def parse_ledger(data: bytes, subject: str = FILE) -> Ledger:
                 fix="Restore the ledger from version control; a record is never edited.", exit_code=Exit.TAMPERED,
             ) from None  # fmt: skip
     check_chain(records, subject)
+    check_bodies(records, subject)
     return Ledger(tuple(records), torn)
 
 

@@ -23,7 +23,8 @@ from tollens.protocol.seal import tampered
 from tollens.protocol.study import read_study
 from tollens.record import ledger as ledgers
 from tollens.record.ledger import Writer, read_ledger
-from tollens.run.anchor import Anchor, anchor_of
+from tollens.run.anchor import Anchor
+from tollens.run.evidence import evidence_of
 from tollens.run.lock import chance_of
 from tollens.run.machine import machine_lines
 from tollens.run.pricing import Ladder, Plan, by_id, ladder_of, plan_of
@@ -82,9 +83,7 @@ def climb(
     folder = study_folder(path)
     with alone(folder):
         study = sealed(folder)
-        anchor = anchor_of(
-            folder, study.hash, frozenset({*study.before, study.hash}), check_remote=question.check_remote
-        )
+        anchor = evidence_of(study, check_remote=question.check_remote)
         if study.verdict is not None:
             _rewrite(folder, study.verdict.body)
             raise _decided(folder, study)
@@ -123,7 +122,7 @@ def _climbed(folder: Path, study: Sealed, anchor: Anchor, progress: Progress | N
         if changed:
             raise _during(changed)
     read_ledger(folder / ledgers.FILE)  # the last record is ours, so a valid chain is the one that was read before
-    notes = []
+    notes = [anchor.why] if study.kept and anchor.why else []
     if here != study.manifest.environment:
         notes.append(f"ENVIRONMENT DIFFERS {_environment(study.manifest.environment, here)}")
     decision = conclude(

@@ -59,6 +59,12 @@ class Sealed:
         return any(r.body["access"] == "results seen" for r in self.ledger.of("amend"))
 
     @property
+    def kept(self) -> int:
+        """How many readings of this seal are of another run than the one that came to the verdict."""
+        run = self.verdict.body["run"] if self.verdict else ""
+        return len({str(r.body["key"]) for r in self.of("cell.finished") if r.body["run"] != run})
+
+    @property
     def verdict(self) -> Envelope | None:
         """The recorded verdict on this seal."""
         found = self.of("verdict")

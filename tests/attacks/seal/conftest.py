@@ -27,9 +27,10 @@ def cli(capsys: pytest.CaptureFixture[str]) -> Cli:
 
 @pytest.fixture(scope="session")
 def templates(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """`sealed`: a true claim, sealed. `false`: a false one. `survived`, `killed`: the same two with their verdicts."""
+    """`draft`: a true claim. `sealed`: the same, sealed. `false`: a false one. `survived`, `killed`: with verdicts."""
     base = tmp_path_factory.mktemp("templates")
     made = {name: make(base / name / "s", lost=lost) for name, lost in (("sealed", 1), ("false", ILL))}
+    made["draft"] = make(base / "draft" / "s")
     for name, climbed in (("sealed", "survived"), ("false", "killed")):
         lock(made[name])
         made[climbed] = copied(made[name], base / climbed / "s")
