@@ -1,4 +1,4 @@
-"""Attacks by the owner of every byte: the whole record made anew, with and without a history that somebody else holds."""
+"""Attacks by the owner of every byte: the record made anew, with and without a history that others hold."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
 from tests.attacks.seal.study import Cli, edit, git, manifest_hash, push, record, records, rewrite
+
 from tollens.core.canonical import canonical
 
 Study = Callable[[str], Path]

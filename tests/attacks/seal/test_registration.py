@@ -1,4 +1,4 @@
-"""Attacks before the seal: a claim that means less than it says, controls that control nothing, names that look alike."""
+"""Attacks before the seal: a claim that means less than it says, idle controls, names that look alike."""
 
 from __future__ import annotations
 
