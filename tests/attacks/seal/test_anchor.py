@@ -72,7 +72,7 @@ def test_a_pushed_seal_speaks_against_it(name: str, killed: Path, tmp_path: Path
     else:
         rewritten(killed, cli)
         said = cli("status", killed)
-    assert (said.exit, f"anchor {commit[:12]} holds another seal" in said.text) == (20, True), said
+    assert (said.exit, f"TAMPERED: anchor {commit[:12]} holds another seal" in said.text) == (20, True), said
     assert cli("climb", killed).exit in (20, 21)
 
 

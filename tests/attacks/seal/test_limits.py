@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.attacks.seal.study import ILL, METRIC, Cli, make, record, records, rewrite
+from tests.attacks.seal.study import ILL, METRIC, Cli, edit, make, push, record, records, rewrite
 
 from tollens.run.lock import lock
 
@@ -60,3 +60,28 @@ def test_who_owns_every_byte_can_write_a_whole_study_that_was_never_run(study: S
     rewrite(false, [records(false)[0], record("verdict", body)])
     said = cli("status", false)
     assert said.out.split()[:3] == ["SURVIVED", "gate", "unanchored"]
+
+
+def test_an_anchor_vouches_for_the_seal_and_not_for_when_it_was_climbed(
+    survived: Path, tmp_path: Path, cli: Cli
+) -> None:
+    """Pushed after the verdict was known: the verdict itself keeps the line that it was given, in its decision."""
+    push(survived, tmp_path / "remote.git")
+    assert cli("status", survived).out.split("\n")[0].startswith("SURVIVED  gate  anchored: git")
+    assert records(survived)[-1]["body"]["decision"]["anchor"] == "unanchored"
+
+
+def test_an_anchor_vouches_for_the_seals_and_not_for_what_was_seen_between_them(
+    killed: Path, tmp_path: Path, cli: Cli
+) -> None:
+    """A run cut out of the chain, and the amendment after it declared blind; the pushed history still holds the run."""
+    edit(killed / "claim.toml", "-10 pp", "-60 pp")
+    edit(killed / "claim.toml", 'value = "-10"', 'value = "-60"')
+    assert cli("amend", killed, "--reason", "too strict", "--access", "results seen").exit == 0
+    push(killed, tmp_path / "remote.git")
+    rows = [row for row in records(killed) if row["type"] in ("seal", "amend")]
+    rows[1]["body"]["access"] = "nothing run"
+    rewrite(killed, rows)
+    said = cli("climb", killed)
+    assert said.out.split("\n")[0].startswith("SURVIVED  gate  anchored: git")
+    assert "EXPLORATORY" not in said.text
