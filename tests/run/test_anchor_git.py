@@ -227,7 +227,7 @@ def refused(clone: Clone, commit: str, *seals: bytes, folder: str = "study") -> 
         clone.anchor(*seals, folder=folder)
     assert caught.value.code == "seal_anchor_differs"
     assert caught.value.exit_code is Exit.TAMPERED
-    assert caught.value.found == f"anchor {commit[:12]} holds another seal"
+    assert caught.value.found == f"TAMPERED: anchor {commit[:12]} holds another seal"
 
 
 def test_a_record_deleted_and_sealed_again_is_found(clone: Clone) -> None:

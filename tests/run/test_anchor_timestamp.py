@@ -322,7 +322,7 @@ def test_a_stamp_of_a_seal_that_the_ledger_does_not_know_is_tampering(tsa: Autho
         anchor_of(put(study, tsa.stamp(OTHER)), SEAL, frozenset({SEAL}), roots=[tsa.root])
     assert caught.value.code == "seal_anchor_differs"
     assert caught.value.exit_code is Exit.TAMPERED
-    assert caught.value.found == "anchor seal.tsr holds another seal"
+    assert caught.value.found == "TAMPERED: anchor seal.tsr holds another seal"
 
 
 # Over HTTP.

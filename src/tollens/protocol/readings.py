@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+from tollens.core.canonical import SAFE
 from tollens.core.errors import Exit, TollensError
 from tollens.core.expression.answer import Answer
 from tollens.core.expression.check import Sort
@@ -32,7 +33,11 @@ def scored(measured: Measured, registration: Registration, where: str) -> Measur
                 name, where, "a value", f"missing; there is {', '.join(sorted(measured.readings)) or 'none'}"
             )
         value = measured.readings[name]
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise unscorable(name, where, "a finite number", repr(value))
+        if isinstance(value, int) and abs(value) > SAFE:
+            raise unscorable(name, where, "an integer of at most 2^53 - 1", f"one of {value.bit_length()} bits")
+        if not math.isfinite(value):
             raise unscorable(name, where, "a finite number", repr(value))
         if domain.sort is Sort.INTEGER:
             if not float(value).is_integer():

@@ -15,6 +15,7 @@ from typing import Any, Literal, TypeAlias, get_args
 
 import msgspec
 
+from tollens.core.canonical import SAFE
 from tollens.core.errors import Exit, TollensError
 
 FILE = "claim.toml"
@@ -203,8 +204,14 @@ def read_study(text: str) -> Study:
     """
     try:
         tree = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # ValueError: also of an integer of thousands of digits
         raise refused("study_syntax", FILE, "a TOML file", str(error)[:200], "Mend the line named.") from None
+    for name, number in _integers(tree):
+        if abs(number) > SAFE:
+            raise refused(
+                "study_field", name, "an integer of at most 2^53 - 1, which every reader keeps",
+                f"one of {number.bit_length()} bits", "Write a smaller one.",
+            )  # fmt: skip
     absent = [*_absent(tree)]
     if absent:
         raise refused("study_missing", ", ".join(absent), "a value", "nothing", f"Write {absent[0]} in {FILE}.")
@@ -301,6 +308,17 @@ def _strings(value: Any, where: str = "") -> Iterator[tuple[str, str]]:
     elif isinstance(value, list):
         for place, inner in enumerate(value):
             yield from _strings(inner, f"{where}[{place}]")
+
+
+def _integers(value: Any, where: str = "") -> Iterator[tuple[str, int]]:
+    if isinstance(value, int):
+        yield where, value
+    elif isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _integers(inner, f"{where}.{key}" if where else str(key))
+    elif isinstance(value, list):
+        for place, inner in enumerate(value):
+            yield from _integers(inner, f"{where}[{place}]")
 
 
 def _check(study: Study) -> None:

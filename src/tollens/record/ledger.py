@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from tollens.core.errors import Exit, TollensError
+from tollens.record.bodies import check_bodies
 from tollens.record.envelope import Envelope, Kind, check_chain, line, now, read_line, sealed_envelope, whoami
 
 FILE = "ledger.jsonl"
@@ -60,16 +61,21 @@ def parse_ledger(data: bytes, subject: str = FILE) -> Ledger:
                 fix="Restore the ledger from version control; a record is never edited.", exit_code=Exit.TAMPERED,
             ) from None  # fmt: skip
     check_chain(records, subject)
+    check_bodies(records, subject)
     return Ledger(tuple(records), torn)
 
 
 @dataclass(slots=True)
 class Writer:
-    """Appends to one ledger. `write` is the system call, which a test may break."""
+    """Appends to one ledger. `write` is the system call, which a test may break.
+
+    `last`: where it is given nobody else may append, and every record must follow this one.
+    """
 
     path: Path
     write: Callable[[int, bytes], int] = os.write
     clock: Callable[[], str] = now
+    last: Envelope | None = None
 
     def append(self, kind: Kind, body: Mapping[str, Any]) -> Envelope:
         """One record more, on disk when this returns. Another process may append between two calls.
@@ -96,6 +102,12 @@ class Writer:
     def _locked(self, handle: int, bodies: Sequence[tuple[Kind, Mapping[str, Any]]]) -> list[Envelope]:
         size = os.fstat(handle).st_size
         before = self._last(handle, size)
+        if self.last is not None and (before is None or before.hash != self.last.hash):
+            raise TollensError(
+                "ledger_broken", f"TAMPERED {self.path.name}", expected=f"record {self.last.seq} as the last line",
+                found="nothing" if before is None else f"record {before.seq}, which this run did not write",
+                fix="Restore the ledger, and let nothing but Tollens write to it.", exit_code=Exit.TAMPERED,
+            )  # fmt: skip
         made: list[Envelope] = []
         for kind, body in bodies:
             before = sealed_envelope(kind, body, before, whoami(), self.clock())
@@ -111,6 +123,7 @@ class Writer:
             raise
         if end == 0:
             _sync_folder(self.path.parent)
+        self.last = self.last and made[-1]
         return made
 
     def _last(self, handle: int, size: int) -> Envelope | None:

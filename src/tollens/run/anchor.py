@@ -102,7 +102,7 @@ def _stamp(folder: Path, seal_hash: str, known: frozenset[str], roots: Sequence[
         "seal_anchor_differs",
         TOKEN,
         expected="a time stamp of a seal of the ledger",
-        found=f"anchor {TOKEN} holds another seal",
+        found=f"TAMPERED: anchor {TOKEN} holds another seal",
         fix="Restore the ledger that holds that seal, or give the new claim a folder of its own.",
         exit_code=Exit.TAMPERED,
     )

@@ -200,7 +200,7 @@ def _known_seal(git: Git, commit: str, blob: str, known: frozenset[str] | None) 
         "seal_anchor_differs",
         SEAL,
         expected="in published history, only the seals of the ledger",
-        found=f"anchor {commit[:12]} holds another seal",
+        found=f"TAMPERED: anchor {commit[:12]} holds another seal",
         fix=f"Compare: git show {commit[:12]}. Restore that ledger, or give the new claim a folder of its own.",
         exit_code=Exit.TAMPERED,
     )

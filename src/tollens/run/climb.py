@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from tollens.core.canonical import digest
+from tollens.core.canonical import canonical, digest
 from tollens.core.errors import Exit, TollensError
 from tollens.protocol.attack import Ask, RungTask, attack, priced
 from tollens.protocol.decision import Decision, RungResult, TrapResults
@@ -21,12 +21,14 @@ from tollens.protocol.registration import Cell, Registration
 from tollens.protocol.rung import VIOLATIONS, Arm, Measured, Opening
 from tollens.protocol.seal import tampered
 from tollens.protocol.study import read_study
-from tollens.record.ledger import Writer
-from tollens.run.anchor import Anchor, anchor_of
+from tollens.record import ledger as ledgers
+from tollens.record.ledger import Writer, read_ledger
+from tollens.run.anchor import Anchor
+from tollens.run.evidence import evidence_of
 from tollens.run.lock import chance_of
 from tollens.run.machine import machine_lines
 from tollens.run.pricing import Ladder, Plan, by_id, ladder_of, plan_of
-from tollens.run.snapshot import rehashed, snapshot
+from tollens.run.snapshot import left, rehashed, snapshot
 from tollens.run.study import (
     DECISION,
     TRAPS,
@@ -81,9 +83,7 @@ def climb(
     folder = study_folder(path)
     with alone(folder):
         study = sealed(folder)
-        anchor = anchor_of(
-            folder, study.hash, frozenset({*study.before, study.hash}), check_remote=question.check_remote
-        )
+        anchor = evidence_of(study, check_remote=question.check_remote)
         if study.verdict is not None:
             _rewrite(folder, study.verdict.body)
             raise _decided(os.fspath(path), study)
@@ -100,6 +100,7 @@ def _climbed(folder: Path, study: Sealed, anchor: Anchor, progress: Progress | N
     registration = registered(folder, study.study)
     ladder = ladder_of(folder, registration, chance_of(registration))
     entries, log = study.manifest.entries, writer(folder)
+    log.last = study.ledger.records[-1]  # a metric may find the ledger; nothing but this climb may write to it
     with snapshot(folder, entries, study.hash) as private:
         changed = rehashed(private, entries)
         if changed:
@@ -121,7 +122,8 @@ def _climbed(folder: Path, study: Sealed, anchor: Anchor, progress: Progress | N
         log.append("run.finished", {"run": run.id, "seal": study.hash, "outputs": outputs, "changed": changed})
         if changed:
             raise _during(changed)
-    notes = []
+    read_ledger(folder / ledgers.FILE)  # the last record is ours, so a valid chain is the one that was read before
+    notes = [anchor.why] if study.kept and anchor.why else []
     if here != study.manifest.environment:
         notes.append(f"ENVIRONMENT DIFFERS {_environment(study.manifest.environment, here)}")
     decision = conclude(
@@ -260,7 +262,7 @@ def _digest_of(study: Sealed) -> str:
 
 
 def _changed(private: Path, folder: Path, study: Sealed) -> list[str]:
-    said = [f"{s} (copy)" for s in rehashed(private, study.manifest.entries)]
+    said = [f"{s} (copy)" for s in (*rehashed(private, study.manifest.entries), *left(private, study.manifest.entries))]
     return said + rehashed(folder, study.manifest.entries)
 
 
@@ -288,7 +290,8 @@ def _decided(path: str, study: Sealed) -> TollensError:
 
 def _rewrite(folder: Path, body: Mapping[str, Any]) -> None:
     """decision.json and trap_results.json, which repeat what the ledger holds."""
-    decision = msgspec.convert(body["decision"], Decision)
+    kept = msgspec.json.decode(canonical(body["decision"]))  # as the ledger gives it back: 5.0 is 5 there
+    decision = msgspec.convert(kept, Decision)
     results = TrapResults("tollens.traps/1", decision.claim, decision.seal, decision.traps)
     for name, made in ((DECISION, decision), (TRAPS, results)):
         data = msgspec.json.format(msgspec.json.encode(made), indent=1) + b"\n"

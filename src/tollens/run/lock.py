@@ -147,9 +147,12 @@ def amend(path: str | os.PathLike[str], reason: str, access: Access) -> SealRepo
 def floor_of(ledger: Ledger) -> Access:
     """The least that the owner of this ledger can have seen.
 
-    A reading counts from the moment it is in the ledger: it lies there in plain text.
+    A reading counts from the moment it is in the ledger: it lies there in plain text. What an earlier amendment
+    declared cannot be unseen.
     """
-    if ledger.of("verdict", "cell.finished", "trap", "run.finished"):
+    if ledger.of("verdict", "cell.finished", "trap", "run.finished") or any(
+        record.body["access"] == "results seen" for record in ledger.of("amend")
+    ):
         return "results seen"
     return "no results seen" if ledger.of("run.started", "cell.started") else "nothing run"
 

@@ -45,6 +45,13 @@ def rehashed(folder: Path, entries: Sequence[Entry]) -> list[str]:
     return changes(entries, found)
 
 
+def left(private: Path, entries: Sequence[Entry]) -> list[str]:
+    """What a run left behind in its copy, one sentence each: the next cell could read there what the last one did."""
+    sealed = {entry.path for entry in entries}
+    found = sorted(p.relative_to(private).as_posix() for p in private.rglob("*") if not p.is_dir() or p.is_symlink())
+    return [f"{path} expected no such file found one that the run left" for path in found if path not in sealed]
+
+
 def _sweep(key: str) -> None:
     for left in Path(tempfile.gettempdir()).glob(f"{PREFIX}-{key[:12]}-*"):
         owner = left.name.split("-")[-2]

@@ -12,7 +12,7 @@ from tollens.protocol.ladder import next_command
 from tollens.protocol.study import read_study
 from tollens.record import ledger as ledgers
 from tollens.record.ledger import read_ledger
-from tollens.run.anchor import anchor_of
+from tollens.run.evidence import evidence_of
 from tollens.run.lock import floor_of
 from tollens.run.study import Sealed, claim_text, sealed, study_folder
 
@@ -62,9 +62,7 @@ def status(path: str | os.PathLike[str], *, check_remote: bool = False) -> Statu
             torn=bool(ledger.torn), notes=[], decision=None, exit_code=int(Exit.NOT_SEALED),
             next=f"tollens lock {os.fspath(path)}",
         )  # fmt: skip
-    return _sealed(folder.name, found, anchor_of(
-        folder, found.hash, frozenset({*found.before, found.hash}), check_remote=check_remote
-    ).text)  # fmt: skip
+    return _sealed(folder.name, found, evidence_of(found, check_remote=check_remote).text)
 
 
 def _sealed(path: str, found: Sealed, anchor: str) -> StatusReport:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import msgspec
 
@@ -49,19 +50,29 @@ class Sealed:
         return from_plain(self.manifest.study)
 
     def of(self, *kinds: str) -> list[Envelope]:
-        """The records of this seal, not those of the ones before it."""
+        """The records of this seal: behind it in the ledger, and naming it. What names another seal counts for none."""
         start = next(r.seq for r in self.ledger.records if r.type in ("seal", "amend") and r.body["seal"] == self.hash)
-        return [r for r in self.ledger.records[start:] if r.type in kinds]
+        return [r for r in self.ledger.records[start:] if r.type in kinds and _seal_named(r) == self.hash]
 
     @property
     def exploratory(self) -> bool:
         return any(r.body["access"] == "results seen" for r in self.ledger.of("amend"))
 
     @property
+    def kept(self) -> int:
+        """How many readings of this seal are of another run than the one that came to the verdict."""
+        run = self.verdict.body["run"] if self.verdict else ""
+        return len({str(r.body["key"]) for r in self.of("cell.finished") if r.body["run"] != run})
+
+    @property
     def verdict(self) -> Envelope | None:
         """The recorded verdict on this seal."""
         found = self.of("verdict")
         return found[-1] if found else None
+
+
+def _seal_named(record: Envelope) -> Any:
+    return record.body.get("seal", record.body.get("key", {}).get("seal"))
 
 
 def study_folder(path: str | os.PathLike[str]) -> Path:
