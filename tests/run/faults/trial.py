@@ -130,6 +130,13 @@ class Trial:
         path = self.root / "log"
         return sum(json.loads(line)[0] != "metric" for line in path.read_text().splitlines()) if path.exists() else 0
 
+    def metric(self) -> list[int]:
+        """The processes of the last request: its own, the one that loaded the metric, the guard of both."""
+        last = (self.root / "log").read_text().splitlines()[-1]
+        _, own, loaded = json.loads(last)
+        stat = Path(f"/proc/{loaded}/stat").read_text().rpartition(")")[2].split()
+        return [own, loaded, int(stat[1])]
+
     def finish(self, undisturbed: list[Record]) -> list[Record]:
         """Climb again in a fresh process until it ends, and check all of it."""
         status = self.run("climb")
