@@ -226,7 +226,8 @@ def sealed(folder: Path) -> Sealed:
     manifest = msgspec.convert(last.body["manifest"], Manifest)
     if seal.seal_hash(manifest) != last.body["seal"]:
         raise tampered(ledgers.FILE, f"a manifest of hash {last.body['seal'][:12]}", "another", "Restore the ledger.")
-    if stored is None:
+    before = tuple(r.body["seal"] for r in seals[:-1])
+    if stored is None or _text_digest(stored) in before:  # the ledger is ahead where an amendment was killed
         write_whole(folder / seal.FILE, seal.seal_bytes(manifest))  # the ledger holds it; the file is for readers
     elif _text_digest(stored) != last.body["seal"]:
         raise tampered(
@@ -238,7 +239,7 @@ def sealed(folder: Path) -> Sealed:
             said[0], "the sealed bytes", "; ".join(said[1:]) or "others",
             f"Restore the files, or register the change: tollens amend {folder}",
         )  # fmt: skip
-    return Sealed(folder, last.body["seal"], manifest, ledger, tuple(r.body["seal"] for r in seals[:-1]))
+    return Sealed(folder, last.body["seal"], manifest, ledger, before)
 
 
 def drift(folder: Path, manifest: Manifest) -> list[str]:

@@ -118,7 +118,6 @@ def main() -> None:
     import tollens.cli.study_screen
     import tollens.run.climb
     import tollens.run.rungs
-    import tollens.run.rungs.arithmetic
     from tollens.run.plugins import installed
 
     installed()
