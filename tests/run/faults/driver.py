@@ -10,7 +10,7 @@ moment           kill at the call to the system of that number, counted from the
 count            a file for the number of those calls, written at the end
 clock            the times of the records, one after the other
 fsize            no file may grow beyond so many bytes
-uid              become this user first
+lawful           let permissions count, as they do not for root
 shell            run this in place of a verb
 """
 
@@ -55,16 +55,28 @@ def attempt(order: dict[str, Any]) -> int:
     breaking(order, seen)
     if "fsize" in order:
         resource.setrlimit(resource.RLIMIT_FSIZE, (order["fsize"], order["fsize"]))
-    if "uid" in order:
-        os.setgroups([])
-        os.setgid(order["uid"])
-        os.setuid(order["uid"])
+    if "lawful" in order:
+        obey_permissions()
     code = run(order["arguments"])
     sys.stdout.flush()
     if "count" in order:
         seen["on"] = False
         Path(order["count"]).write_text(str(seen["calls"]))
     return code
+
+
+def obey_permissions() -> None:
+    """Give up CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH, with capset(2)."""
+    import ctypes
+
+    libc = ctypes.CDLL(None, use_errno=True)
+    head, held = (ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)()
+    if libc.capget(head, held) != 0:
+        raise OSError(ctypes.get_errno(), "capget")
+    for place in range(3):
+        held[place] &= ~0b110
+    if libc.capset(head, held) != 0:
+        raise OSError(ctypes.get_errno(), "capset")
 
 
 def hooked(order: dict[str, Any]) -> dict[str, Any]:
@@ -115,12 +127,11 @@ def main() -> None:
     import tollens.cli.climb
     import tollens.cli.lock
     import tollens.cli.progress
-    import tollens.cli.study_screen
-    import tollens.run.climb
-    import tollens.run.rungs
+    import tollens.cli.study_screen  # noqa: F401
     from tollens.run.plugins import installed
 
     installed()
+    answer({"ready": os.getpid()})
     for line in sys.stdin:
         order = json.loads(line)
         sys.stdout.flush()

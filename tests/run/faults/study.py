@@ -87,10 +87,19 @@ def note(what):
     os.close(handle)
 
 
+def wait():
+    """While the file FAULTS_HOLD is there, from the request of the number FAULTS_FROM on."""
+    with open(os.environ["FAULTS_LOG"]) as log:
+        asked = sum(not line.startswith('["metric"') for line in log)
+    while asked >= int(os.environ.get("FAULTS_FROM", "1")) and os.path.exists(os.environ.get("FAULTS_HOLD", "")):
+        time.sleep(0.005)
+
+
 def produce(arm, cell, rng):
     name, shift = arm if isinstance(arm, tuple) else (arm, 0.0)
     note(f"{name} {shift} {sorted(cell.items())}")
-    time.sleep(float(os.environ.get("FAULTS_SLEEP", "0.02")))
+    time.sleep(0.02)
+    wait()
     with open("levels.json") as levels:
         level = json.load(levels)[name]
     value = level + shift + 0.1 * rng.random()

@@ -28,19 +28,25 @@ class Driver:
     """The process of driver.py."""
 
     process: subprocess.Popen[str]
+    busy: bool = False
 
     def begin(self, order: dict[str, Any]) -> int:
         """The process id of the fork."""
+        if self.busy:  # a test has failed between the two
+            self.status()
+        self.busy = True
         assert self.process.stdin is not None
         self.process.stdin.write(json.dumps(order) + "\n")
         self.process.stdin.flush()
-        return self._said("pid")
+        return self.said("pid")
 
     def status(self) -> int:
         """How the fork ended."""
-        return self._said("status")
+        self.busy = False
+        return self.said("status")
 
-    def _said(self, name: str) -> int:
+    def said(self, name: str) -> int:
+        """The next answer, which has this name."""
         assert self.process.stdout is not None
         return int(json.loads(self.process.stdout.readline())[name])
 
@@ -53,7 +59,9 @@ def driving(*before: str) -> Iterator[Driver]:
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
     ) as process:
-        yield Driver(process)
+        made = Driver(process)
+        made.said("ready")
+        yield made
         assert process.stdin is not None
         process.stdin.close()
 
@@ -86,6 +94,14 @@ class Trial:
         """What the last attempt printed."""
         return (self.root / "output").read_text()
 
+    def hold(self, number: int) -> dict[str, str]:
+        """The environment in which the metric does not answer its request of that number until `release`."""
+        (self.root / "hold").touch()
+        return {"FAULTS_HOLD": str(self.root / "hold"), "FAULTS_FROM": str(number)}
+
+    def release(self) -> None:
+        (self.root / "hold").unlink()
+
     def begin(self, verb: str, *more: str, **fault: Any) -> int:
         environment = {
             "TMPDIR": str(self.temporary), "FAULTS_LOG": str(self.root / "log"), "FAULTS_MARK": self.mark,
@@ -94,6 +110,11 @@ class Trial:
         arguments = [verb, str(self.folder), *more]
         order = {"arguments": arguments, "environment": environment, "output": str(self.root / "output"), **fault}
         return self.driver.begin(order)
+
+    def shell(self, command: str) -> int:
+        """Run it where the driver lives."""
+        self.begin("", shell=command)
+        return self.driver.status()
 
     def end(self) -> int:
         """Wait for the attempt; what was recorded before is still there, byte for byte, and nothing of it runs."""
@@ -174,10 +195,10 @@ def marked(mark: str) -> list[str]:
 
 
 def happens(what: Callable[[], bool], seconds: float = 60.0) -> bool:
-    """Whether it comes true in time; looks every millisecond."""
+    """Whether it comes true in time."""
     deadline = time.monotonic() + seconds
     while not what():
         if time.monotonic() > deadline:
             return False
-        time.sleep(0.001)
+        time.sleep(0.004)
     return True
