@@ -173,9 +173,14 @@ class Books:
     finished: dict[Key, tuple[Measured, float]] = field(default_factory=dict)
     started: dict[Key, int] = field(default_factory=dict)
     known_traps: set[tuple[str, str, str]] = field(default_factory=set)
+    estimated: set[str] = field(default_factory=set)
+    counted: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for record in self.study.of("cell.started", "cell.finished", "trap"):
+        for record in self.study.of("cell.started", "cell.finished", "trap", "spend"):
+            if record.type == "spend":
+                self._bought(record.body)
+                continue
             if record.type == "trap":
                 self.known_traps.add((record.body["rung"], record.body["arm"], record.body["must"]))
                 continue
@@ -185,6 +190,12 @@ class Books:
             else:
                 measured = Measured(record.body["readings"], record.body.get("note", ""))
                 self.finished[key] = (measured, float(record.body["seconds"]))
+
+    def _bought(self, row: Mapping[str, Any]) -> None:
+        if row["kind"] == "estimate":
+            self.estimated.add(row["rung"])
+        elif row["kind"] == "actual":
+            self.counted[row["rung"]] = self.counted.get(row["rung"], 0) + int(row["quantity"])
 
     def ask(self, task: RungTask, measure: Ask) -> Ask:
         """Measure, and keep what was measured before anybody sees it; what is kept is not measured again."""
@@ -217,31 +228,34 @@ class Books:
         return kept
 
     def close(self, task: RungTask, result: RungResult, estimate: int) -> None:
-        """The traps of a rung and its price, once each."""
+        """The traps of a rung and its price, once each: a run that was killed here may have written some of them."""
         for trap in result.traps:
             if (trap.rung, trap.arm, trap.must) not in self.known_traps:
                 self.log.append("trap", {"seal": self.study.hash, "run": self.run, **msgspec.to_builtins(trap)})
-        attempts = sum(count for key, count in self.started.items() if key[0] == task.rung.id)
+        rung = task.rung
         common = {
-            "claim": self.study.study.claim.id, "rung": task.rung.id, "cell": "all", "currency": "USD",
+            "claim": self.study.study.claim.id, "rung": rung.id, "cell": "all", "currency": "USD",
             "rate_id": "sealed", "unit": "request", "seal": self.study.hash, "run": self.run,
         }  # fmt: skip
-        paid = attempts * task.rung.est_cost.usd_micro
-        self.log.append_all(
-            [
-                ("spend", {**common, "kind": "estimate", "amount_micro": estimate, "quantity": task.requests,
-                           "attempt": 1, "evidence": "sealed price"}),
-                ("spend", {**common, "kind": "actual", "amount_micro": paid, "quantity": attempts,
-                           "attempt": max((n for k, n in self.started.items() if k[0] == task.rung.id), default=1),
-                           "evidence": "cell.started records"}),
-            ]
-        )  # fmt: skip
+        if rung.id not in self.estimated:
+            row = {**common, "kind": "estimate", "amount_micro": estimate, "quantity": task.requests,
+                   "attempt": 1, "evidence": "sealed price"}  # fmt: skip
+            self.log.append("spend", row)
+        bought = self._attempts(rung.id) - self.counted.get(rung.id, 0)
+        if bought > 0:
+            most = max(n for key, n in self.started.items() if key[0] == rung.id)
+            row = {**common, "kind": "actual", "amount_micro": bought * rung.est_cost.usd_micro, "quantity": bought,
+                   "attempt": most, "evidence": "cell.started records"}  # fmt: skip
+            self.log.append("spend", row)
+
+    def _attempts(self, rung: str) -> int:
+        """How many cells of a rung were started, whatever became of them."""
+        return sum(count for key, count in self.started.items() if key[0] == rung)
 
     def priced(self, task: RungTask, result: RungResult) -> RungResult:
         """The wall time of its finished cells, of whichever run, and the price of every attempt."""
         seconds = sum(spent for key, (_, spent) in self.finished.items() if key[0] == task.rung.id)
-        attempts = sum(count for key, count in self.started.items() if key[0] == task.rung.id)
-        return priced(result, seconds, attempts * task.rung.est_cost.usd_micro)
+        return priced(result, seconds, self._attempts(task.rung.id) * task.rung.est_cost.usd_micro)
 
 
 def _checked(task: RungTask, found: Measured, where: str) -> Measured:

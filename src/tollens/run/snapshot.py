@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tollens.core.canonical import sealed_bytes
+from tollens.core.errors import TollensError
 from tollens.protocol.seal import Entry, changes
 from tollens.run.study import LARGE, entry_of, read
 
@@ -21,22 +22,39 @@ def snapshot(folder: Path, entries: Sequence[Entry], key: str) -> Iterator[Path]
     """A folder with the sealed bytes of every entry, read-only; gone afterwards.
 
     A text has its line ends plain, whatever the checkout made of them. A file over 256 MiB is linked, not copied.
-    What killed runs of the same `key` left behind is removed first.
+    What killed runs of the same `key` left behind is removed first. Raises TollensError `copy_unwritable`, exit 2.
     """
-    _sweep(key)
-    private = Path(tempfile.mkdtemp(prefix=f"{PREFIX}-{key[:12]}-{os.getpid()}-"))
     try:
-        for entry in entries:
-            target = private / entry.path
-            target.parent.mkdir(parents=True, exist_ok=True)
-            if entry.mode == "binary" and entry.bytes > LARGE:
-                target.symlink_to((folder / entry.path).resolve())
-                continue
-            target.write_bytes(sealed_bytes(read(folder, entry.path), entry.mode))
-            target.chmod(0o444)
+        _sweep(key)
+        private = Path(tempfile.mkdtemp(prefix=f"{PREFIX}-{key[:12]}-{os.getpid()}-"))
+    except OSError as error:
+        raise _unwritable(error) from None
+    try:
+        try:
+            _fill(private, folder, entries)
+        except OSError as error:
+            raise _unwritable(error) from None
         yield private
     finally:
         shutil.rmtree(private, ignore_errors=True)
+
+
+def _fill(private: Path, folder: Path, entries: Sequence[Entry]) -> None:
+    for entry in entries:
+        target = private / entry.path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if entry.mode == "binary" and entry.bytes > LARGE:
+            target.symlink_to((folder / entry.path).resolve())
+            continue
+        target.write_bytes(sealed_bytes(read(folder, entry.path), entry.mode))
+        target.chmod(0o444)
+
+
+def _unwritable(error: OSError) -> TollensError:
+    return TollensError(
+        "copy_unwritable", "the copy to run on", expected="room for the sealed files in a folder for temporary files",
+        found=error.strerror or str(error), fix="Free that disk, or name another folder in TMPDIR; nothing was run.",
+    )  # fmt: skip
 
 
 def rehashed(folder: Path, entries: Sequence[Entry]) -> list[str]:

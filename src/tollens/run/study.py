@@ -76,11 +76,15 @@ def _seal_named(record: Envelope) -> Any:
 
 
 def study_folder(path: str | os.PathLike[str]) -> Path:
-    """The folder of a study. Raises TollensError `study_not_found`, exit 2."""
+    """The folder of a study. Raises TollensError `study_not_found` or `path_unreadable`, exit 2."""
     folder = Path(path)
-    if folder.name == FILE and folder.is_file():
-        folder = folder.parent
-    if not (folder / FILE).is_file() and not (folder / ledgers.FILE).is_file():
+    try:
+        if folder.name == FILE and folder.is_file():
+            folder = folder.parent
+        found_one = (folder / FILE).is_file() or (folder / ledgers.FILE).is_file()
+    except PermissionError as error:
+        raise _closed(folder, error) from None
+    if not found_one:
         found = "no such folder" if not folder.exists() else f"no {FILE} in it" if folder.is_dir() else "a file"
         raise TollensError(
             "study_not_found", os.fspath(path), expected=f"a folder with a {FILE}", found=found,
@@ -93,9 +97,12 @@ def study_folder(path: str | os.PathLike[str]) -> Path:
 def alone(folder: Path) -> Iterator[None]:
     """Nobody else seals, amends or climbs this study meanwhile; the lock goes with the process.
 
-    Raises TollensError `study_busy`, exit 2.
+    Raises TollensError `study_busy` or `path_unreadable`, exit 2.
     """
-    handle = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        handle = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise _closed(folder, error) from None
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
@@ -106,6 +113,13 @@ def alone(folder: Path) -> Iterator[None]:
         ) from None  # fmt: skip
     finally:
         os.close(handle)
+
+
+def _closed(folder: Path, error: OSError) -> TollensError:
+    return TollensError(
+        "path_unreadable", str(folder), expected="a folder that can be read", found=error.strerror or str(error),
+        fix="Mend the permissions of the folder.",
+    )  # fmt: skip
 
 
 def writer(folder: Path) -> Writer:
@@ -237,7 +251,8 @@ def sealed(folder: Path) -> Sealed:
     manifest = msgspec.convert(last.body["manifest"], Manifest)
     if seal.seal_hash(manifest) != last.body["seal"]:
         raise tampered(ledgers.FILE, f"a manifest of hash {last.body['seal'][:12]}", "another", "Restore the ledger.")
-    if stored is None:
+    before = tuple(r.body["seal"] for r in seals[:-1])
+    if stored is None or _text_digest(stored) in before:  # the ledger is ahead where an amendment was killed
         write_whole(folder / seal.FILE, seal.seal_bytes(manifest))  # the ledger holds it; the file is for readers
     elif _text_digest(stored) != last.body["seal"]:
         raise tampered(
@@ -249,7 +264,7 @@ def sealed(folder: Path) -> Sealed:
             said[0], "the sealed bytes", "; ".join(said[1:]) or "others",
             f"Restore the files, or register the change: tollens amend {folder}",
         )  # fmt: skip
-    return Sealed(folder, last.body["seal"], manifest, ledger, tuple(r.body["seal"] for r in seals[:-1]))
+    return Sealed(folder, last.body["seal"], manifest, ledger, before)
 
 
 def drift(folder: Path, manifest: Manifest) -> list[str]:

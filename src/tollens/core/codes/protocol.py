@@ -112,6 +112,11 @@ PROTOCOL: dict[str, Code] = {
         "A record was changed, removed or put in another place: its hash or that of the one before does not fit.",
         "Restore ledger.jsonl from version control.",
     ),
+    "copy_unwritable": Code(
+        "No room for the copy to run on",
+        "A run works on a private copy of the sealed files, in the folder for temporary files.",
+        "Free that disk, or name another folder in TMPDIR.",
+    ),
     "ledger_unreadable": Code(
         "Ledger cannot be read",
         "The system did not let the ledger be read.",
