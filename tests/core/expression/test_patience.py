@@ -56,12 +56,12 @@ def test_without_a_support_the_next_entry_may_decide() -> None:
     assert patience(parse("mean(x) >= 0"), readings(values, 4, float("inf")), REAL) == 1
 
 
-atoms = st.sampled_from(
-    ["mean(x) >= 2", "mean(x) < -1", "2 > mean(y)", "mean(x) - mean(y) > 0", "min(x) >= -9", "any(y > 9)", "all(x < 10)",
-     "quantile(0.5, y) <= 1", "mean(x) + max(y) >= 12"]
+ATOMS = (
+    "mean(x) >= 2", "mean(x) < -1", "2 > mean(y)", "mean(x) - mean(y) > 0", "min(x) >= -9", "any(y > 9)",
+    "all(x < 10)", "quantile(0.5, y) <= 1", "mean(x) + max(y) >= 12",
 )  # fmt: skip
 rules = st.recursive(
-    atoms,
+    st.sampled_from(ATOMS),
     lambda inner: st.one_of(
         st.builds("({} and {})".format, inner, inner),
         st.builds("({} or {})".format, inner, inner),

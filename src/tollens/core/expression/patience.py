@@ -11,7 +11,7 @@ from tollens.core.expression.syntax import Compare, Not, Op, Quantified, Rule
 
 
 def least_more(rule: Rule, columns: Columns) -> int | None:
-    """A number of further entries, at least 1, fewer than which leave a checked rule as it is; None: no number does not.
+    """At least so many further entries, 1 or more, have to be read to change a checked rule; None: none can change it.
 
     The truth of a rule changes only with that of one of its atoms, and an atom that is decided stays so. An atom on a
     mean against what is certain stays open while neither end of the mean's hull can have reached the threshold, and one
