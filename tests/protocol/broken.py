@@ -8,19 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cache
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-
 from tests.protocol.worlds import GAIN, decided, study
+
 from tollens.core.seeding import generator
 from tollens.protocol.attack import Ask
 from tollens.protocol.registration import Cell
 from tollens.protocol.rung import Arm, Measured
-from tollens.protocol.sign_arms import Inputs, sentinel_arms
 from tollens.protocol.sign_arms import Arm as SignArm
+from tollens.protocol.sign_arms import Inputs, sentinel_arms
 from tollens.protocol.sign_check import SignReport, SignSpec, judge, measure
 
 Floats: TypeAlias = NDArray[np.float64]
@@ -43,7 +43,7 @@ TASK = study(
 
 WIDTH, LEARNED_FROM, TESTED = 20, 40, 200
 KNOWN, OVERLOOKED, OTHER_TASK, LAST = 0, 1, 2, -1
-SIGNAL, STRENGTH, EFFECT, PADDING = 0.8, 0.5, 1.0, 100
+SIGNAL, STRENGTH, EFFECT, PADDING, SHORT = 0.8, 0.5, 1.0, 100, 50
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Bench:
     effect     distance of the classes along a second direction, in standard deviations: the claim is true
     learns     what the subject is: "learned", "random" or "nothing"
     leak       a column of the inputs holds the label
-    tries      restarts, of which the one that tests best is reported
+    tries      seeds, each tested on 50 items of its own, of which the one that tests best is reported
     on_train   the items that were learned from are tested
     handicap   what is added to the score of the reference
     abstain    share of the items, the least certain ones, to which the method gives no answer (NaN)
@@ -112,13 +112,20 @@ def produce(bench: Bench, arm: Arm, data: Data, rng: np.random.Generator) -> Inp
     else:
         directions = _directions(bench, arm, Data(x[learned], y[learned], data.other[learned]), rng)
         score = known + STRENGTH * directions @ x[tested].T
-    right = (score > 0) == (truth > 0)
-    best = int(right.mean(axis=1).argmax())
-    subject = right[best].astype(np.float64)
+    right = ((score > 0) == (truth > 0)).astype(np.float64)
+    reference = ((known + bench.handicap > 0) == (truth > 0)).astype(np.float64)
+    tried = _chosen(right, reference, rng) if len(right) > 1 else (0, np.arange(truth.size))
+    subject, reference, sure = (row[tried[1]] for row in (right[tried[0]], reference, np.abs(score[tried[0]])))
     if bench.abstain:
-        subject[np.abs(score[best]) < np.quantile(np.abs(score[best]), bench.abstain)] = np.nan
-    reference = (known + bench.handicap > 0) == (truth > 0)
-    return _with_padding(subject, reference.astype(np.float64), bench.padding)
+        subject[sure < np.quantile(sure, bench.abstain)] = np.nan
+    return _with_padding(subject, reference, bench.padding)
+
+
+def _chosen(right: Floats, reference: Floats, rng: np.random.Generator) -> tuple[int, NDArray[np.int64]]:
+    """The seed that tests best, and the items that it was tested on; every seed is tested on items of its own."""
+    items = np.argsort(rng.random(right.shape), axis=1)[:, :SHORT]
+    best = int((np.take_along_axis(right, items, axis=1) - reference[items]).mean(axis=1).argmax())
+    return best, items[best]
 
 
 def _directions(bench: Bench, arm: Arm, data: Data, rng: np.random.Generator) -> Floats:
@@ -186,7 +193,7 @@ ARMS = {name: _padded(arm) for name, arm in sentinel_arms("accuracy_diff").items
 """Those of a paired accuracy, with rows of padding, as every batch of this bench may have them."""
 
 
-@lru_cache(maxsize=None)
+@cache
 def sealed(metric: Metric, seed: int) -> SignReport:
     """What the sign-check says before a study with this metric is sealed."""
     spec = SignSpec(quantity=GAIN, direction="higher_is_better", margin=0.5, null_value=0.0, tolerance=0.1)
@@ -195,7 +202,7 @@ def sealed(metric: Metric, seed: int) -> SignReport:
 
 @dataclass(frozen=True)
 class Method:
-    """`fault` in one sentence, and what is to catch it: an outcome of the sign-check or a verdict."""
+    """What is wrong with it, `fault`, and what is to catch it: an outcome of the sign-check or a verdict."""
 
     name: str
     fault: str
@@ -205,33 +212,33 @@ class Method:
 
 
 METHODS = (
-    Method("constant metric", "The metric reads 5 pp whatever it is given.", "SIGN BLIND", metric=constant),
-    Method("reversed sign", "The metric subtracts the method from the reference.", "SIGN REVERSED", metric=reversed_sign),
+    Method("constant metric", "the metric reads 5 pp whatever it is given", "SIGN BLIND", metric=constant),
+    Method("reversed sign", "the metric subtracts the method from the base", "SIGN REVERSED", metric=reversed_sign),
     Method(
-        "NaN ignored", "The method gives no answer where it is unsure, and the metric leaves those items out.",
+        "NaN ignored", "no answer is given where the method is unsure, and the metric leaves those items out",
         "SIGN UNSTABLE", Bench(abstain=0.4), ignores_nan,
     ),
     Method(
-        "padding counted", "The metric counts rows of padding as right answers of the method.",
+        "padding counted", "the metric counts rows of padding as right answers of the method",
         "SIGN UNSTABLE", Bench(padding=PADDING), counts_padding,
     ),
-    Method("leaked labels", "A column of the inputs holds the label of every item.", "VOID", Bench(leak=True)),
-    Method("identity as method", "The method changes nothing.", "KILLED", Bench(learns="nothing")),
-    Method("random method", "The method is a random direction: what the null draws.", "KILLED", Bench(learns="random")),
-    Method("best of 300 restarts", "The restart that tests best is the one that is reported.", "VOID", Bench(tries=300)),
-    Method("tested on its training items", "The items learned from are the items tested.", "VOID", Bench(on_train=True)),
-    Method("handicapped reference", "The reference answers with a wrong threshold.", "VOID", Bench(handicap=1.0)),
+    Method("leaked labels", "a column of the inputs holds the label of every item", "VOID", Bench(leak=True)),
+    Method("identity as method", "the method changes nothing", "KILLED", Bench(learns="nothing")),
+    Method("random method", "the method is a draw of the null", "KILLED", Bench(learns="random")),
+    Method("best of 20 seeds", "the seed that tests best is the one reported", "VOID", Bench(tries=20)),
+    Method("tested on training items", "what was learned from is what is tested", "VOID", Bench(on_train=True)),
+    Method("handicapped reference", "the base answers with a wrong threshold", "VOID", Bench(handicap=1.0)),
 )  # fmt: skip
 
 HONEST = (
-    Method("honest, and the claim is false", "None.", "KILLED"),
-    Method("honest, and the claim is true", "None.", "SURVIVED", Bench(effect=EFFECT)),
+    Method("honest, and the claim is false", "none", "KILLED"),
+    Method("honest, and the claim is true", "none", "SURVIVED", Bench(effect=EFFECT)),
 )
 
 UNSEEN = (
-    Method("labels told to the subject alone", "produce() hands the labels to one arm.", "SURVIVED", Bench(told=True)),
-    Method("leaked labels, subject alone", "The controls run without the leak.", "SURVIVED", Bench(leak=True)),
-    Method("handicapped reference, subject alone", "The controls meet a better one.", "SURVIVED", Bench(handicap=1.0)),
+    Method("labels told to the subject alone", "the code hands the labels to one arm", "SURVIVED", Bench(told=True)),
+    Method("leaked labels, subject alone", "the controls run without the leak", "SURVIVED", Bench(leak=True)),
+    Method("handicapped reference, subject alone", "the controls meet a better one", "SURVIVED", Bench(handicap=1.0)),
 )
 """Faults that produce() has for the subject and hides from its controls: no run can tell them from an effect."""
 

@@ -11,10 +11,10 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 import pytest
-
-from tests.protocol import broken, worlds
-from tests.protocol.broken import HONEST, METHODS, UNSEEN, Method, sealed, verdict_of
+from tests.protocol import worlds
+from tests.protocol.broken import HONEST, METHODS, UNSEEN, Method, honest, sealed, verdict_of
 from tests.protocol.worlds import CHANCE, PLANTED, RUINED, SAME, Law, chance_below, chance_of_survival, decided, dice
+
 from tollens.core.seeding import generator
 from tollens.protocol.attack import RungTask, attack
 from tollens.protocol.decision import Decision
@@ -173,9 +173,8 @@ def stopping_rule(rule: str, runs: int) -> None:
 
 def caught(method: Method, runs: int) -> tuple[Counter[str], Counter[str]]:
     """What the sign-check says, and the verdicts where nothing had refused the seal."""
-    outcomes = Counter(
-        str(sealed(method.metric, run if method.metric is not broken.honest else 0).outcome) for run in range(runs)
-    )
+    seeds = range(runs) if method.metric is not honest else [0] * runs  # the same metric every time
+    outcomes = Counter(str(sealed(method.metric, seed).outcome) for seed in seeds)
     return outcomes, Counter(verdict_of(method, run) for run in range(runs))
 
 
@@ -183,11 +182,10 @@ def reported(method: Method, runs: int) -> int:
     """Print one line; how many runs survived both the seal and the attack."""
     outcomes, counts = caught(method, runs)
     refused = runs - outcomes["SIGN OK"]
-    worst = outcomes.most_common(1)[0]
     print(
         f"{method.name:<38}{runs:5}{refused:8}"
         + "".join(f"{counts[verdict]:9}" for verdict in ("KILLED", "VOID", "UNDETERMINED", "SURVIVED"))
-        + f"  {worst[0] if refused else method.caught}: {method.fault}"
+        + f"  {method.caught}: {method.fault}"
     )
     said = outcomes if method.caught.startswith("SIGN") else counts
     assert said[method.caught] >= 0.9 * runs
@@ -211,18 +209,18 @@ def test_honest_methods_are_told_apart_and_hidden_faults_are_not_seen(method: Me
 
 @pytest.mark.parametrize("measured", [null_world, power], ids=["null", "power"])
 def test_the_rates_on_a_few_seeds(measured: Callable[[int, int], Counter[str]]) -> None:
-    measured(1, 60)
+    measured(1, 40)
 
 
 @pytest.mark.parametrize("kind", ["mean", "any", "any, for the number of cells"])
 def test_false_kills_on_a_few_seeds(kind: str) -> None:
-    edge(10, 20, kind)
+    edge(5, 8, kind)
 
 
 @pytest.mark.parametrize("rule", RULES)
 def test_a_clear_effect_survives_each_stopping_rule(rule: str) -> None:
-    counts, cells = stopped(rule, CLEAR, 3)
-    assert counts["SURVIVED"] >= 2
+    counts, cells = stopped(rule, CLEAR, 2)
+    assert counts["SURVIVED"] == 2
     assert (cells == CELLS) == (rule.startswith("fixed_n"))
 
 
@@ -245,7 +243,7 @@ def test_rules_are_evaluated_rarely_and_nothing_changes(monkeypatch: pytest.Monk
         worlds.study(12, finding="mean(gain) >= 0 pp", kill=kill, value="0", traps=CONTROLS, support=(-40, 40))
         for kill in ("mean(gain) < -0.5 pp", "mean(gain) < 0 pp and any(gain < -5 pp)", "max(gain) < 0 pp")
     ]
-    asks = [dice(run, laws, CHANCE, tasks[0].cells) for run in range(4)]
+    asks = [dice(run, laws, CHANCE, tasks[0].cells) for run in range(2)]
     rarely = [attack(task, ask) for task in tasks for ask in asks]
     monkeypatch.setattr("tollens.protocol.attack.awaited", lambda *_: 1)
     assert [attack(task, ask) for task in tasks for ask in asks] == rarely
@@ -293,9 +291,9 @@ def test_the_loss_of_a_false_survival_is_on_average_what_expected_loss_says() ->
 
 @pytest.mark.slow
 def test_broken_methods() -> None:
-    print(f"\n\nBroken methods, the claim being false; REFUSED is the sign-check, and the verdicts are what would have\n"
-          f"become of them had nothing been refused\n{'':<38}{'runs':>5}{'REFUSED':>8}{'KILLED':>9}{'VOID':>9}"
-          f"{'UNDET.':>9}{'SURVIVED':>9}")  # fmt: skip
+    print("\n\nBroken methods; the claim is false. REFUSED: by the sign-check. The verdicts are those behind the seal,")
+    print("had nothing been refused. At the end: what should catch it, and what is wrong with it.")
+    print(f"{'':<38}{'runs':>5}{'REFUSED':>8}{'KILLED':>9}{'VOID':>9}{'UNDET.':>9}{'SURVIVED':>9}")
     for method in METHODS:
         assert lowest(reported(method, SEEDS), SEEDS) <= LEVEL
     print("Honest ones, for comparison")
