@@ -244,15 +244,15 @@ UNSEEN = (
 
 
 def ask_of(method: Method, run: int) -> Ask:
-    """One run: the data of a cell are the same for every arm, as one generator a cell makes them."""
-    bench, held = method.bench, dict[str, Data]()
+    """One run: the data of a cell are drawn once, and are the same for every arm."""
+    bench, held, rng = method.bench, dict[str, Data](), generator(run, "bench", method.name)
     if method in UNSEEN:
         bench = replace(bench, alone=True)
 
     def ask(arm: Arm, cell: Cell) -> Measured:
         if cell.label not in held:
-            held[cell.label] = data_of(bench, generator(run, "produce", cell.label))
-        inputs = produce(bench, arm, held[cell.label], generator(run, "arm", arm.label, cell.label))
+            held[cell.label] = data_of(bench, rng)
+        inputs = produce(bench, arm, held[cell.label], rng)
         return Measured(dict(method.metric(inputs)))
 
     return ask

@@ -252,14 +252,14 @@ def test_rules_are_evaluated_rarely_and_nothing_changes(monkeypatch: pytest.Monk
 @pytest.mark.slow
 def test_false_survival_false_kill_and_power() -> None:
     head("A method without effect; the claim is that it gains anything, 19 draws of the null")
-    for cells, runs in ((1, 10 * SEEDS), (10, 2 * SEEDS), (100, SEEDS)):
+    for cells, runs in ((1, 5 * SEEDS), (10, SEEDS), (100, SEEDS)):
         null_world(cells, runs)
     head("A true claim whose true gain is what it says and no more")
     for kind in ("mean", "any", "any, for the number of cells"):
-        for cells, runs in ((1, 5 * SEEDS), (10, SEEDS), (100, SEEDS)):
+        for cells, runs in ((1, SEEDS), (10, SEEDS), (100, SEEDS // 2)):
             edge(cells, runs, kind)
     head("A true effect")
-    for cells, runs in ((1, 5 * SEEDS), (10, SEEDS), (100, SEEDS)):
+    for cells, runs in ((1, SEEDS), (10, SEEDS), (100, SEEDS)):
         power(cells, runs)
 
 
@@ -267,7 +267,7 @@ def test_false_survival_false_kill_and_power() -> None:
 def test_stopping_rules() -> None:
     head(f"{CELLS} cells, at least {VALUE:g} pp claimed; level 0.05 where the rule has one")
     for rule in RULES:
-        stopping_rule(rule, SEEDS)
+        stopping_rule(rule, SEEDS // 2)
 
 
 @pytest.mark.slow
