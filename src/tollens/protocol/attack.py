@@ -13,10 +13,11 @@ from typing import TypeAlias
 import msgspec
 
 from tollens.core.expression.answer import Answer
+from tollens.core.expression.syntax import Rule
 from tollens.protocol.decision import Look, NullResult, RungResult, RungVerdict, TrapResult
 from tollens.protocol.interim import interim
 from tollens.protocol.null import NullSpec, null_answer
-from tollens.protocol.readings import holds, judged
+from tollens.protocol.readings import awaited, holds, judged
 from tollens.protocol.registration import Cell, Registration, aggregate_of, cell_keys, interval_of, statistic
 from tollens.protocol.rung import VIOLATIONS, Arm, Measured, RungKind, traps_of
 from tollens.protocol.settle import Undecided, settling, settling_null
@@ -155,11 +156,14 @@ def _subject(run: _Run) -> tuple[Sequence[Cell], Answer | None]:
     """Measure the subject, hardest cell first; the cells measured, and the kill that nothing unrun could undo."""
     task, stopping = run.task, run.task.chance.stopping
     subject, cells = Arm(task.registration.study.claim.subject), task.cells
+    due: int | None = 1
     for done, cell in enumerate(cells, 1):
         run.subject[cell.label] = run.asked(subject, cell)
-        killed = _killed(task, run.subject)
-        if killed is not None:
-            return cells[:done], killed
+        if done == due:
+            killed = _killed(task, run.subject)
+            if killed is not None:
+                return cells[:done], killed
+            due = _due(task.registration.kill, task, task.registration.cells, run.subject)
         if task.confirms and may_look(stopping, done, len(cells)):
             claim = task.registration.study.claim
             values = [float(run.subject[c.label].readings[claim.quantity]) for c in cells[:done]]
@@ -181,6 +185,12 @@ def _killed(task: RungTask, found: dict[str, Measured]) -> Answer | None:
     return answer if holds(answer) else None
 
 
+def _due(rule: Rule, task: RungTask, cells: Sequence[Cell], found: dict[str, Measured]) -> int | None:
+    """At how many cells the rule is looked at next: sooner, it could not say anything else."""
+    more = None if task.kind.judges == "itself" else awaited(rule, task.registration, cells, found)
+    return None if more is None else len(found) + more
+
+
 def _violations(measured: Measured) -> Answer:
     from tollens.core.verdict import Verdict
 
@@ -199,15 +209,19 @@ def _fired(run: _Run, trap: Trap, cells: Sequence[Cell]) -> bool:
 def _observed(run: _Run, trap: Trap, cells: Sequence[Cell]) -> tuple[str, str]:
     """The verdict of the two rules on a control; it ends early where the rest could not change it."""
     task, found = run.task, dict[str, Measured]()
-    for cell in cells:
+    rules = {"KILLED": task.registration.kill, "SURVIVED": task.registration.finding}
+    due: dict[str, int | None] = dict.fromkeys(rules, 1)
+    for done, cell in enumerate(cells, 1):
         found[cell.label] = run.asked(Arm(trap.arm), cell)
         if task.kind.judges == "itself":
             measured = found[cell.label]
             return ("KILLED" if measured.readings[VIOLATIONS] > 0 else "SURVIVED"), measured.note
-        for rule, verdict in ((task.registration.kill, "KILLED"), (task.registration.finding, "SURVIVED")):
-            answer = judged(rule, task.registration, cells, found)
-            if holds(answer):
-                return verdict, answer.found
+        for verdict, rule in rules.items():
+            if done == due[verdict]:
+                answer = judged(rule, task.registration, cells, found)
+                if holds(answer):
+                    return verdict, answer.found
+                due[verdict] = _due(rule, task, cells, found)
     return "UNDETERMINED", judged(task.registration.finding, task.registration, cells, found).found
 
 

@@ -9,7 +9,7 @@ from tollens.core.canonical import SAFE
 from tollens.core.errors import Exit, TollensError
 from tollens.core.expression.answer import Answer
 from tollens.core.expression.check import Sort
-from tollens.core.expression.evaluate import evaluate
+from tollens.core.expression.evaluate import evaluate, patience
 from tollens.core.expression.ranges import Entry, Support, shown_support
 from tollens.core.expression.syntax import Rule
 from tollens.core.reading import Undefined
@@ -62,14 +62,22 @@ def unscorable(name: str, where: str, expected: str, found: str) -> TollensError
 
 def judged(rule: Rule, registration: Registration, cells: Sequence[Cell], found: Mapping[str, Measured]) -> Answer:
     """The rule over these cells; a cell that is not among `found` ranges over its support."""
-    lists = {
+    return evaluate(rule, _lists(registration, cells, found), registration.declared)
+
+
+def awaited(rule: Rule, registration: Registration, cells: Sequence[Cell], found: Mapping[str, Measured]) -> int | None:
+    """How many more cells have to be read before the rule can come out otherwise; None where no cell matters."""
+    return patience(rule, _lists(registration, cells, found), registration.declared)
+
+
+def _lists(registration: Registration, cells: Sequence[Cell], found: Mapping[str, Measured]) -> dict[str, list[Entry]]:
+    return {
         name: [
             Entry(cell.label, found[cell.label].readings[name] if cell.label in found else NOT_RUN, domain.support)
             for cell in cells
         ]
         for name, domain in registration.domains.items()
     }
-    return evaluate(rule, lists, registration.declared)
 
 
 def holds(answer: Answer) -> bool | None:

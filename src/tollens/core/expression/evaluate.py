@@ -17,6 +17,7 @@ from tollens.core.expression.answer import Answer, Witness, missing_sentence, se
 from tollens.core.expression.check import Declarations, Declared, Sort, check, names, sum_unit
 from tollens.core.expression.decide import Outcome, decide
 from tollens.core.expression.linear import Column
+from tollens.core.expression.patience import least_more
 from tollens.core.expression.ranges import Entry, range_of
 from tollens.core.expression.syntax import (
     And,
@@ -52,10 +53,7 @@ def evaluate(rule: Rule, readings: Readings, declared: Declarations | None = Non
     if empty:
         found = f"no layer has a value of {empty[0]}"
         return Answer(Verdict.UNDETERMINED, None, show(rule), found, reason="claim_no_layers")
-    columns = {
-        name: Column(entries, () if declared[name].sort is Sort.WORD else tuple(range_of(entry) for entry in entries))
-        for name, entries in named.items()
-    }
+    columns = _columns(named, declared)
     outcome = _outcome(pushed(rule), columns)
     if outcome.truth is None:
         missing = tuple(dict.fromkeys(outcome.missing))
@@ -65,6 +63,12 @@ def evaluate(rule: Rule, readings: Readings, declared: Declarations | None = Non
         return Answer(verdict, None, show(outcome.rule), "no value within its support says otherwise")
     witness = replace(outcome.witness, unit=_unit(outcome.witness, outcome.rule, declared))
     return Answer(verdict, witness, show(outcome.rule), sentence(witness))
+
+
+def patience(rule: Rule, readings: Readings, declared: Declarations) -> int | None:
+    """As `least_more`, of the readings that `evaluate` takes; no list is empty."""
+    named = {name: _entries(readings[name]) for name in names(rule) if name in readings}
+    return least_more(rule, _columns(named, declared))
 
 
 def declarations(
@@ -92,6 +96,13 @@ def declarations(
         listed = not isinstance(found, Entry)
         declared[name] = Declared(listed, sort, unit, seen | known if known else known)
     return declared
+
+
+def _columns(named: Mapping[str, tuple[Entry, ...]], declared: Declarations) -> dict[str, Column]:
+    return {
+        name: Column(entries, () if declared[name].sort is Sort.WORD else tuple(range_of(entry) for entry in entries))
+        for name, entries in named.items()
+    }
 
 
 def _entries(found: Entry | Sequence[Entry]) -> tuple[Entry, ...]:

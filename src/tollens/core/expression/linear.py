@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 from typing import TypeAlias
 
 from tollens.core.expression.ranges import (
@@ -20,12 +21,17 @@ from tollens.core.expression.ranges import (
 from tollens.core.expression.syntax import Aggregate, Fold, Linear, Name, show_atom
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Column:
     """The entries under one name and what each is or could be; `ranges` is empty for a list of names."""
 
     entries: tuple[Entry, ...]
     ranges: tuple[Range, ...]
+
+    @cached_property
+    def mean(self) -> Range:
+        """The exact hull of what their mean can be; one atom asks for it three times."""
+        return mean_range(self.ranges)
 
 
 Columns: TypeAlias = Mapping[str, Column]
@@ -106,17 +112,17 @@ def quantile_place(level: Fraction, n: int) -> int:
 
 def key_range(key: Key, columns: Columns) -> Range:
     """The exact hull of what the key can be."""
+    if isinstance(key, Mean):
+        return columns[key.name].mean
     ranges = columns[key.name].ranges
-    if isinstance(key, Scalar):
-        return ranges[0]
-    return order_range(ranges, key.place) if isinstance(key, Order) else mean_range(ranges)
+    return ranges[0] if isinstance(key, Scalar) else order_range(ranges, key.place)
 
 
 def key_can_be(key: Key, columns: Columns, value: Fraction) -> bool:
     """Whether some filling gives the key this value; exact for single readings and order statistics."""
-    ranges = columns[key.name].ranges
     if isinstance(key, Mean):
-        return mean_range(ranges).can_be(value)
+        return columns[key.name].mean.can_be(value)
+    ranges = columns[key.name].ranges
     return order_can_be(ranges, key.place if isinstance(key, Order) else 1, value)
 
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
+from functools import lru_cache
 from typing import TypeAlias
 
 from tollens.core.errors import Exit, TollensError
@@ -52,7 +53,7 @@ class Range:
 
     @property
     def certain(self) -> bool:
-        return self.low == self.high
+        return self.low is self.high or self.low == self.high
 
     def can_be(self, value: Fraction) -> bool:
         return value in self.points if self.points is not None else self.low <= value <= self.high
@@ -90,12 +91,21 @@ def range_of(entry: Entry) -> Range:
         return _support_range(entry.support)
     if isinstance(entry.value, str):
         raise unscorable(repr(entry.value), "a number", entry.label)
-    value = exact(entry.value)
-    if entry.support != ANYTHING and not _support_range(entry.support).can_be(value):
+    found = _point(entry.value, entry.support)
+    if found is None:
         raise unscorable(repr(entry.value), f"a value in {shown_support(entry.support)}", entry.label)
-    return Range(value, value)
+    return found
 
 
+@lru_cache(maxsize=4096)
+def _point(number: int | float, support: Support) -> Range | None:
+    """A value as a range; None outside its support. Kept, as rules are evaluated after every cell that is read."""
+    value = exact(number)
+    inside = support == ANYTHING or _support_range(support).can_be(value)
+    return Range(value, value) if inside else None
+
+
+@lru_cache(maxsize=256)
 def _support_range(support: Support) -> Range:
     if support.values is not None:
         points = frozenset(exact(v) for v in support.values if not isinstance(v, str))
@@ -145,10 +155,13 @@ def mean_range(ranges: Sequence[Range]) -> Range:
 
 
 def _mean(bounds: Sequence[Bound], n: int) -> Bound:
-    total: Bound = Fraction(0)
-    for bound in bounds:
-        total = plus(total, bound)
-    return times(Fraction(1, n), total)
+    infinite = next((bound for bound in bounds if isinstance(bound, float)), None)
+    if infinite is not None:
+        return infinite
+    # One common denominator: rules are evaluated after every cell, and a sum of fractions reduces at every step.
+    pairs = [bound.as_integer_ratio() for bound in bounds]
+    shared = math.lcm(*(denominator for _, denominator in pairs))
+    return Fraction(sum(numerator * (shared // denominator) for numerator, denominator in pairs), shared * n)
 
 
 def plus(a: Bound, b: Bound) -> Bound:
