@@ -17,6 +17,7 @@ import msgspec
 
 from tollens import demo
 from tollens.core.errors import Exit, TollensError
+from tollens.protocol import seal as seals
 from tollens.protocol.decision import Decision, RungResult
 from tollens.protocol.study import FILE
 from tollens.run.climb import Progress, climb, plan
@@ -36,12 +37,14 @@ class Climb(msgspec.Struct, frozen=True, kw_only=True):
     """One sealed claim: what had to become of it, what a climb would cost, what it came to.
 
     `rung` is where it has to be decided. `decision` is None where the climb was refused; `refused` says why.
-    `seconds` is the wall time of seal and climb together.
+    `sealed_bytes` are those of the sealed files, all of them read and hashed; `seconds` is the wall time of seal and
+    climb together.
     """
 
     verdict: str
     rung: str
     seal: str
+    sealed_bytes: int
     plan: Plan
     decision: Decision | None
     refused: str | None
@@ -149,9 +152,14 @@ def _met(where: Path, seal: SealReport, fate: tuple[str, str], verbs: Verbs, pro
     except TollensError as error:
         refused = f"{error.code}: {error.found}"
     return Climb(
-        verdict=fate[0], rung=fate[1], seal=seal.seal, plan=prices, decision=decision, refused=refused,
-        seconds=time.perf_counter() - begin,
+        verdict=fate[0], rung=fate[1], seal=seal.seal, sealed_bytes=_sealed_bytes(where), plan=prices,
+        decision=decision, refused=refused, seconds=time.perf_counter() - begin,
     )  # fmt: skip
+
+
+def _sealed_bytes(where: Path) -> int:
+    path = where / seals.FILE
+    return sum(entry.bytes for entry in seals.read_seal(path.read_bytes()).entries) if path.is_file() else 0
 
 
 def _edited(where: Path, verbs: Verbs) -> Refusal:
