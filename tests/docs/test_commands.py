@@ -18,6 +18,7 @@ import pytest
 
 from tollens.instrument.registry import INSTRUMENTS
 from tollens.lint.registry import INVARIANTS
+from tollens.protocol.rung import RUNGS
 from tollens.stats.registry import STATISTICS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -37,12 +38,12 @@ def blocks(kind: str) -> list[tuple[str, str]]:
     return found
 
 
-def commands() -> list[tuple[str, str, str]]:
+def sessions() -> list[tuple[str, list[tuple[str, str]]]]:
+    """(page:line, commands with their output) of every block: they are run one after the other in one folder."""
     found = []
     for where, text in blocks("console"):
-        for part in re.split(r"^\$ ", text, flags=re.M)[1:]:
-            command, _, output = part.partition("\n")
-            found.append((where, command, output))
+        parts = (part.partition("\n") for part in re.split(r"^\$ ", text, flags=re.M)[1:])
+        found.append((where, [(command, output) for command, _, output in parts]))
     return found
 
 
@@ -50,19 +51,20 @@ def differs(expected: str, got: str) -> bool:
     return not doctest.OutputChecker().check_output(expected.strip() + "\n", got.strip() + "\n", LENIENT)
 
 
-@pytest.mark.parametrize(("where", "command", "expected"), commands(), ids=[c[0] for c in commands()])
-def test_command_prints_what_the_page_says(where: str, command: str, expected: str, tmp_path: Path) -> None:
-    words = shlex.split(command)
-    assert words[0] == "tollens"
+@pytest.mark.parametrize(("where", "session"), sessions(), ids=[s[0] for s in sessions()])
+def test_commands_print_what_the_page_says(where: str, session: list[tuple[str, str]], tmp_path: Path) -> None:
     for name in ("src", "docs"):
         (tmp_path / name).symlink_to(ROOT / name)
-    done = subprocess.run(
-        [sys.executable, "-m", "tollens.cli.main", *words[1:]],
-        cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60,
-        env={**os.environ, "COLUMNS": "80", "NO_COLOR": "1"},
-    )  # fmt: skip
-    assert done.returncode != 70, done.stderr
-    assert not differs(expected, done.stdout), f"{where}\n--- the page\n{expected}\n--- the command\n{done.stdout}"
+    for command, expected in session:
+        words = shlex.split(command, comments=True)
+        assert words[0] == "tollens"
+        done = subprocess.run(
+            [sys.executable, "-m", "tollens.cli.main", *words[1:]],
+            cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120,
+            env={**os.environ, "COLUMNS": "80", "NO_COLOR": "1"},
+        )  # fmt: skip
+        assert done.returncode != 70, done.stderr
+        assert not differs(expected, done.stdout), f"{where}\n--- the page\n{expected}\n--- got\n{done.stdout}"
 
 
 @pytest.mark.parametrize(("where", "code"), blocks("python"), ids=[b[0] for b in blocks("python")])
@@ -74,10 +76,12 @@ def test_python_runs(where: str, code: str, monkeypatch: pytest.MonkeyPatch) -> 
         for registry in (INSTRUMENTS, INVARIANTS, STATISTICS):
             for name in [name for name, made in registry.items() if made.function.__module__ == "docs"]:
                 del registry[name]
+        for name in [name for name, kind in RUNGS.items() if kind.open.__module__ == "docs"]:
+            del RUNGS[name]
 
 
 def test_there_is_something_to_run_and_a_difference_is_seen() -> None:
-    assert len(commands()) >= 4
+    assert sum(len(session) for _, session in sessions()) >= 4
     assert blocks("python")
     assert differs("KILLED ...", "SURVIVED  4 layers judged")
 

@@ -11,6 +11,7 @@ import pytest
 
 from tollens import demo
 from tollens.publish.schema import CONTRACTS, schema_text
+from tollens.run.climb import plan
 from tollens.run.scan import scan
 
 FOLDER = Path(__file__).resolve().parents[2] / "docs" / "reference" / "schema"
@@ -44,3 +45,35 @@ def test_the_pages_of_invariants_and_statistics_are_what_the_registries_give() -
     assert (FOLDER.parent / "statistics.md").read_text() == statistics_text(), "run `make docs`"
     assert invariants_text().count("\n### ") >= 35
     assert statistics_text().count("\n### ") >= 80
+
+
+def test_the_page_of_claim_toml_is_what_is_read() -> None:
+    from tollens.publish.study import complete, study_text
+
+    assert (FOLDER.parent / "study.md").read_text() == study_text(), "run `make docs`"
+    assert complete() == set()
+
+
+def test_a_real_study_obeys_its_schemas(tmp_path: Path) -> None:
+    import tomllib
+
+    import tollens
+
+    folder = tmp_path / "study"
+    made = {"new-1": tollens.new(folder), "lock-1": tollens.lock(folder), "climb-1": tollens.climb(folder)}
+    made |= {"status-1": tollens.status(folder), "climb-plan-1": plan(folder)}
+    documents = {name: json.loads(msgspec.json.encode(report)) for name, report in made.items()}
+    documents |= {
+        "study-1": tomllib.loads((folder / "claim.toml").read_text()),
+        "seal-1": json.loads((folder / "seal.json").read_text()),
+        "traps-1": json.loads((folder / "trap_results.json").read_text()),
+    }
+    lines = (folder / "ledger.jsonl").read_text().splitlines()
+    documents |= {"ledger-1": json.loads(lines[-1])}
+    for name, document in documents.items():
+        jsonschema.validate(document, json.loads(schema_text(f"tollens.{name}")))
+    jsonschema.validate(json.loads((folder / "decision.json").read_text()), json.loads(schema_text("tollens.climb-1")))
+    for name, document in documents.items():
+        broken = {**document, next(iter(document)): {"not": "this"}}
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate(broken, json.loads(schema_text(f"tollens.{name}")))

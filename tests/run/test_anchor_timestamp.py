@@ -214,6 +214,24 @@ def test_every_shortened_token_is_refused(tsa: Authority) -> None:
     assert code_of(lambda: read_stamp(token + b"\0", [tsa.root])) == "timestamp_unreadable"
 
 
+@pytest.mark.parametrize("padding", ["", "x" * 60])
+def test_a_chain_of_certificates_in_any_order_is_followed(tmp_path: Path, tsa: Authority, padding: str) -> None:
+    """OpenSSL writes the signer first; DER wants the shorter one first, and `padding` makes that either of them."""
+    assert tsa.root.exists()
+    other = authority(tmp_path / "b", "Other")
+    key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
+    openssl(other.folder, "req", "-x509", *key, "-keyout", "top.key", "-out", "top.pem", "-subj", f"/CN=Top{padding}")
+    openssl(other.folder, "req", "-new", "-key", "ca.key", "-out", "ca.csr", "-subj", "/CN=Test Root")
+    (other.folder / "ca.ext").write_text("basicConstraints=critical,CA:TRUE\n")
+    issue = ("-CA", "top.pem", "-CAkey", "top.key", "-CAcreateserial", "-days", "9", "-extfile", "ca.ext")
+    openssl(other.folder, "x509", "-req", "-in", "ca.csr", *issue, "-out", "between.pem")
+    settings = other.folder / "ts.cnf"
+    settings.write_text(settings.read_text() + "certs=between.pem\n")
+    top = other.folder / "top.pem"
+    assert verify_token(other.stamp(), SEAL, [top])[0] == "Other"
+    assert code_of(lambda: verify_token(other.stamp(), SEAL, [tsa.root])) == "timestamp_untrusted"
+
+
 def outcome(token: bytes, tsa: Authority) -> Stamp | str:
     try:
         return read_stamp(token, [tsa.root])

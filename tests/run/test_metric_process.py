@@ -15,7 +15,7 @@ from tollens.core.errors import Exit, TollensError
 from tollens.core.seeding import generator
 from tollens.run.metric_process import Limits, MetricProcess
 
-LIMITS = Limits(seconds=5.0, mebibytes=1024)
+LIMITS = Limits(seconds=10.0, mebibytes=512)
 SIMPLE = "def produce(arm, cell, rng):\n    return rng\ndef metric(inputs):\n    return {'v': inputs.normal()}\n"
 CELL: dict[str, str | int] = {"layer": "l3", "seed": 1}
 
@@ -143,7 +143,7 @@ def test_a_value_that_nobody_asked_for_may_be_nan(opened: Opened) -> None:
         ("return {'v': 10**9999}", "metric_answer", "4300 digits"),
         ("return {'x' * (65 << 20): 1}", "metric_answer", "bytes"),
         (
-            "raise ValueError('one\\n' * 99)",
+            "raise ValueError('one\\n\\n' * 99)",
             "metric_raised",
             "ValueError: one\none\none\none\nin metric.py line 5 (metric)",
         ),
@@ -264,7 +264,11 @@ def test_nothing_of_this_process_is_passed_on(opened: Opened, tmp_path: Path) ->
         os.close(lock)
 
 
-def test_the_folder_stays_as_it_was_and_is_where_the_metric_runs(opened: Opened, tmp_path: Path) -> None:
+def test_the_folder_stays_as_it_was_and_is_where_the_metric_runs(
+    opened: Opened, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
+    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
     (tmp_path / "beside.py").write_text("X = 2\n")
     (tmp_path / "data.txt").write_text("3")
     (tmp_path / "json.py").write_text("Y = 4\n")  # Python started here would find it before its own
@@ -311,6 +315,23 @@ def test_a_metric_that_kills_its_parent_is_told_and_so_is_every_later_question(o
         assert failure(process).code == "metric_died"
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("target", ["os.getppid()", "int(open(f'/proc/{os.getppid()}/stat').read().split()[3])"])
+def test_a_process_of_ours_that_the_metric_stops_is_given_up(opened: Opened, target: str) -> None:
+    """The one that loaded the metric, and the guard above it."""
+    with opened(body(f"os.kill({target}, 19); time.sleep(600)"), Limits(1.0, 1024)) as process:
+        begin = time.monotonic()
+        assert failure(process).code in ("metric_timeout", "metric_died")
+        assert time.monotonic() - begin < 25
+        assert failure(process).code == "metric_died"
+
+
+def test_too_little_memory_for_the_import_is_named(opened: Opened) -> None:
+    with pytest.raises(TollensError) as caught, opened(SIMPLE + "X = bytes(30 << 20)\n", Limits(5.0, 16)):
+        pass
+    assert caught.value.code == "metric_memory"
+
+
 def test_a_function_of_tollens_is_called_with_the_metric(opened: Opened) -> None:
     with opened(SIMPLE + "COUNT = 5\n") as process:
         assert process.call("builtins:hasattr", "COUNT") is True
@@ -353,10 +374,13 @@ def test_bytes_written_past_the_answer_are_not_taken(opened: Opened) -> None:
 
 
 PARENT = """
-import sys
+import os, sys, time
 from pathlib import Path
 from tollens.run.metric_process import Limits, MetricProcess
 with MetricProcess(Path(sys.argv[1]), limits=Limits(600.0, 1024, startup_seconds=600.0)) as process:
+    if sys.argv[2] == "copied" and not os.fork():  # a worker that keeps the pipe of questions open
+        time.sleep(6)
+        os._exit(0)
     process.measure("a", {}, 1, names=("v",))
 """
 SLEEPS = """
@@ -370,12 +394,12 @@ while True:
 """
 
 
-@pytest.mark.parametrize("stage", ["import", "measure"])
+@pytest.mark.parametrize("stage", ["import", "measure", "copied"])
 def test_when_this_process_is_killed_nothing_is_left(tmp_path: Path, stage: str) -> None:
     inside = textwrap.indent(SLEEPS, "    ")
     source = SLEEPS if stage == "import" else f"def produce(arm, cell, rng):{inside}\ndef metric(x): return {{}}\n"
     (tmp_path / "metric.py").write_text(source)
-    parent = subprocess.Popen([sys.executable, "-c", PARENT, str(tmp_path)])
+    parent = subprocess.Popen([sys.executable, "-c", PARENT, str(tmp_path), stage])
     deadline = time.monotonic() + 20
     while not (tmp_path / "pids").exists() and time.monotonic() < deadline:
         time.sleep(0.01)

@@ -10,9 +10,10 @@ from tollens.cli.answer import json_option, quiet_option
 @click.command(name="status")
 @click.argument("study")
 @click.option("--check-remote", is_flag=True, help="Ask the git remote whether it has the commit of the seal.")
+@click.option("--timestamp", metavar="URL", help="Have an RFC 3161 authority sign the seal's hash; keeps seal.tsr.")
 @json_option("tollens.status/1")
 @quiet_option
-def command(study: str, check_remote: bool, as_json: bool, quiet: bool) -> int:
+def command(study: str, check_remote: bool, timestamp: str | None, as_json: bool, quiet: bool) -> int:
     """Say whether STUDY is a draft, sealed, running or decided, and whether it is what was sealed.
 
     Exit as the verdict; 21 for a draft, 20 where sealed content was changed.
@@ -20,6 +21,10 @@ def command(study: str, check_remote: bool, as_json: bool, quiet: bool) -> int:
     from tollens.cli.study_screen import show, status_text
     from tollens.run.status import status
 
+    if timestamp is not None:
+        from tollens.run.stamp import stamp
+
+        stamp(study, timestamp)
     report = status(study, check_remote=check_remote)
     headline = f"{report.state}  {report.claim}"
     show(report, lambda: status_text(report), headline, as_json=as_json, quiet=quiet)

@@ -49,7 +49,7 @@ def seal_text(report: SealReport) -> str:
         if report.exploratory:
             rows.insert(3, ("label", "EXPLORATORY (amended after results): so is every later verdict"))
     rows += [("note", note) for note in report.notes]
-    rows.append(("next", f"tollens climb {report.claim}"))
+    rows.append(("next", report.next))
     return facts_text(f"{report.verdict}  {report.claim}  {report.anchor}", rows)
 
 
@@ -68,7 +68,7 @@ def plan_text(plan: Plan) -> str:
         ("total", total),
         ("expected", f"{plan.expected_usd_micro:.3g} millionths of a USD, a second here counted as 28"),
         ("order", plan.order.removeprefix("order: ")),
-        ("next", f"tollens climb {plan.claim}" if plan.seal else f"tollens lock {plan.claim}"),
+        ("next", plan.next),
     ]
     return f"{printable(plan.verdict)}  {printable(plan.claim)}\n\n{table}\n{_rows(facts)}"
 
@@ -80,6 +80,7 @@ def climb_text(decision: Decision) -> str:
         ("claim", decision.text),
         ("expected", decision.expected),
         ("found", decision.found),
+        ("rule", f"kill: {decision.rule}" if decision.verdict == "KILLED" else ""),
         ("settles", decision.settles or ""),
     ]
     if decision.verdict == "SURVIVED":

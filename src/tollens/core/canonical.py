@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 from collections.abc import Mapping
+from json.encoder import encode_basestring
 from pathlib import PurePosixPath
 from typing import Any, Literal, TypeAlias
 
@@ -65,7 +65,7 @@ def _write_object(value: Mapping[Any, Any], parts: list[str]) -> None:
 
 def _text(value: str) -> str:
     value.encode("utf-8")  # a lone surrogate has no UTF-8 form: UnicodeEncodeError is a ValueError
-    return json.dumps(value, ensure_ascii=False)
+    return encode_basestring(value)
 
 
 def _number(value: float) -> str:

@@ -85,7 +85,8 @@ class Spent(msgspec.Struct, frozen=True):
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
     """decision.json, and what `tollens climb --json` prints.
 
-    `expected` is the part of the rule that decided, `found` the witness in words, `rung` where it was decided.
+    `expected` is the finding that was sealed, `rule` the part of a rule that decided, `found` the witness in words,
+    `rung` where it was decided.
     `survived` lists the attacks that did not kill, `unspent` what a kill made needless. `exploratory`: the study was
     amended after results had been seen.
     """
@@ -101,6 +102,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     cell: str | None
     reason: str | None
     expected: str
+    rule: str
     found: str
     settles: str | None
     survived: list[str]

@@ -40,7 +40,6 @@ def conclude(
     anchor: str,
     exploratory: bool,
     notes: Sequence[str],
-    folder: str,
 ) -> Decision:
     """The decision. `results` are of the rungs that were reached, in order; `prices` of all rungs, in that order.
 
@@ -65,7 +64,8 @@ def conclude(
         rung=decisive.id,
         cell=decisive.cell,
         reason=decisive.reason,
-        expected=decisive.rule or study.rules.finding,
+        expected=study.rules.finding,
+        rule=decisive.rule,
         found=f"{decisive.found}{_because(decisive)}",
         settles=decisive.settles if verdict is Verdict.UNDETERMINED else None,
         survived=[_survived(result) for result in results if result.verdict in ("PASSED", "SURVIVED")],
@@ -82,7 +82,7 @@ def conclude(
             requests=sum(result.requests for result in results),
         ),
         notes=list(notes),
-        next=_next(verdict, folder),
+        next=next_command(str(verdict), "."),
     )
 
 
@@ -132,7 +132,8 @@ def _survived(result: RungResult) -> str:
     return "; ".join(parts)
 
 
-def _next(verdict: Verdict, folder: str) -> str:
+def next_command(verdict: str, folder: str) -> str:
+    """The one command to run next, for a study at the path `folder`."""
     if verdict in (Verdict.SURVIVED, Verdict.KILLED):
         return f"tollens status {folder}"
     return f'tollens amend {folder} --reason "..." --access "results seen"'

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 
+from tollens.core.errors import TollensError
 from tollens.core.expression.check import Declared, Sort, check
 from tollens.core.expression.domain import Domain, declared_of
 from tollens.core.expression.linear import quantile_place
@@ -79,9 +80,9 @@ def register(study: Study, layers: Sequence[str] | None = None, units: Mapping[s
                     "claim_unit_mismatch", name, units[name], str(domain.unit), f'Write unit = "{units[name]}".'
                 )
     declared = declared_of(domains)
-    finding, kill, typed = (parse(text) for text in (study.rules.finding, study.rules.kill, typed_claim(study)))
-    for rule in (finding, kill, typed):
-        check(rule, declared)
+    finding = _rule("rules.finding", study.rules.finding, declared)
+    kill = _rule("rules.kill", study.rules.kill, declared)
+    typed = _rule("the typed claim", typed_claim(study), declared)
     if study.null.statistic not in domains:
         raise refused(
             "study_field", "null.statistic", f"one of {', '.join(domains)}", study.null.statistic,
@@ -89,6 +90,16 @@ def register(study: Study, layers: Sequence[str] | None = None, units: Mapping[s
         )  # fmt: skip
     _check_rungs(study, cells)
     return Registration(study, finding, kill, typed, domains, declared, cells)
+
+
+def _rule(field: str, text: str, declared: Mapping[str, Declared]) -> Rule:
+    """A parsed and typed rule; whatever is wrong with it refuses the seal."""
+    try:
+        rule = parse(text)
+        check(rule, declared)
+    except TollensError as error:
+        raise refused(error.code, f"{field}: {error.subject}", error.expected, error.found, error.fix) from None
+    return rule
 
 
 def typed_claim(study: Study) -> str:

@@ -9,25 +9,43 @@ from typing import Any
 
 import msgspec
 
+from tollens.protocol.decision import Decision, TrapResults
+from tollens.protocol.seal import Manifest
+from tollens.protocol.study import Study
+from tollens.record.envelope import Envelope
 from tollens.run.ab import AbReport
 from tollens.run.certificate import Certificate
 from tollens.run.compare import CompareReport
 from tollens.run.doctor import Diagnosis
 from tollens.run.lint import Catalogue, LintReport
+from tollens.run.lock import SealReport
+from tollens.run.new import NewReport
 from tollens.run.power import PowerReport
+from tollens.run.pricing import Plan
 from tollens.run.result import ScanReport
+from tollens.run.status import StatusReport
 from tollens.standard.demonstration import Demonstration
 
 CONTRACTS: dict[str, type] = {
+    "tollens.amend-1": SealReport,
+    "tollens.climb-1": Decision,
+    "tollens.climb-plan-1": Plan,
     "tollens.demo-1": Demonstration,
     "tollens.doctor-1": Diagnosis,
+    "tollens.ledger-1": Envelope,
     "tollens.lint-1": LintReport,
     "tollens.lint-list-1": Catalogue,
+    "tollens.lock-1": SealReport,
+    "tollens.new-1": NewReport,
     "tollens.scan-1": ScanReport,
+    "tollens.seal-1": Manifest,
     "tollens.selftest-1": Certificate,
     "tollens.stats.ab-1": AbReport,
     "tollens.stats.compare-1": CompareReport,
     "tollens.stats.power-1": PowerReport,
+    "tollens.status-1": StatusReport,
+    "tollens.study-1": Study,
+    "tollens.traps-1": TrapResults,
 }
 
 

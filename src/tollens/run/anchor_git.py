@@ -29,7 +29,6 @@ _SAFE = (
     "core.hooksPath=/dev/null",
     "core.commitGraph=false",  # a forged one lies about parents
     "safe.bareRepository=explicit",  # a study folder that poses as a repository brings a configuration of its own
-    "log.showSignature=false",
 )
 _QUIET = {
     "GIT_TERMINAL_PROMPT": "0",
@@ -226,7 +225,7 @@ def remote_holds(folder: Path, remote: str, commit: str, seconds: float = SECOND
         with tempfile.TemporaryDirectory() as outside:
             allowed = {"GIT_ALLOW_PROTOCOL": "file:http:https:ssh", "GIT_CEILING_DIRECTORIES": os.path.dirname(outside)}
             ask = _git_in(Path(outside), deadline, allowed)
-            answered = ask("ls-remote", "--upload-pack=git-upload-pack", "--", url)
+            answered = ask("ls-remote", "--", url)
         tips = sorted(set(re.findall(r"^([0-9a-f]{40,64})\t", answered.decode(errors="replace"), re.M)))
         unknown = 0
         for tip in tips:

@@ -173,7 +173,7 @@ def _decoded(token: bytes) -> TimeStampResponse:
         problem = f"more than {TOKEN_BYTES} bytes"
     else:
         try:
-            response = rfc3161.decode_timestamp_response(token)
+            response = rfc3161.decode_timestamp_response(_in_der_order(token))
             if response.status != _GRANTED:
                 problem = f"a refusal of the authority, status {response.status}"
             elif response.tst_info.message_imprint.hash_algorithm.dotted_string != _SHA256:
@@ -189,6 +189,38 @@ def _decoded(token: bytes) -> TimeStampResponse:
         found=printable(problem),
         fix="Ask the authority for a new response and keep its bytes as they came.",
     )
+
+
+def _in_der_order(token: bytes) -> bytes:
+    """`token` with the certificates that it carries in the order of DER, which OpenSSL does not keep.
+
+    No signature covers this order. What cannot be followed down to the certificates is returned as it came.
+    """
+    try:
+        start, end = 0, len(token)
+        for index in (0, 1, 1, 0):  # response, token, its content, signed data
+            _, start, end = _elements(token, start, end)[index]
+        fields = _elements(token, start, end)
+        begin, stop = next((b, e) for at, b, e in fields if token[at] == 0xA0)
+        pieces = sorted(token[at:e] for at, _, e in _elements(token, begin, stop))
+        return token[:begin] + b"".join(pieces) + token[stop:]
+    except (IndexError, StopIteration):
+        return token
+
+
+def _elements(data: bytes, start: int, end: int) -> list[tuple[int, int, int]]:
+    """(begin, begin of the content, end) of the elements of DER in data[start:end]; IndexError if they do not fit."""
+    found = []
+    while start < end:
+        size, body = data[start + 1], start + 2
+        if size >= 0x80:
+            body += size - 0x80
+            size = int.from_bytes(data[start + 2 : body], "big")
+        if body + size > end:
+            raise IndexError("an element is longer than what holds it")
+        found.append((start, body, body + size))
+        start = body + size
+    return found
 
 
 def _certificates(path: Path) -> list[Certificate]:

@@ -15,7 +15,7 @@ from tollens.core.canonical import digest
 from tollens.core.errors import Exit, TollensError
 from tollens.protocol.attack import Ask, RungTask, attack, priced
 from tollens.protocol.decision import Decision, RungResult, TrapResults
-from tollens.protocol.ladder import conclude
+from tollens.protocol.ladder import conclude, next_command
 from tollens.protocol.readings import scored, unscorable
 from tollens.protocol.registration import Cell, Registration
 from tollens.protocol.rung import VIOLATIONS, Arm, Measured, Opening
@@ -64,7 +64,7 @@ def plan(path: str | os.PathLike[str]) -> Plan:
         if error.exit_code is not Exit.NOT_SEALED:
             raise
         hash_ = None
-    return plan_of(study.claim.id, hash_, ladder)
+    return plan_of(study.claim.id, hash_, ladder, os.fspath(path))
 
 
 def climb(
@@ -86,13 +86,14 @@ def climb(
         )
         if study.verdict is not None:
             _rewrite(folder, study.verdict.body)
-            raise _decided(folder, study)
+            raise _decided(os.fspath(path), study)
         if question.require_anchor and anchor.kind == "none":
             raise TollensError(
-                "unanchored", folder.name, expected="a seal that somebody else holds", found=anchor.text,
+                "unanchored", os.fspath(path), expected="a seal that somebody else holds", found=anchor.text,
                 fix=f"Commit and push seal.json. {anchor.why or ''}".strip(), exit_code=Exit.UNANCHORED,
             )  # fmt: skip
-        return _climbed(folder, study, anchor, progress)
+        decision = _climbed(folder, study, anchor, progress)
+        return msgspec.structs.replace(decision, next=next_command(decision.verdict, os.fspath(path)))
 
 
 def _climbed(folder: Path, study: Sealed, anchor: Anchor, progress: Progress | None) -> Decision:
@@ -125,7 +126,7 @@ def _climbed(folder: Path, study: Sealed, anchor: Anchor, progress: Progress | N
         notes.append(f"ENVIRONMENT DIFFERS {_environment(study.manifest.environment, here)}")
     decision = conclude(
         study.study, results, [*ladder.prices], order=ladder.order, seal=study.hash, anchor=anchor.text,
-        exploratory=study.exploratory, notes=notes, folder=folder.name,
+        exploratory=study.exploratory, notes=notes,
     )  # fmt: skip
     body = msgspec.to_builtins(decision)
     log.append("verdict", {"seal": study.hash, "run": run.id, "verdict": decision.verdict, "decision": body})
@@ -275,13 +276,13 @@ def _environment(sealed_: Mapping[str, Any], here: Mapping[str, Any]) -> str:
     return "; ".join(f"{name} sealed {sealed_.get(name)} found {here.get(name)}" for name in names)
 
 
-def _decided(folder: Path, study: Sealed) -> TollensError:
+def _decided(path: str, study: Sealed) -> TollensError:
     assert study.verdict is not None
     body = study.verdict.body["decision"]
     return TollensError(
-        "already_decided", folder.name, expected="a sealed study without a verdict",
+        "already_decided", path, expected="a sealed study without a verdict",
         found=f"{body['verdict']}{' EXPLORATORY' if body['exploratory'] else ''}: {body['found']}",
-        fix=f"Read it: tollens status {folder.name}. A changed claim is registered by tollens amend.",
+        fix=f"Read it: tollens status {path}. A changed claim is registered by tollens amend.",
     )  # fmt: skip
 
 

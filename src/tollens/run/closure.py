@@ -43,6 +43,7 @@ class _Import:
 
     name: str
     members: tuple[str, ...] = ()
+    relative: bool = False  # written with leading dots, so that it never leaves the project
 
 
 def import_closure(folder: Path, file: str) -> Closure:
@@ -76,8 +77,9 @@ def import_closure(folder: Path, file: str) -> Closure:
         dynamic.extend((path, line, what) for line, what in source.dynamic())
         for wanted in source.imports():
             found = _project_files(root, wanted)
-            if not found:
+            if found is None:
                 elsewhere.add(wanted.name.partition(".")[0])
+                continue
             waiting.extend(new for new in found if new not in seen)
             seen.update(found)
     outside, unpinned = _owners(elsewhere - sys.stdlib_module_names)
@@ -135,7 +137,7 @@ class _Source:
             if isinstance(node, ast.Import):
                 yield from (_Import(alias.name) for alias in node.names)
             elif isinstance(node, ast.ImportFrom):
-                yield _Import(self._absolute(node), tuple(alias.name for alias in node.names))
+                yield _Import(self._absolute(node), tuple(alias.name for alias in node.names), node.level > 0)
             elif isinstance(node, ast.Call) and (literal := self._literal(node)):
                 yield _Import(literal)
 
@@ -181,11 +183,14 @@ class _Source:
         return value if isinstance(value, str) and not value.startswith(".") else ""
 
 
-def _project_files(root: Path, wanted: _Import) -> list[str]:
-    """The files of the folder that an import loads: packages on the way, the module, submodules taken from it."""
+def _project_files(root: Path, wanted: _Import) -> list[str] | None:
+    """The files of the folder that an import loads: packages on the way, the module, submodules taken from it.
+
+    None where the import leads elsewhere.
+    """
     parts = tuple(part for part in wanted.name.split(".") if part)
-    if parts and _file(root, parts[:1]) is None and not _is_namespace(root, parts[0]):
-        return []
+    if not wanted.relative and _file(root, parts[:1]) is None and not _is_namespace(root, parts[0]):
+        return None
     ways = [parts[:depth] for depth in range(1, len(parts) + 1)]
     for member in wanted.members:
         ways.extend([(*parts, each) for each in _submodules(root, parts)] if member == "*" else [(*parts, member)])

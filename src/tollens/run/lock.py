@@ -75,6 +75,7 @@ class SealReport(msgspec.Struct, frozen=True, kw_only=True):
     declared: str | None = None
     floor: str | None = None
     exploratory: bool = False
+    next: str
 
 
 def lock(path: str | os.PathLike[str]) -> SealReport:
@@ -88,14 +89,14 @@ def lock(path: str | os.PathLike[str]) -> SealReport:
         ledger = read_ledger(folder / ledgers.FILE)
         if ledger.of("seal", "amend") or (folder / seal.FILE).exists():
             raise refused(
-                "already_sealed", folder.name, "a study without a seal", "already sealed; use amend",
-                f'tollens amend {folder.name} --reason "..." --access "nothing run"',
+                "already_sealed", str(folder), "a study without a seal", "already sealed; use amend",
+                f'tollens amend {folder} --reason "..." --access "nothing run"',
             )  # fmt: skip
         made, warnings = manifest_of(folder)
         anchor = anchor_of(folder, seal_hash(made), frozenset({seal_hash(made)}))
         body = {"seal": seal_hash(made), "manifest": msgspec.to_builtins(made)}
         _write(folder, made, "seal", body)
-        return _report(folder, made, anchor, warnings)
+        return _report(os.fspath(path), made, anchor, warnings)
 
 
 def amend(path: str | os.PathLike[str], reason: str, access: Access) -> SealReport:
@@ -112,19 +113,19 @@ def amend(path: str | os.PathLike[str], reason: str, access: Access) -> SealRepo
         seals = ledger.of("seal", "amend")
         if not seals:
             raise TollensError(
-                "not_sealed", folder.name, expected="a sealed study", found="none in its ledger",
-                fix=f"Seal it: tollens lock {folder.name}", exit_code=Exit.NOT_SEALED,
+                "not_sealed", str(folder), expected="a sealed study", found="none in its ledger",
+                fix=f"Seal it: tollens lock {folder}", exit_code=Exit.NOT_SEALED,
             )  # fmt: skip
         old, floor = seals[-1].body["seal"], floor_of(ledger)
         if LEVELS.index(access) < LEVELS.index(floor):
             raise refused(
-                "access_understated", folder.name, f"at least {floor!r}", f"declared {access}; ledger shows {floor}",
+                "access_understated", str(folder), f"at least {floor!r}", f"declared {access}; ledger shows {floor}",
                 f'Declare it: --access "{floor}"',
             )  # fmt: skip
         made, warnings = manifest_of(folder, amends=old)
         before = msgspec.convert(seals[-1].body["manifest"], Manifest)
         if msgspec.structs.replace(made, amends=before.amends, environment=before.environment) == before:
-            raise refused("nothing_amended", folder.name, "a study that differs from its seal", "the same", "Edit it.")
+            raise refused("nothing_amended", str(folder), "a study that differs from its seal", "the same", "Edit it.")
         body = {
             "seal": seal_hash(made), "manifest": msgspec.to_builtins(made), "amends": old, "reason": reason.strip(),
             "access": access, "floor": floor,
@@ -135,7 +136,7 @@ def amend(path: str | os.PathLike[str], reason: str, access: Access) -> SealRepo
             (folder / stale).unlink(missing_ok=True)
         _write(folder, made, "amend", body)
         seen = access == "results seen" or any(r.body["access"] == "results seen" for r in ledger.of("amend"))
-        report = _report(folder, made, anchor, warnings)
+        report = _report(os.fspath(path), made, anchor, warnings)
         return msgspec.structs.replace(
             report, schema="tollens.amend/1", amends=old, declared=access, floor=floor, exploratory=seen
         )
@@ -287,7 +288,7 @@ def _write(folder: Path, made: Manifest, kind: Literal["seal", "amend"], body: M
     write_whole(folder / seal.FILE, seal_bytes(made))
 
 
-def _report(folder: Path, made: Manifest, anchor: Anchor, warnings: list[str]) -> SealReport:
+def _report(path: str, made: Manifest, anchor: Anchor, warnings: list[str]) -> SealReport:
     return SealReport(
         verdict="SEALED",
         claim=made.study["claim"]["id"],
@@ -302,4 +303,5 @@ def _report(folder: Path, made: Manifest, anchor: Anchor, warnings: list[str]) -
         guarantee=made.guarantee,
         traps=made.traps,
         notes=[*warnings, *([anchor.why] if anchor.why else [])],
+        next=f"tollens climb {path}",
     )

@@ -41,6 +41,11 @@ def adopt_orphans() -> None:
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
+def encoded(value: Any) -> bytes:
+    """One line of JSON without its end."""
+    return json.dumps(value, allow_nan=False).encode()
+
+
 def serve(file: str, mebibytes: int, questions: int, status: int, answers: int) -> None:
     """Load `file` of the working directory, then answer the JSON lines of the descriptor `questions` until its end.
 
@@ -48,9 +53,12 @@ def serve(file: str, mebibytes: int, questions: int, status: int, answers: int) 
     """
     adopt_orphans()
     folder = Path.cwd()
-    _limit(mebibytes)
     tell = _writer(status)
     with _Answer(tell, folder, "metric_import", leave=False) as loading:
+        from tollens.core.seeding import generator
+
+        generator(0)  # loads numpy and its generators here, so that no fork need pay for it
+        _limit(mebibytes)
         module = _loaded(folder, file)
         loading.value = _described(module)
     with os.fdopen(questions, "rb") as lines:
@@ -76,9 +84,6 @@ def _writer(descriptor: int) -> Callable[[bytes], None]:
 
 
 def _loaded(folder: Path, file: str) -> ModuleType:
-    from tollens.core.seeding import generator
-
-    generator(0)  # loads numpy and its generators here, so that no fork need pay for it
     sys.path.insert(0, str(folder))
     _uncover(folder)
     name = Path(file).stem
@@ -134,11 +139,11 @@ def _fork(
             for descriptor in private:
                 os.close(descriptor)
             answer.value = _answered(module, json.loads(line))
-    tell(json.dumps({"pid": child}).encode())
+    tell(encoded({"pid": child}))
     ended, how = os.waitpid(-1, 0)
     while ended != child:  # an earlier orphan
         ended, how = os.waitpid(-1, 0)
-    tell(json.dumps({"ended": how, "orphans": _orphans()}).encode())
+    tell(encoded({"ended": how, "orphans": _orphans()}))
 
 
 def _orphans() -> bool:
@@ -168,7 +173,7 @@ class _Answer:
         if os.getpid() != self._pid:  # a process that the metric forked has come back here
             os._exit(0)
         if error is None and not self._leave:
-            self._write(json.dumps({"value": self.value}).encode())
+            self._write(encoded({"value": self.value}))
             return
         try:
             resource.setrlimit(resource.RLIMIT_AS, (resource.getrlimit(resource.RLIMIT_AS)[1],) * 2)
@@ -181,7 +186,7 @@ class _Answer:
             if error is None:
                 self._write(_json(self.value))
             else:
-                self._write(json.dumps({"error": _told(error, trace, self._folder, self._code)}).encode())
+                self._write(encoded({"error": _told(error, trace, self._folder, self._code)}))
         except MemoryError:
             self._write(_OUT_OF_MEMORY)
         for stream in (sys.stdout, sys.stderr):
@@ -191,11 +196,11 @@ class _Answer:
 
 def _json(value: Any) -> bytes:
     try:
-        line = json.dumps({"value": value}, allow_nan=False).encode()
+        line = encoded({"value": value})
     except (TypeError, ValueError, RecursionError) as error:
-        return json.dumps({"error": _refusal("metric_answer", "a value that JSON can hold", str(error))}).encode()
+        return encoded({"error": _refusal("metric_answer", "a value that JSON can hold", str(error))})
     if len(line) > ANSWER_BYTES:
-        return json.dumps({"error": _refusal("metric_answer", "at most 64 MiB", f"{len(line)} bytes")}).encode()
+        return encoded({"error": _refusal("metric_answer", "at most 64 MiB", f"{len(line)} bytes")})
     return line
 
 
@@ -210,7 +215,7 @@ def _told(error: BaseException, trace: TracebackType | None, folder: Path, code:
     if isinstance(error, TollensError) and error.code in CODES:
         fields = {"code": error.code, "subject": error.subject, "expected": error.expected, "found": error.found}
         return {**fields, "fix": error.fix, "exit": int(error.exit_code)}
-    message = f"{type(error).__qualname__}: {error}".splitlines()
+    message = [line for line in f"{type(error).__qualname__}: {error}".splitlines() if line.strip()]
     shown = "\n".join(line[:_LINE] for line in message[:_MESSAGE_LINES])
     return _refusal(code, "", shown + _place(trace, folder))
 

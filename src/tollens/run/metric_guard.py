@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tollens.run.metric_child import ANSWER_BYTES, adopt_orphans, die_with_parent, serve
+from tollens.run.metric_child import ANSWER_BYTES, adopt_orphans, die_with_parent, encoded, serve
 
 _TICK = 0.5  # seconds between two looks at whether the parent is alive, for the case that a copy of its pipe is
 _PATIENCE = 5.0  # seconds in which a killed process must be gone
@@ -158,7 +158,7 @@ class Guard:
     def _reply(self, now: _Round) -> None:
         head = {"end": now.end, "status": now.status, "bytes": len(now.answer)}
         try:
-            _write(self._plan.answers, json.dumps(head).encode() + b"\n" + now.answer)
+            _write(self._plan.answers, encoded(head) + b"\n" + now.answer)
         except BrokenPipeError:
             _leave()
 

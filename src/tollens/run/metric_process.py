@@ -156,7 +156,7 @@ class MetricProcess:
         python = {"PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1", "PYTHONFAULTHANDLER": "1"}
         try:
             self._child = subprocess.Popen(
-                [sys.executable, "-P", "-c", start, json.dumps(plan)],
+                [sys.executable, "-P", "-c", start, json.dumps(plan, allow_nan=False)],
                 cwd=self._folder,
                 stdin=subprocess.DEVNULL,
                 stdout=output_w,
@@ -190,6 +190,9 @@ class MetricProcess:
         while size < 0 or len(self._pending) < size:
             if not self._listen(deadline):
                 head, body = {**head, "end": "lost"}, b""
+                self._pending.clear()
+                if self._child is not None:
+                    self._child.kill()  # a guard that is silent for this long must not answer a later question
                 break
             if size < 0 and b"\n" in self._pending:
                 line, _, self._pending = self._pending.partition(b"\n")

@@ -49,6 +49,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float | None
     usd_micro: int
     expected_usd_micro: float
+    next: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,7 @@ def ladder_of(folder: Path, registration: Registration, chance: Chance) -> Ladde
     )
 
 
-def plan_of(claim: str, seal: str | None, ladder: Ladder) -> Plan:
+def plan_of(claim: str, seal: str | None, ladder: Ladder, path: str) -> Plan:
     """The totals."""
     seconds = [price.seconds for price in ladder.prices]
     return Plan(
@@ -106,6 +107,7 @@ def plan_of(claim: str, seal: str | None, ladder: Ladder) -> Plan:
         seconds=None if None in seconds else sum(s for s in seconds if s is not None),
         usd_micro=sum(price.usd_micro for price in ladder.prices),
         expected_usd_micro=ladder.expected,
+        next=f"tollens {'climb' if seal else 'lock'} {path}",
     )
 
 

@@ -8,6 +8,7 @@ import msgspec
 
 from tollens.core.errors import Exit, TollensError
 from tollens.protocol.decision import Decision
+from tollens.protocol.ladder import next_command
 from tollens.protocol.study import read_study
 from tollens.record import ledger as ledgers
 from tollens.record.ledger import read_ledger
@@ -59,14 +60,14 @@ def status(path: str | os.PathLike[str], *, check_remote: bool = False) -> Statu
             state="DRAFT", claim=study.claim.id, text=study.claim.text, seal=None, anchor="unanchored",
             floor=floor_of(ledger), amendments=0, exploratory=False, cells_finished=0, records=len(ledger.records),
             torn=bool(ledger.torn), notes=[], decision=None, exit_code=int(Exit.NOT_SEALED),
-            next=f"tollens lock {folder.name}",
+            next=f"tollens lock {os.fspath(path)}",
         )  # fmt: skip
     return _sealed(folder.name, found, anchor_of(
         folder, found.hash, frozenset({*found.before, found.hash}), check_remote=check_remote
     ).text)  # fmt: skip
 
 
-def _sealed(name: str, found: Sealed, anchor: str) -> StatusReport:
+def _sealed(path: str, found: Sealed, anchor: str) -> StatusReport:
     decision = None if found.verdict is None else msgspec.convert(found.verdict.body["decision"], Decision)
     started, ended = len(found.of("run.started")), len(found.of("run.finished"))
     state = decision.verdict if decision else "RUNNING" if started > ended else "SEALED"
@@ -92,5 +93,14 @@ def _sealed(name: str, found: Sealed, anchor: str) -> StatusReport:
         notes=notes,
         decision=decision,
         exit_code=int(Exit[decision.verdict]) if decision else 0,
-        next=decision.next if decision and decision.verdict not in ("SURVIVED", "KILLED") else f"tollens climb {name}",
+        next=_next(decision, anchor, path),
     )
+
+
+def _next(decision: Decision | None, anchor: str, path: str) -> str:
+    """What is left to do: climb; where that is done, to have the seal held by somebody else."""
+    if decision is None:
+        return f"tollens climb {path}"
+    if decision.verdict in ("SURVIVED", "KILLED"):
+        return f"git add {path} and push: nobody else holds the seal" if anchor == "unanchored" else f"git log {path}"
+    return next_command(decision.verdict, path)

@@ -90,7 +90,7 @@ def alone(folder: Path) -> Iterator[None]:
         yield
     except BlockingIOError:
         raise TollensError(
-            "study_busy", folder.name, expected="no other process at work on it", found="one that holds its lock",
+            "study_busy", str(folder), expected="no other process at work on it", found="one that holds its lock",
             fix="Wait until it has ended; the ledger keeps what it finished.",
         ) from None  # fmt: skip
     finally:
@@ -219,8 +219,8 @@ def sealed(folder: Path) -> Sealed:
                 "Restore the ledger from version control; without it nobody knows what was run.",
             )  # fmt: skip
         raise TollensError(
-            "not_sealed", folder.name, expected="a sealed study", found=f"no {seal.FILE}",
-            fix=f"Seal it: tollens lock {folder.name}", exit_code=Exit.NOT_SEALED,
+            "not_sealed", str(folder), expected="a sealed study", found=f"no {seal.FILE}",
+            fix=f"Seal it: tollens lock {folder}", exit_code=Exit.NOT_SEALED,
         )  # fmt: skip
     last = seals[-1]
     manifest = msgspec.convert(last.body["manifest"], Manifest)
@@ -236,7 +236,7 @@ def sealed(folder: Path) -> Sealed:
     if said:
         raise tampered(
             said[0], "the sealed bytes", "; ".join(said[1:]) or "others",
-            f"Restore the files, or register the change: tollens amend {folder.name}",
+            f"Restore the files, or register the change: tollens amend {folder}",
         )  # fmt: skip
     return Sealed(folder, last.body["seal"], manifest, ledger, tuple(r.body["seal"] for r in seals[:-1]))
 

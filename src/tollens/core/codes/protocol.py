@@ -38,7 +38,7 @@ PROTOCOL: dict[str, Code] = {
     "study_busy": Code(
         "Another process is at work on the study",
         "One study is sealed, amended or climbed by one process at a time.",
-        "Wait until it has ended. A killed process holds no lock.",
+        "Wait until it has ended; a killed process holds no lock.",
     ),
     "unknown_rung": Code(
         "No such kind of rung",
@@ -50,11 +50,6 @@ PROTOCOL: dict[str, Code] = {
         "A control that must die shows that the rung can kill, one that must survive that it can spare. "
         "Without both, neither a survival nor a kill says anything.",
         "Add the [[trap]] table that the message names.",
-    ),
-    "stopping_aggregate": Code(
-        "Sequential rule beside an aggregate it does not bound",
-        "Group-sequential, e-value and expected-loss rules bound the error of a mean, not of a minimum or a quantile.",
-        "Aggregate by mean, or fix n.",
     ),
     "data_unreadable": Code(
         "Sealed file cannot be read",
@@ -78,7 +73,7 @@ PROTOCOL: dict[str, Code] = {
     ),
     "metric_incomplete": Code(
         "Metric lacks a function",
-        "metric.py gives produce(arm, cell, rng), metric(inputs), the null generator and ARMS.",
+        "The file of the metric gives produce(arm, cell, rng), metric(inputs), the null generator and ARMS.",
         "Define what the message names.",
     ),
     "already_sealed": Code(

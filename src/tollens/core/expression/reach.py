@@ -15,12 +15,12 @@ from tollens.core.expression.domain import Domain, declared_of, grid_of
 from tollens.core.expression.evaluate import pushed, truth
 from tollens.core.expression.linear import Column, Key, Mean
 from tollens.core.expression.ranges import Bound, Entry, Range, shown_support, times
-from tollens.core.expression.search import MAX_POINTS, assignments, by_enumeration, by_search
+from tollens.core.expression.search import assignments, by_enumeration, by_search
 from tollens.core.expression.sorted_lists import Point, Space
 from tollens.core.expression.syntax import And, Rule, show
-from tollens.core.reading import Undefined
 
 _FEW = 500
+_ENTRY = Entry("entry", 0)  # of a column only the length and the ranges are read
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +82,7 @@ def disjoint(a: Rule, b: Rule, domains: Mapping[str, Domain]) -> Reach:
 
 
 def _column(n: int, ranges: tuple[Range, ...]) -> Column:
-    return Column((_OPEN,) * n, ranges)
-
-
-_OPEN = Entry("entry", Undefined("open"))
+    return Column((_ENTRY,) * n, ranges)
 
 
 def _search(node: Node, space: Space) -> Found:
@@ -95,7 +92,7 @@ def _search(node: Node, space: Space) -> Found:
     found = by_conjuncts(node, space)
     if found is not None and (found.point is not None or found.proven):
         return found
-    if count is not None and count <= MAX_POINTS:
+    if count is not None:
         return by_enumeration(node, space)
     return by_search(node, space)
 

@@ -18,19 +18,26 @@ from tollens.core.expression.sorted_lists import Point, Space, point_of, values_
 MAX_POINTS = 1_000_000
 MAX_CANDIDATES = 4_096
 MAX_BOXES = 20_000
+_MAX_ENTRIES = 2 * MAX_POINTS
 _RESOLUTION = Fraction(1, 10**6)
 
 Ends: TypeAlias = tuple[Fraction | None, Fraction | None]
 
 
 def assignments(space: Space) -> int | None:
-    """How many assignments differ, lists in any order being the same; None if infinitely many."""
-    total = 1
+    """How many assignments differ, lists in any order being the same; None if infinitely or unreasonably many."""
+    total = entries = 1
     for name, grid in space.grids.items():
         if grid.size is None:
             return None
         n = space.counts[name] or 1
-        total *= math.comb(grid.size + n - 1, n)
+        if grid.size > 1 and n > MAX_POINTS:
+            return None
+        different = math.comb(grid.size + n - 1, n) if min(grid.size - 1, n) < 20 else MAX_POINTS + 1
+        total *= different
+        entries += different * n
+        if total > MAX_POINTS or entries > _MAX_ENTRIES:
+            return None
     return total
 
 
@@ -38,15 +45,23 @@ def by_enumeration(node: Node, space: Space) -> Found:
     """Every assignment of finite supports, the lowest values first."""
     keys = keys_of(node)
     names = list(space.grids)
-    columns = []
-    for name, grid in space.grids.items():
-        values = [grid.value(Fraction(j)) for j in grid.places()]
-        columns.append(list(itertools.combinations_with_replacement(values, space.counts[name] or 1)))
+    columns = [
+        list(itertools.combinations_with_replacement(grid.places(), space.counts[name] or 1))
+        for name, grid in space.grids.items()
+    ]
     for entries in itertools.product(*columns):
-        point = dict(zip(names, entries, strict=True))
-        if holds_at(node, values_of(keys, point)):
+        places = dict(zip(names, entries, strict=True))
+        if holds_at(node, {key: _value(key, places[key.name], space) for key in keys}):
+            point = {name: tuple(space.grids[name].value(Fraction(j)) for j in places[name]) for name in names}
             return Found(point, proven=True)
     return Found(None, proven=True)
+
+
+def _value(key: Key, places: Sequence[int], space: Space) -> Fraction:
+    grid = space.grids[key.name]
+    if isinstance(key, Mean):
+        return grid.value(Fraction(sum(places), len(places)))
+    return grid.value(Fraction(places[key.place - 1 if isinstance(key, Order) else 0]))
 
 
 def by_search(node: Node, space: Space) -> Found:
