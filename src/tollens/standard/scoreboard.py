@@ -133,9 +133,14 @@ def score_climb(climb: Climb) -> Score:
     made = climb.decision
     if made is None:
         return Score(
-            claim=climb.plan.claim, subject="a sealed study", verdict="REFUSED", rung="none",
-            witness=str(climb.refused), price=Price(climb.seconds, climb.sealed_bytes), unspent=f"not spent: {climb.plan.requests} requests",
-        )  # fmt: skip
+            claim=climb.plan.claim,
+            subject="a sealed study",
+            verdict="REFUSED",
+            rung="none",
+            witness=str(climb.refused),
+            price=Price(climb.seconds, climb.sealed_bytes),
+            unspent=f"not spent: {climb.plan.requests} requests",
+        )
     kinds = {result.id: result.kind for result in made.rungs}
     killed = made.verdict == "KILLED"
     left = "; ".join(line.removeprefix("not run: ") for line in made.unspent)

@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -123,7 +122,7 @@ def climb_studies(folder: Path, verbs: Verbs | None = None, progress: Progress |
     """
     verbs = verbs or Verbs()
     impossible = _climbed(_impossible(folder), "KILLED", "numbers", verbs, progress)
-    false = _climbed(_spread(folder, "trapped.safetensors"), "KILLED", "largest", verbs, progress)
+    false = _climbed(spread_study(folder, "trapped.safetensors"), "KILLED", "largest", verbs, progress)
     where = folder / "int8-digits"
     new(where)
     begin = time.perf_counter()
@@ -172,17 +171,16 @@ def _edited(where: Path, verbs: Verbs) -> Refusal:
         raise ValueError(f"{len(places)} bytes of {FILE} would be edited, not one")
     path.write_bytes(after)
     begin = time.perf_counter()
-    seen: dict[str, Any] = {"code": None, "exit_code": None, "found": ""}
+    code, exit_code, found = None, None, ""
     try:
         verbs.climb(where)
     except TollensError as error:
-        seen = {"code": error.code, "exit_code": int(error.exit_code), "found": f"{error.subject}: {error.found}"}
+        code, exit_code, found = error.code, int(error.exit_code), f"{error.subject}: {error.found}"
     finally:
         path.write_bytes(before)
-    return Refusal(
-        FILE, places[0], *(text.partition('"')[2].rstrip('"') for text in EDITED), **seen, restored=False,
-        seconds=time.perf_counter() - begin,
-    )  # fmt: skip
+    old, changed = (text.partition('"')[2].rstrip('"') for text in EDITED)
+    seconds = time.perf_counter() - begin
+    return Refusal(FILE, places[0], old, changed, code, exit_code, found, restored=False, seconds=seconds)
 
 
 def _impossible(folder: Path) -> Path:
@@ -196,8 +194,8 @@ def _impossible(folder: Path) -> Path:
     return where
 
 
-def _spread(folder: Path, checkpoint: str) -> Path:
-    """The study of the weights alone, about one of the bundled checkpoints."""
+def spread_study(folder: Path, checkpoint: str) -> Path:
+    """The study of the weights alone, about a bundled checkpoint: true of the good one, false of the trapped."""
     where = folder / "spread-digits"
     where.mkdir()
     for source in (*demo.spread_files(), demo.path(checkpoint)):
