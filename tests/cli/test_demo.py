@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import time
+import resource
 from pathlib import Path
 
 import pytest
@@ -13,10 +13,16 @@ from tollens.cli import demo as verb
 VERDICTS = [*["KILLED"] * 5, "SURVIVED", "KILLED", "KILLED", "SURVIVED"]
 
 
+def spent() -> float:
+    """Processor seconds of the children so far: the wall clock also counts what others do on the machine."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def test_with_a_seed_as_json_it_passes_in_seconds(tollens, tmp_path: Path) -> None:
-    begin = time.monotonic()
+    begin = spent()
     run = tollens("demo", "--json", "--seed", "1", cwd=tmp_path)
-    took = time.monotonic() - begin
+    took = spent() - begin
     assert (run.returncode, run.stderr) == (0, "")
     shown = json.loads(run.stdout)
     assert shown["schema"] == "tollens.demo/1"
@@ -57,8 +63,9 @@ def test_quiet_is_a_verdict_a_line(inside, known) -> None:
 
 
 @pytest.mark.parametrize("columns", ["80", "120"])
-def test_every_climb_shows_its_rungs_and_what_was_not_spent(inside, known, tmp_path: Path, columns: str) -> None:
-    run = inside("demo", "--html", tmp_path / "r.html", env={"COLUMNS": columns})
+def test_every_climb_shows_its_rungs_and_what_was_not_spent(inside, known, monkeypatch, columns: str) -> None:
+    monkeypatch.setattr(verb, "missing_extra", lambda: "altair")  # no page is drawn
+    run = inside("demo", env={"COLUMNS": columns})
     steps = run.stdout[: run.stdout.index("Scoreboard")]
     rows = [line.split() for line in steps.splitlines() if line.endswith(" USD")]
     assert [row[:3] for row in rows if row[0] != "all"] == [
@@ -74,13 +81,14 @@ def test_every_climb_shows_its_rungs_and_what_was_not_spent(inside, known, tmp_p
     assert not [line for line in steps.splitlines() if line.startswith("ok") and not line.endswith(" s")]
 
 
-def test_a_climb_that_was_refused_is_shown_as_such(inside, known, monkeypatch, tmp_path: Path) -> None:
+def test_a_climb_that_was_refused_is_shown_as_such(inside, known, monkeypatch) -> None:
     import msgspec
 
+    monkeypatch.setattr(verb, "missing_extra", lambda: "altair")
     refused = msgspec.structs.replace(known.climbs["true"], decision=None, refused="not_sealed: no seal.json")
     worse = msgspec.structs.replace(known, climbs={**known.climbs, "true": refused})
     monkeypatch.setattr("tollens.standard.demonstration.demonstrate", lambda seed, folder, progress: worse)
-    run = inside("demo", "--html", tmp_path / "r.html", env={"COLUMNS": "80"})
+    run = inside("demo", env={"COLUMNS": "80"})
     assert "accuracy  cpu         not spent   0 of 66" in run.stdout
 
 
