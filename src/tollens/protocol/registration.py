@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from difflib import get_close_matches
 from fractions import Fraction
 
 from tollens.core.errors import TollensError
@@ -18,7 +19,7 @@ from tollens.core.expression.parser import parse
 from tollens.core.expression.ranges import Support, exact
 from tollens.core.expression.syntax import Rule
 from tollens.core.units import COUNT, ONE, parse_unit
-from tollens.protocol.study import ALL, Quantity, Study, Values, refused
+from tollens.protocol.study import ALL, Quantity, Study, Values, refused, refusing
 
 SEED = "seed"
 LAYER = "layer"
@@ -72,9 +73,11 @@ def register(study: Study, layers: Sequence[str] | None = None, units: Mapping[s
     if units is not None:
         for name, domain in domains.items():
             if name not in units:
+                near = get_close_matches(name, units, n=3, cutoff=0.5)
                 raise refused(
-                    "study_field", name, "a quantity that the instrument reads", "another", "See `tollens lint --list`."
-                )
+                    "claim_unknown_name", name, "a quantity that an instrument reads", "another name",
+                    f"Did you mean {' or '.join(near)}?" if near else "docs/reference/quantities.md lists them.",
+                )  # fmt: skip
             if parse_unit(units[name]) != domain.unit:
                 raise refused(
                     "claim_unit_mismatch", name, units[name], str(domain.unit), f'Write unit = "{units[name]}".'
@@ -93,7 +96,7 @@ def register(study: Study, layers: Sequence[str] | None = None, units: Mapping[s
 
 
 def _rule(field: str, text: str, declared: Mapping[str, Declared]) -> Rule:
-    """A parsed and typed rule; whatever is wrong with it refuses the seal."""
+    """A parsed and typed rule."""
     try:
         rule = parse(text)
         check(rule, declared)
@@ -166,6 +169,9 @@ def interval_of(registration: Registration) -> tuple[float, float] | None:
 def cells_of(study: Study, layers: Sequence[str] | None) -> tuple[Cell, ...]:
     """Every cell, in the sealed order: the axes as claim.toml lists them, the last one fastest."""
     metric = study.metric
+    count = math.prod(max(0, size if isinstance(size, int) else len(size)) for size in metric.axes.values())
+    if count > MOST_CELLS:
+        raise refused("study_field", "metric.axes", f"at most {MOST_CELLS:,} cells", f"{count:,}", "Leave out an axis.")
     places: list[list[tuple[str, str | int]]] = []
     for axis, size in metric.axes.items():
         names: Sequence[str | int] = range(size) if isinstance(size, int) else size
@@ -192,11 +198,6 @@ def cells_of(study: Study, layers: Sequence[str] | None) -> tuple[Cell, ...]:
     if SEED not in metric.axes or (layers is not None and LAYER not in metric.axes):
         axis = SEED if SEED not in metric.axes else LAYER
         raise refused("study_field", "metric.axes", f"an axis `{axis}`", "none", f"Add {axis} = 1 with its length.")
-    count = 1
-    for row in places:
-        count *= len(row)
-    if count > MOST_CELLS:
-        raise refused("study_field", "metric.axes", f"at most {MOST_CELLS:,} cells", f"{count:,}", "Leave out an axis.")
     left = [axis for axis in metric.axes if axis not in study.reducer.order]
     if left:
         raise refused(
@@ -220,7 +221,9 @@ def _cell(axes: tuple[tuple[str, str | int], ...]) -> Cell:
 
 
 def _domain(name: str, quantity: Quantity, count: int) -> Domain:
-    support, unit = quantity.support, parse_unit(quantity.unit)
+    with refusing():
+        unit = parse_unit(quantity.unit)
+    support = quantity.support
     if isinstance(support, Values):
         if not support.values:
             raise refused("study_field", f"support of {name}", "at least one value", "none", "List what it can be.")

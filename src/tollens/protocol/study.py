@@ -10,6 +10,7 @@ import math
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Literal, TypeAlias, get_args
 
 import msgspec
@@ -229,6 +230,17 @@ def read_study(text: str) -> Study:
 def refused(code: str, subject: str, expected: str, found: str, fix: str) -> TollensError:
     """A refusal to seal: exit 3."""
     return TollensError(code, subject, expected=expected, found=found, fix=fix, exit_code=Exit.REFUSED_TO_SEAL)
+
+
+@contextmanager
+def refusing() -> Iterator[None]:
+    """Bad input that is met while a study is sealed refuses the seal: exit 3 in place of 2."""
+    try:
+        yield
+    except TollensError as error:
+        if error.exit_code is not Exit.BAD_INPUT:
+            raise
+        raise refused(error.code, error.subject, error.expected, error.found, error.fix) from None
 
 
 def plain(study: Study) -> dict[str, Any]:

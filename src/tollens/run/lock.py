@@ -24,7 +24,7 @@ from tollens.protocol.rung import traps_of
 from tollens.protocol.seal import Manifest, keys_of, seal_bytes, seal_hash
 from tollens.protocol.stopping import check as check_stopping
 from tollens.protocol.stopping import guarantee, read_stopping
-from tollens.protocol.study import ALL, Rung, Study, plain, read_study, refused
+from tollens.protocol.study import ALL, Rung, Study, plain, read_study, refused, refusing
 from tollens.record import ledger as ledgers
 from tollens.record.ledger import Ledger, read_ledger
 from tollens.run.anchor import Anchor, anchor_of
@@ -92,7 +92,8 @@ def lock(path: str | os.PathLike[str]) -> SealReport:
                 "already_sealed", str(folder), "a study without a seal", "already sealed; use amend",
                 f'tollens amend {folder} --reason "..." --access "nothing run"',
             )  # fmt: skip
-        made, warnings = manifest_of(folder)
+        with refusing():
+            made, warnings = manifest_of(folder)
         anchor = anchor_of(folder, seal_hash(made), frozenset({seal_hash(made)}))
         body = {"seal": seal_hash(made), "manifest": msgspec.to_builtins(made)}
         _write(folder, made, "seal", body)
@@ -122,7 +123,8 @@ def amend(path: str | os.PathLike[str], reason: str, access: Access) -> SealRepo
                 "access_understated", str(folder), f"at least {floor!r}", f"declared {access}; ledger shows {floor}",
                 f'Declare it: --access "{floor}"',
             )  # fmt: skip
-        made, warnings = manifest_of(folder, amends=old)
+        with refusing():
+            made, warnings = manifest_of(folder, amends=old)
         before = msgspec.convert(seals[-1].body["manifest"], Manifest)
         if msgspec.structs.replace(made, amends=before.amends, environment=before.environment) == before:
             raise refused("nothing_amended", str(folder), "a study that differs from its seal", "the same", "Edit it.")
@@ -245,6 +247,12 @@ def _check_rungs(registration: Registration) -> list[str]:
     study, said = registration.study, []
     for rung in study.rung:
         kind = rung_named(rung.kind)
+        needs = {"cpu": study.metric.file, "weights": study.metric.instrument}.get(rung.kind, "")
+        if needs is None:
+            raise refused(
+                "study_field", f"rung {rung.id}", f"a metric that a rung of kind {rung.kind} can measure", "another",
+                "Give metric.file for cpu, metric.instrument for weights.",
+            )  # fmt: skip
         traps = traps_of(kind, rung, study.trap)
         absent = [fate for fate in ("die", "survive") if fate not in {trap.must for trap in traps}]
         if absent:
@@ -257,12 +265,6 @@ def _check_rungs(registration: Registration) -> list[str]:
             for where, name in [*((f"trap {t.arm}", t.arm) for t in traps), ("null.generator", study.null.generator)]:
                 if name not in known:
                     raise refused("study_field", where, f"one of {', '.join(sorted(known))}", name, "Correct the name.")
-        needs = {"cpu": study.metric.file, "weights": study.metric.instrument}.get(rung.kind, "")
-        if needs is None:
-            raise refused(
-                "study_field", f"rung {rung.id}", f"a metric that a rung of kind {rung.kind} can measure", "another",
-                "Give metric.file for cpu, metric.instrument for weights.",
-            )  # fmt: skip
         if rung.kind == "arithmetic" and rung.numbers is None:
             raise refused("study_missing", f"rung {rung.id}.numbers", "a table", "nothing", 'numbers = "numbers.toml"')
         said += [f"{rung.id}: {trap.arm} must {trap.must}" for trap in traps]
