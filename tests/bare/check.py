@@ -75,7 +75,8 @@ def the_demonstration_runs() -> str:
     assert (shown.returncode, shown.stderr) == (0, ""), f"exit {shown.returncode}: {shown.stderr}"
     board = shown.stdout[shown.stdout.index("Scoreboard") :]
     verdicts = [line.split()[0] for line in board.splitlines() if line.startswith(("KILLED", "SURVIVED"))]
-    assert verdicts == [*["KILLED"] * 5, "SURVIVED"], verdicts
+    assert verdicts == [*["KILLED"] * 5, "SURVIVED", "KILLED", "KILLED", "SURVIVED"], verdicts
+    assert "claim.value sealed '-0.5'" in shown.stdout, "the edited study was not refused"
     assert "pip install 'tollens[report]'" in board, "the install command is missing"
     assert left == [], f"files left behind: {left}"
     return f"{took:.1f} s"

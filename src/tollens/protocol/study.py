@@ -24,7 +24,8 @@ NONE = "none"
 Relation: TypeAlias = Literal["<", "<=", ">", ">=", "within"]
 Direction: TypeAlias = Literal["higher_is_better", "lower_is_better", "target"]
 Must: TypeAlias = Literal["die", "survive"]
-_PLACEHOLDER = re.compile(r"^\s*$|<[^<>]*>|\b(?:TODO|FIXME|TBD|XXX|REPLACE|FILL[ _-]?IN)\b|\.\.\.|…|\?\?\?")
+_PLACEHOLDER = re.compile(r"^\s*$|^\s*<[^<>]*>\s*$|\b(?:TODO|FIXME|TBD|XXX|REPLACE|FILL[ _-]?IN)\b|\.\.\.|…|\?\?\?")
+_ANGLED = re.compile(r"<[^<>]*>")
 _SLUG = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?", re.ASCII)
 _DECIMAL = re.compile(r"[-+]?[0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]{1,3})?", re.ASCII)
 _RELATIONS = frozenset(get_args(Relation))
@@ -216,7 +217,8 @@ def read_study(text: str) -> Study:
     if absent:
         raise refused("study_missing", ", ".join(absent), "a value", "nothing", f"Write {absent[0]} in {FILE}.")
     for name, value in _strings(tree):
-        if _PLACEHOLDER.search(value):
+        compares = name.startswith("rules.")  # `a < 1 or b > 2` is no placeholder
+        if _PLACEHOLDER.search(value) or (not compares and _ANGLED.search(value)):
             raise refused(
                 "study_placeholder", name, "what you claim", repr(value[:60]), f"Replace the placeholder in {FILE}."
             )

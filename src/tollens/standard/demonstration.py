@@ -1,4 +1,8 @@
-"""The demonstration on the digits network: a trap is found without data, shown to harm, and removed."""
+"""The demonstration on the digits network: a trap is found without data, shown to harm, and removed.
+
+Then claims about the network are sealed and climbed: the false ones die where it is cheap, a true one survives, and
+a study that was edited after its seal is refused.
+"""
 
 from __future__ import annotations
 
@@ -18,11 +22,21 @@ from tollens import demo
 from tollens.core.seeding import generator
 from tollens.instrument.bands import OVER
 from tollens.protocol.answer import ClaimAnswer
+from tollens.run.climb import Progress
 from tollens.run.result import ScanReport
 from tollens.run.scan import scan as scan_checkpoint
 from tollens.standard import digits, repair
 from tollens.standard.plant import Wish, plant
-from tollens.standard.scoreboard import BlockCode, Price, Score, forward_flops, score_compression, score_reported
+from tollens.standard.scoreboard import (
+    BlockCode,
+    Price,
+    Score,
+    forward_flops,
+    score_climb,
+    score_compression,
+    score_reported,
+)
+from tollens.standard.studies import FALSE, IMPOSSIBLE, TRUE, Climb, Refusal, Studies, Verbs, climb_studies
 
 SCHEMA = "tollens.demo/1"
 CLAIM = "all(traps_all == 0)"
@@ -50,12 +64,16 @@ class Trap(msgspec.Struct, frozen=True):
 
 
 class Step(msgspec.Struct, frozen=True):
-    """One thing that was to be shown, what was seen, and whether it was what had to be seen."""
+    """One thing that was to be shown, what was seen, and whether it was what had to be seen.
+
+    `climb` names the climb that the step shows, where it shows one.
+    """
 
     title: str
     seen: str
     passed: bool
     seconds: float
+    climb: str | None = None
 
 
 class Accuracies(msgspec.Struct, frozen=True):
@@ -72,7 +90,10 @@ class Accuracies(msgspec.Struct, frozen=True):
 
 
 class Demonstration(msgspec.Struct, frozen=True):
-    """All that `tollens demo` shows; `seed` None stands for the bundled plant."""
+    """All that `tollens demo` shows; `seed` None stands for the bundled plant.
+
+    `climbs` holds the sealed claims by name, `refusal` what became of the study that was edited after its seal.
+    """
 
     schema: str
     seed: int | None
@@ -81,6 +102,8 @@ class Demonstration(msgspec.Struct, frozen=True):
     accuracies: Accuracies
     scoreboard: list[Score]
     scans: dict[str, ScanReport]
+    climbs: dict[str, Climb]
+    refusal: Refusal
 
     @property
     def passed(self) -> bool:
@@ -94,13 +117,19 @@ class Means:
     scan: Scan = lambda path, claim: scan_checkpoint(path, claim=claim)
     judge: repair.Judge = repair.judge
     remove: repair.Remove = repair.remove
+    climbs: Callable[[Path, Progress | None], Studies] = lambda folder, progress: climb_studies(
+        folder, Verbs(), progress
+    )
 
 
-def demonstrate(seed: int | None, folder: Path, means: Means | None = None) -> Demonstration:
-    """Scan the good and the trapped checkpoint, judge the trap, remove it, and fill the scoreboard.
+def demonstrate(
+    seed: int | None, folder: Path, means: Means | None = None, progress: Progress | None = None
+) -> Demonstration:
+    """Scan the good and the trapped checkpoint, judge the trap, remove it, climb, and fill the scoreboard.
 
     With a `seed` a trap is planted in another layer than the bundled one and written to `folder` as
-    trapped-SEED.safetensors; with None the bundled files are used and nothing is written.
+    trapped-SEED.safetensors. The studies are left in `folder`, and always speak of the bundled files. Raises
+    TollensError where a study is not sealed.
     """
     means = means or Means()
     data = digits.read_digits(demo.path("digits_test.npz"))
@@ -149,14 +178,17 @@ def demonstrate(seed: int | None, folder: Path, means: Means | None = None) -> D
     grown, grown_seconds = _timed(lambda: means.scan(grown_path, CLAIM))
     accuracy = digits.accuracy(digits.read_weights(grown_path), data.inputs(), data.labels)
     steps.append(_scan_grown(grown, accuracy, grown_seconds))
+    studies = means.climbs(folder, progress)
+    steps += _climbed(studies)
     scoreboard = [
         *score_reported(demo.path("claims.toml"), REPORTED),
         score_compression(good_path, CLAIMED_RATIO, BlockCode(), len(data.labels)),
         _score_claim(found, trapped_path, found_seconds, test),
         _score_claim(clean, good_path, clean_seconds, test),
+        *(score_climb(climb) for climb in studies.climbs.values()),
     ]
     scans = {"good": clean, "trapped": found, "overtrained": grown}
-    return Demonstration(SCHEMA, seed, planted, steps, accuracies, scoreboard, scans)
+    return Demonstration(SCHEMA, seed, planted, steps, accuracies, scoreboard, scans, studies.climbs, studies.refusal)
 
 
 def _trapped(
@@ -205,6 +237,35 @@ def _scan_grown(report: ScanReport, accuracy: float, seconds: float) -> Step:
         f"{len(below)} of {len(report.layers)} layers, by convention over-trained; test accuracy {accuracy:.1%}{also}"
     )
     return Step("a third checkpoint grew over-trained; nothing was planted in it", seen, bool(below), seconds)
+
+
+def _climbed(studies: Studies) -> list[Step]:
+    refusal = studies.refusal
+    seen = (
+        f"byte {refusal.byte:,} of {refusal.file}, the threshold {refusal.sealed} made {refusal.edited}: "
+        f"{refusal.found or 'not noticed'}; exit {refusal.exit_code or 0}; "
+        f"with the byte put back the climb {'goes on' if refusal.restored else 'is refused'}"
+    )
+    return [
+        _step("a sealed false claim dies at the free rung: impossible numbers", IMPOSSIBLE, studies),
+        _step("a sealed false claim dies at the first matrix that is read", FALSE, studies),
+        Step("one byte of a sealed study is edited, and it is refused", seen, refusal.passed, refusal.seconds),
+        _step("the same study as it was sealed: a true claim, it survives", TRUE, studies),
+    ]
+
+
+def _step(title: str, name: str, studies: Studies) -> Step:
+    climb = studies.climbs[name]
+    made = climb.decision
+    if made is None:
+        return Step(title, f"the climb was refused: {climb.refused}", climb.passed, climb.seconds, name)
+    met = [f"{trap.arm} {trap.observed.lower()}" for trap in made.traps]
+    said = [f'"{made.text}"', f"found {made.found}", f"controls: {', '.join(met)}"]
+    if made.null is not None:
+        said.append(f"chance: {made.null.sentence}")
+    if made.verdict == "SURVIVED":
+        said.append("not refuted by these attacks, never proved")
+    return Step(title, "; ".join(said), climb.passed, climb.seconds, name)
 
 
 def _score_claim(report: ScanReport, path: Path, seconds: float, test: str) -> Score:

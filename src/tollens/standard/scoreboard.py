@@ -12,21 +12,27 @@ import msgspec
 from tollens.lint.judge import claim_outcome
 from tollens.run.lint import lint_files
 from tollens.standard.digits import SIZES
+from tollens.standard.studies import Climb
 from tollens.subject.checkpoint import open_checkpoint
 from tollens.subject.tensor import TensorInfo
 
 
 class Price(msgspec.Struct, frozen=True):
-    """What an answer cost: wall time in seconds, and distinct bytes of the checkpoint that were read."""
+    """What an answer cost: wall time in seconds, and distinct bytes that were read of the files it is about.
+
+    Of a climb also its requests and its money, in millionths of a US dollar; None where there was no climb.
+    """
 
     seconds: float
     bytes_read: int
+    requests: int | None = None
+    usd_micro: int | None = None
 
 
 class Score(msgspec.Struct, frozen=True):
     """One claim and its fate.
 
-    `rung` is the attack that decided: arithmetic or weights. `witness` is the smallest thing that shows why.
+    `rung` is the attack that decided: arithmetic, weights or cpu. `witness` is the smallest thing that shows why.
     `unspent` says what the dearer rungs would have cost: "not spent because it died here", or for a claim
     that lives, what the next rung costs.
     """
@@ -119,4 +125,31 @@ def score_compression(path: Path, claimed: float, code: BlockCode, test_images: 
         unspent=f"{'not spent because it died here' if killed else 'still to spend'}: "
         f"reading {stored:,} bytes, coding {elements:,} weights, "
         f"a test of {forward_flops(test_images) / 1e6:.0f} Mflop",
+    )
+
+
+def score_climb(climb: Climb) -> Score:
+    """A sealed claim as its decision tells it; REFUSED where it was not climbed."""
+    made = climb.decision
+    if made is None:
+        return Score(
+            claim=climb.plan.claim,
+            subject="a sealed study",
+            verdict="REFUSED",
+            rung="none",
+            witness=str(climb.refused),
+            price=Price(climb.seconds, climb.sealed_bytes),
+            unspent=f"not spent: {climb.plan.requests} requests",
+        )
+    kinds = {result.id: result.kind for result in made.rungs}
+    killed = made.verdict == "KILLED"
+    left = "; ".join(line.removeprefix("not run: ") for line in made.unspent)
+    return Score(
+        claim=made.text,
+        subject=f"sealed {made.seal[:12]}",
+        verdict=made.verdict,
+        rung=kinds.get(made.rung or "", "none"),
+        witness=made.found,
+        price=Price(made.spent.seconds, climb.sealed_bytes, made.spent.requests, made.spent.usd_micro),
+        unspent=f"{'not spent because it died here' if killed else 'still to spend'}: {left or 'nothing'}",
     )
