@@ -333,3 +333,26 @@ def test_a_torn_last_line_is_set_aside(
     assert "never finished" in made.said
     made.finish(undisturbed)
     assert (made.folder / "ledger.torn").read_bytes() == made.torn[0] + b"\n"
+
+
+def test_nothing_of_a_run_whose_inputs_changed_is_judged(
+    driver: Driver, study: Path, undisturbed: list[Record], tmp_path: Path
+) -> None:
+    """After the files are restored every cell is measured again: who knows what that run has read."""
+    made = trial(driver, tmp_path / "trial", study)
+    levels = made.folder / "levels.json"
+    before = levels.read_bytes()
+    made.begin("climb", environment=made.hold(21))
+    assert happens(lambda: made.calls() == 21)
+    levels.write_bytes(before.replace(b"-40", b"-41"))
+    made.release()
+    assert made.end() == 20, made.said
+    assert "inputs changed during run" in made.said
+    levels.write_bytes(before)
+    assert made.run("climb") == 0, made.said
+    found = records(made.ledger)
+    assert made.calls() == 2 * 21
+    assert judged(found) == judged(undisturbed)
+    assert len(of(found, "cell.started")) == len(of(found, "cell.finished")) == 2 * 24
+    actual = [r["body"]["quantity"] for r in of(found, "spend") if r["body"]["kind"] == "actual"]
+    assert sum(actual) == 2 * 24
