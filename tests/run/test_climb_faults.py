@@ -15,7 +15,20 @@ import pytest
 
 from .faults.reading import Record, check_ended, judged, of, parts, records
 from .faults.study import write
-from .faults.trial import KILLED, Driver, Trial, driving, happens, trial
+from .faults.trial import KILLED, Driver, Trial, driving, happens, room, trial
+
+
+@pytest.fixture(scope="module")
+def memory() -> Iterator[Path]:
+    with room() as made:
+        yield made
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """In memory too."""
+    with room() as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
@@ -31,18 +44,17 @@ def second() -> Iterator[Driver]:
 
 
 @pytest.fixture(scope="module")
-def study(driver: Driver, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def study(driver: Driver, memory: Path) -> Path:
     """A sealed study."""
-    root = tmp_path_factory.mktemp("sealed")
-    made = trial(driver, root / "first", write(root / "plain"))
+    made = trial(driver, memory / "first", write(memory / "plain"))
     assert made.run("lock") == 0, made.said
     return made.folder
 
 
 @pytest.fixture(scope="module")
-def undisturbed(driver: Driver, study: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Record]:
+def undisturbed(driver: Driver, study: Path, memory: Path) -> list[Record]:
     """The records of a climb that nothing happens to."""
-    made = trial(driver, tmp_path_factory.mktemp("undisturbed") / "trial", study)
+    made = trial(driver, memory / "undisturbed", study)
     assert made.run("climb") == 0, made.said
     return made.finish(records(made.ledger))
 
@@ -88,7 +100,7 @@ def test_a_climb_killed_inside_a_cell_repeats_that_cell_only(
     assert len(of(found, "cell.started")) == len(of(undisturbed, "cell.started")) + 1
 
 
-@pytest.mark.parametrize("moment", [1, 30])
+@pytest.mark.parametrize("moment", [1, 4, 30])
 def test_a_climb_killed_after_its_verdict_keeps_it(
     driver: Driver, study: Path, undisturbed: list[Record], tmp_path: Path, moment: int
 ) -> None:
@@ -321,3 +333,26 @@ def test_a_torn_last_line_is_set_aside(
     assert "never finished" in made.said
     made.finish(undisturbed)
     assert (made.folder / "ledger.torn").read_bytes() == made.torn[0] + b"\n"
+
+
+def test_nothing_of_a_run_whose_inputs_changed_is_judged(
+    driver: Driver, study: Path, undisturbed: list[Record], tmp_path: Path
+) -> None:
+    """After the files are restored every cell is measured again: who knows what that run has read."""
+    made = trial(driver, tmp_path / "trial", study)
+    levels = made.folder / "levels.json"
+    before = levels.read_bytes()
+    made.begin("climb", environment=made.hold(21))
+    assert happens(lambda: made.calls() == 21)
+    levels.write_bytes(before.replace(b"-40", b"-41"))
+    made.release()
+    assert made.end() == 20, made.said
+    assert "inputs changed during run" in made.said
+    levels.write_bytes(before)
+    assert made.run("climb") == 0, made.said
+    found = records(made.ledger)
+    assert made.calls() == 2 * 21
+    assert judged(found) == judged(undisturbed)
+    assert len(of(found, "cell.started")) == len(of(found, "cell.finished")) == 2 * 24
+    actual = [r["body"]["quantity"] for r in of(found, "spend") if r["body"]["kind"] == "actual"]
+    assert sum(actual) == 2 * 24

@@ -23,7 +23,7 @@ import pytest
 
 from .faults.reading import Record, of, parts, records
 from .faults.study import write
-from .faults.trial import KILLED, Trial, driving, happens, trial
+from .faults.trial import KILLED, Trial, driving, happens, room, trial
 
 WORKERS, CHAIN = 2, 4
 IN_CELLS, IN_APPENDS, AT_CALLS, AFTER_VERDICT, IN_LOCKS, OF_METRICS = 72, 48, 40, 16, 24, 12
@@ -74,9 +74,11 @@ def of_the_metric(which: int) -> Callable[[Trial, int], None]:
     """The process of a request, the one that loaded the metric, or their guard."""
 
     def blow(made: Trial, process: int) -> None:
-        begun = made.calls()
-        happens(lambda: made.calls() > begun)
-        os.kill(made.metric()[which], signal.SIGKILL)
+        handle = os.pidfd_open(process)
+        happens(lambda: made.calls() >= made.held or bool(select.select([handle], [], [], 0)[0]))
+        os.close(handle)
+        if made.calls() >= made.held:
+            os.kill(made.metric()[which], signal.SIGKILL)
         made.release()
 
     return blow
@@ -189,15 +191,20 @@ class Campaign:
 
 
 @pytest.mark.slow
-def test_no_moment_of_a_climb_is_a_wrong_one_to_be_killed(tmp_path: Path) -> None:
+def test_no_moment_of_a_climb_is_a_wrong_one_to_be_killed() -> None:
+    with room() as root:
+        strike_all(root)
+
+
+def strike_all(root: Path) -> None:
     with driving() as driver:
-        plain = write(tmp_path / "plain")
-        first = trial(driver, tmp_path / "first", plain)
+        plain = write(root / "plain")
+        first = trial(driver, root / "first", plain)
         assert first.run("lock") == 0, first.said
-        calm = trial(driver, tmp_path / "calm", first.folder)
+        calm = trial(driver, root / "calm", first.folder)
         assert calm.run("climb") == 0, calm.said
         undisturbed = calm.finish(records(calm.ledger))
-    campaign = Campaign(tmp_path, plain, first.folder, undisturbed, planned())
+    campaign = Campaign(root, plain, first.folder, undisturbed, planned())
     begin = time.monotonic()
     with ThreadPoolExecutor(WORKERS) as pool:
         list(pool.map(campaign.work, range(WORKERS)))

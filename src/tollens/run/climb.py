@@ -177,10 +177,13 @@ class Books:
     counted: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        spoilt = {r.body["run"] for r in self.study.of("run.finished") if r.body["changed"]}
         for record in self.study.of("cell.started", "cell.finished", "trap", "spend"):
             if record.type == "spend":
                 self._bought(record.body)
                 continue
+            if record.type != "cell.started" and record.body["run"] in spoilt:
+                continue  # its inputs were not the sealed ones
             if record.type == "trap":
                 self.known_traps.add((record.body["rung"], record.body["arm"], record.body["must"]))
                 continue

@@ -12,7 +12,7 @@ from pathlib import Path
 from tollens.core.canonical import sealed_bytes
 from tollens.core.errors import TollensError
 from tollens.protocol.seal import Entry, changes
-from tollens.run.study import LARGE, entry_of, read
+from tollens.run.study import LARGE, alive, entry_of, read
 
 PREFIX = "tollens-run"
 
@@ -73,15 +73,5 @@ def left(private: Path, entries: Sequence[Entry]) -> list[str]:
 def _sweep(key: str) -> None:
     for left in Path(tempfile.gettempdir()).glob(f"{PREFIX}-{key[:12]}-*"):
         owner = left.name.split("-")[-2]
-        if owner.isdigit() and not _alive(int(owner)):
+        if owner.isdigit() and not alive(int(owner)):
             shutil.rmtree(left, ignore_errors=True)
-
-
-def _alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

@@ -299,6 +299,9 @@ def write_whole(path: Path, data: bytes) -> None:
     """All of a file or nothing of it. Raises TollensError `ledger_unwritable`, exit 2."""
     aside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
+        for left in path.parent.glob(f".{path.name}.*"):  # by a process that was killed here
+            if left.suffix[1:].isdigit() and not alive(int(left.suffix[1:])):
+                left.unlink(missing_ok=True)
         with open(aside, "wb") as handle:
             handle.write(data)
             handle.flush()
@@ -307,3 +310,14 @@ def write_whole(path: Path, data: bytes) -> None:
     except OSError as error:
         aside.unlink(missing_ok=True)
         raise ledgers.unwritable("ledger_unwritable", path, error) from None
+
+
+def alive(process: int) -> bool:
+    """Whether a process of this number runs, whoever's it is."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

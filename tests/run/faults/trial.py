@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -75,6 +76,7 @@ class Trial:
     mark: str = field(default_factory=lambda: uuid.uuid4().hex)
     torn: list[bytes] = field(default_factory=list)
     kept: bytes = b""
+    held: int = 0
 
     @property
     def folder(self) -> Path:
@@ -97,6 +99,7 @@ class Trial:
     def hold(self, number: int) -> dict[str, str]:
         """The environment in which the metric does not answer its request of that number until `release`."""
         (self.root / "hold").touch()
+        self.held = number
         return {"FAULTS_HOLD": str(self.root / "hold"), "FAULTS_FROM": str(number)}
 
     def release(self) -> None:
@@ -173,6 +176,14 @@ class Trial:
         assert list(self.temporary.iterdir()) == [], "a snapshot was left behind"
         assert [p.name for p in self.folder.iterdir() if p.name.startswith(".") and p.name != ".gitattributes"] == []
         return found
+
+
+@contextmanager
+def room() -> Iterator[Path]:
+    """A folder in memory where the system has one: kills do not ask for a disk, and thousands of fsync are slow."""
+    memory = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else None) as made:
+        yield Path(made)
 
 
 def trial(driver: Driver, root: Path, study: Path) -> Trial:
