@@ -130,7 +130,7 @@ NOTHING, AT_VALUE, CLEAR = CHANCE, Law(0.11, 0.09), Law(0.14, 0.06)
 MARGIN = VALUE + 1.645 * AT_VALUE.sd / CELLS**0.5
 RULES = {
     "fixed_n": ('rule = "fixed_n"', VALUE),
-    "fixed_n, finding 1.645 standard errors higher": ('rule = "fixed_n"', round(MARGIN, 2)),
+    "fixed_n, finding 1.645 se higher": ('rule = "fixed_n"', round(MARGIN, 2)),
     "group_sequential": (
         'rule = "group_sequential"\nlevel = "0.05"\nlooks = [10, 20, 30, 40]\nspending = "obrien-fleming"', VALUE
     ),
