@@ -164,7 +164,7 @@ def exact_law(law: Law, cells: int) -> tuple[Floats, Floats]:
 def chance_below(law: Law, cells: int, threshold: float) -> float:
     """P(mean gain < threshold), pp; a mean within 1e-9 of the threshold is not below it."""
     values, chances = exact_law(law, cells)
-    return float(chances[values < threshold - 1e-9].sum())
+    return min(1.0, float(chances[values < threshold - 1e-9].sum()))
 
 
 def chance_of_survival(subject: Law, null: Law, cells: int, threshold: float) -> float:
@@ -172,4 +172,4 @@ def chance_of_survival(subject: Law, null: Law, cells: int, threshold: float) ->
     values, chances = exact_law(subject, cells)
     _, nulls = exact_law(null, cells)
     below = np.concatenate([[0.0], np.cumsum(nulls)[:-1]])
-    return float((chances * below**DRAWS)[values >= threshold - 1e-9].sum())
+    return min(1.0, float((chances * below**DRAWS)[values >= threshold - 1e-9].sum()))

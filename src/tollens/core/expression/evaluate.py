@@ -17,7 +17,7 @@ from tollens.core.expression.answer import Answer, Witness, missing_sentence, se
 from tollens.core.expression.check import Declarations, Declared, Sort, check, names, sum_unit
 from tollens.core.expression.decide import Outcome, decide
 from tollens.core.expression.linear import Column
-from tollens.core.expression.patience import least_more
+from tollens.core.expression.patience import averages, least_more
 from tollens.core.expression.ranges import Entry, range_of
 from tollens.core.expression.syntax import (
     And,
@@ -67,6 +67,8 @@ def evaluate(rule: Rule, readings: Readings, declared: Declarations | None = Non
 
 def patience(rule: Rule, readings: Readings, declared: Declarations) -> int | None:
     """As `least_more`, of the readings that `evaluate` takes; no list is empty."""
+    if not averages(rule):
+        return 1
     named = {name: _entries(readings[name]) for name in names(rule) if name in readings}
     return least_more(rule, _columns(named, declared))
 

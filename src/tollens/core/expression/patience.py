@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 
 from tollens.core.expression.linear import Columns, Mean, Normal, key_range, normal, normal_range
-from tollens.core.expression.syntax import Compare, Not, Op, Quantified, Rule
+from tollens.core.expression.syntax import Aggregate, Compare, Fold, Not, Op, Quantified, Rule
 
 
 def least_more(rule: Rule, columns: Columns) -> int | None:
@@ -20,6 +20,14 @@ def least_more(rule: Rule, columns: Columns) -> int | None:
     """
     found = [needed for atom in _atoms(rule) if (needed := _needed(atom, columns)) is not None]
     return min(found, default=None)
+
+
+def averages(rule: Rule) -> bool:
+    """Whether any atom compares a mean; of a rule without one every next entry may decide."""
+    terms = (
+        term for atom in _atoms(rule) if isinstance(atom, Compare) for term in (*atom.left.terms, *atom.right.terms)
+    )
+    return any(isinstance(term.atom, Aggregate) and term.atom.fold is Fold.MEAN for term in terms)
 
 
 def _atoms(rule: Rule) -> Iterator[Compare | Quantified]:
