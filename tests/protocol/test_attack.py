@@ -98,11 +98,13 @@ def test_what_chance_reaches_is_undetermined_and_ties_count_against_it(gate: str
 
 
 def test_a_rung_of_some_cells_can_kill_and_not_confirm(gate: str) -> None:
+    """Its controls are judged as its subject is: with the cells it leaves out open."""
     some = gate.replace('cells = "all"', 'cells = ["seed=2"]')
-    assert climbed(some, GOOD)[0].verdict == "PASSED"
+    assert climbed(some, GOOD)[0].verdict == "VOID"  # two cells could still undo the death of its control
     any_kills = some.replace('kill = "max(accuracy_diff) < -0.5 pp"', 'kill = "any(accuracy_diff < -0.5 pp)"')
+    assert climbed(any_kills, GOOD)[0].verdict == "PASSED"
     assert climbed(any_kills, {**GOOD, "gated": -3.0})[0].verdict == "KILLED"
-    assert climbed(some, {**GOOD, "gated": -3.0})[0].verdict == "PASSED"  # two cells could still undo it
+    assert climbed(any_kills, {**GOOD, "identity": -3.0})[0].verdict == "VOID"
 
 
 def test_an_interim_look_ends_a_sequential_rule_and_not_a_fixed_one(gate: str) -> None:
@@ -118,6 +120,15 @@ def test_an_interim_look_ends_a_sequential_rule_and_not_a_fixed_one(gate: str) -
     assert early.look.crossed == "for"
     assert early.cells < 40
     assert sum(name.startswith("null[0]") for name in asked) == early.cells  # chance is given no more cells
+    below = {**GOOD, "gated": [-60.0 - seed % 3 for seed in range(40)]}
+    dead = sequential.replace('kill = "max(accuracy_diff) < -0.5 pp"', 'kill = "mean(accuracy_diff) < -0.5 pp"')
+    killed, _ = climbed(dead, below)
+    assert killed.verdict == "KILLED"
+    assert killed.look is not None
+    assert killed.look.crossed == "against"
+    noise = {**GOOD, "gated": [-0.6 + 8 * (-1.0) ** seed for seed in range(40)]}  # its mean is below, by chance
+    spared, _ = climbed(dead, noise)
+    assert (spared.verdict, spared.reason) == ("UNDETERMINED", "boundary_not_crossed")
     undecided, _ = climbed(sequential, {**GOOD, "gated": [(-1.0) ** seed for seed in range(40)]})
     assert (undecided.verdict, undecided.reason) == ("UNDETERMINED", "boundary_not_crossed")
 
@@ -145,7 +156,7 @@ def test_the_conclusion_names_what_was_survived_and_what_was_not_spent(gate: str
     lived, _ = climbed(gate, GOOD)
     void, _ = climbed(gate, {**GOOD, "random_gate": 0.0})
     open_, _ = climbed(gate, {**GOOD, "null": 9.0})
-    blocked = RungResult(id="cpu", kind="cpu", verdict="BLOCKED", found="requires free, which did not pass")
+    blocked = RungResult(id="cpu", kind="cpu", verdict="BLOCKED", found="requires free", confirms=True)
     assert decided(free, lived) == "SURVIVED cpu 2 0"
     assert decided(free, killed) == "KILLED cpu 1 1"
     assert decided(free, void) == "VOID cpu 1 1"

@@ -17,8 +17,8 @@ from tollens.protocol.readings import scored
 from tollens.protocol.registration import Cell, register
 from tollens.protocol.rung import RUNGS, Arm, Measured
 from tollens.protocol.study import read_study
-from tollens.run.lock import chance_of
 from tollens.run.rungs import cpu
+from tollens.run.sealable import chance_of
 
 Floats = NDArray[np.float64]
 DRAWS = 19

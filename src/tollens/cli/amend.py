@@ -9,7 +9,7 @@ import click
 from tollens.cli.answer import json_option, quiet_option
 
 if TYPE_CHECKING:
-    from tollens.run.lock import Access
+    from tollens.record.bodies import Access
 
 
 @click.command(name="amend")

@@ -21,7 +21,7 @@ def command(study: str, dry_run: bool, require_anchor: bool, check_remote: bool,
     13 blocked.
     """
     from tollens.cli.progress import progress_bar
-    from tollens.cli.study_screen import climb_text, plan_text, show
+    from tollens.cli.study_screen import climb_text, headline_of, plan_text, show
     from tollens.core.verdict import Verdict
     from tollens.run.climb import ClimbQuestion, climb, plan
 
@@ -31,6 +31,6 @@ def command(study: str, dry_run: bool, require_anchor: bool, check_remote: bool,
         return 0
     with progress_bar(quiet or as_json) as progress:
         decision = climb(study, ClimbQuestion(require_anchor, check_remote), progress=progress)
-    headline = f"{decision.verdict}  {decision.claim}  {decision.found}"
+    headline = f"{headline_of(decision)}  {decision.found}"
     show(decision, lambda: climb_text(decision), headline, as_json=as_json, quiet=quiet)
     return int(Verdict(decision.verdict).exit_code)

@@ -16,9 +16,9 @@ from tollens.cli.answer import json_option, quiet_option
 def command(study: str, check_remote: bool, timestamp: str | None, as_json: bool, quiet: bool) -> int:
     """Say whether STUDY is a draft, sealed, running or decided, and whether it is what was sealed.
 
-    Exit as the verdict; 21 for a draft, 20 where sealed content was changed.
+    Exit as the verdict; 21 for a draft (3 for one that cannot be read), 20 where sealed content was changed.
     """
-    from tollens.cli.study_screen import show, status_text
+    from tollens.cli.study_screen import show, status_headline, status_text
     from tollens.run.status import status
 
     if timestamp is not None:
@@ -26,6 +26,6 @@ def command(study: str, check_remote: bool, timestamp: str | None, as_json: bool
 
         stamp(study, timestamp)
     report = status(study, check_remote=check_remote)
-    headline = f"{report.state}  {report.claim}"
+    headline = status_headline(report)
     show(report, lambda: status_text(report), headline, as_json=as_json, quiet=quiet)
     return report.exit_code

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tollens.run.pricing import Plan
     from tollens.run.status import StatusReport
 
+EXPLORATORY = "  EXPLORATORY (amended after results)"
 STYLES = {
     "KILLED": "bold red", "SURVIVED": "bold green", "PASSED": "green", "VOID": "bold magenta",
     "UNDETERMINED": "bold yellow", "BLOCKED": "bold yellow",
@@ -75,7 +76,6 @@ def plan_text(plan: Plan) -> str:
 
 def climb_text(decision: Decision) -> str:
     """The verdict, expected against found, the rungs with what they cost, and the next command."""
-    label = "  EXPLORATORY (amended after results)" if decision.exploratory else ""
     facts = [
         ("claim", decision.text),
         ("expected", decision.expected),
@@ -91,9 +91,21 @@ def climb_text(decision: Decision) -> str:
     tail = [(died if place == 0 else "", line) for place, line in enumerate(unspent)]
     tail += [("note", note) for note in decision.notes]
     tail.append(("next", decision.next))
-    head = f"{decision.verdict}  {decision.claim}  {decision.anchor}{label}"
+    head = headline_of(decision)
     table = _table(("rung", "verdict", "traps", "requests", "seconds", "money", "so far"), _spent(decision.rungs))
     return f"{facts_text(head, [row for row in facts if row[1]])}\n{table}\n{_rows(tail)}"
+
+
+def headline_of(decision: Decision) -> str:
+    """Verdict, claim and what vouches for the seal; and whether results were seen before."""
+    label = EXPLORATORY if decision.exploratory else ""
+    return f"{decision.verdict}  {decision.claim}  {decision.anchor}{label}"
+
+
+def status_headline(report: StatusReport) -> str:
+    """The same of a study as it is now."""
+    label = EXPLORATORY if report.exploratory else ""
+    return f"{report.state}  {report.claim}  {report.anchor}{label}"
 
 
 def status_text(report: StatusReport) -> str:
@@ -108,7 +120,7 @@ def status_text(report: StatusReport) -> str:
         *(("note", note) for note in report.notes),
         ("next", report.next),
     ]
-    return facts_text(f"{report.state}  {report.claim}  {report.anchor}", rows)
+    return facts_text(status_headline(report), rows)
 
 
 def _spent(rungs: Sequence[RungResult]) -> list[tuple[str, ...]]:

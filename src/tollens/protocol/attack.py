@@ -12,8 +12,10 @@ from typing import TypeAlias
 
 import msgspec
 
+from tollens.core.errors import TollensError
 from tollens.core.expression.answer import Answer
 from tollens.core.expression.syntax import Rule
+from tollens.core.verdict import Verdict
 from tollens.protocol.decision import Look, NullResult, RungResult, RungVerdict, TrapResult
 from tollens.protocol.interim import interim
 from tollens.protocol.null import NullSpec, null_answer
@@ -64,6 +66,11 @@ class RungTask:
         return self.kind.judges == "claim" and self.rung.cells == ALL
 
     @property
+    def sequential(self) -> bool:
+        """Whether the readings may end before every cell is read."""
+        return self.kind.judges == "claim" and self.chance.stopping.rule != "fixed_n"
+
+    @property
     def requests(self) -> int:
         """How many measurements the whole rung asks for, if nothing ends it early."""
         cells = len(self.cells)
@@ -105,6 +112,7 @@ class _Run:
             id=task.rung.id,
             kind=task.kind.name,
             verdict=verdict,
+            confirms=task.confirms,
             reason=reason,
             rule=answer.expected if answer else "",
             found=answer.found if answer else found,
@@ -153,28 +161,37 @@ def _void(run: _Run, trap: Trap) -> RungResult:
 
 
 def _subject(run: _Run) -> tuple[Sequence[Cell], Answer | None]:
-    """Measure the subject, hardest cell first; the cells measured, and the kill that nothing unrun could undo."""
-    task, stopping = run.task, run.task.chance.stopping
+    """Measure the subject, hardest cell first; the cells measured, and the kill that nothing unrun could undo.
+
+    Under a sequential rule a kill too needs the boundary: looking after every cell would kill a true claim sooner or
+    later.
+    """
+    task = run.task
     subject, cells = Arm(task.registration.study.claim.subject), task.cells
     due: int | None = 1
     for done, cell in enumerate(cells, 1):
         run.subject[cell.label] = run.asked(subject, cell)
-        if done == due:
+        if task.sequential:
+            if may_look(task.chance.stopping, done, len(cells)) and _looked(run, cells[:done]):
+                assert run.look is not None
+                kill = judged(task.registration.kill, task.registration, cells[:done], run.subject)
+                return cells[:done], kill if run.look.crossed == "against" and holds(kill) else None
+        elif done == due:
             killed = _killed(task, run.subject)
             if killed is not None:
                 return cells[:done], killed
             due = _due(task.registration.kill, task, task.registration.cells, run.subject)
-        if task.confirms and may_look(stopping, done, len(cells)):
-            claim = task.registration.study.claim
-            values = [float(run.subject[c.label].readings[claim.quantity]) for c in cells[:done]]
-            seen = interim(
-                stopping, values, float(claim.value), claim.relation, interval_of(task.registration), len(cells)
-            )  # fmt: skip
-            run.look = Look(stopping.rule, seen.crossed, done, len(cells), seen.sentence)
-            if seen.stop and done < len(cells):
-                kill = judged(task.registration.kill, task.registration, cells[:done], run.subject)
-                return cells[:done], kill if holds(kill) else None
     return cells, None
+
+
+def _looked(run: _Run, used: Sequence[Cell]) -> bool:
+    """Whether the stopping rule ends the readings here."""
+    task, claim, stopping = run.task, run.task.registration.study.claim, run.task.chance.stopping
+    values = [float(run.subject[cell.label].readings[claim.quantity]) for cell in used]
+    total = len(task.cells)
+    seen = interim(stopping, values, float(claim.value), claim.relation, interval_of(task.registration), total)
+    run.look = Look(stopping.rule, seen.crossed, len(used), total, seen.sentence)
+    return seen.stop
 
 
 def _killed(task: RungTask, found: dict[str, Measured]) -> Answer | None:
@@ -192,8 +209,6 @@ def _due(rule: Rule, task: RungTask, cells: Sequence[Cell], found: dict[str, Mea
 
 
 def _violations(measured: Measured) -> Answer:
-    from tollens.core.verdict import Verdict
-
     return Answer(Verdict.KILLED, None, f"{VIOLATIONS} == 0", measured.note)
 
 
@@ -207,8 +222,13 @@ def _fired(run: _Run, trap: Trap, cells: Sequence[Cell]) -> bool:
 
 
 def _observed(run: _Run, trap: Trap, cells: Sequence[Cell]) -> tuple[str, str]:
-    """The verdict of the two rules on a control; it ends early where the rest could not change it."""
+    """The verdict of the two rules on a control; it ends early where the rest could not change it.
+
+    On a rung of some cells the others are open, as they are for the subject. Such a rung confirms nothing: a control
+    survives it by not being killed.
+    """
     task, found = run.task, dict[str, Measured]()
+    whole = cells if task.confirms else task.registration.cells
     rules = {"KILLED": task.registration.kill, "SURVIVED": task.registration.finding}
     due: dict[str, int | None] = dict.fromkeys(rules, 1)
     for done, cell in enumerate(cells, 1):
@@ -218,11 +238,13 @@ def _observed(run: _Run, trap: Trap, cells: Sequence[Cell]) -> tuple[str, str]:
             return ("KILLED" if measured.readings[VIOLATIONS] > 0 else "SURVIVED"), measured.note
         for verdict, rule in rules.items():
             if done == due[verdict]:
-                answer = judged(rule, task.registration, cells, found)
+                answer = judged(rule, task.registration, whole, found)
                 if holds(answer):
                     return verdict, answer.found
-                due[verdict] = _due(rule, task, cells, found)
-    return "UNDETERMINED", judged(task.registration.finding, task.registration, cells, found).found
+                due[verdict] = _due(rule, task, whole, found)
+    if not task.confirms:
+        return "SURVIVED", f"{len(cells)} of {len(whole)} cells measured; no kill that the others could not undo"
+    return "UNDETERMINED", judged(task.registration.finding, task.registration, whole, found).found
 
 
 def _same(run: _Run, trap: Trap, cell: Cell) -> tuple[str, str]:
@@ -251,15 +273,15 @@ def _threshold(run: _Run, used: Sequence[Cell]) -> RungResult:
         task.rung.id, observed, answer.tau, answer.p, answer.level, answer.exceeded, answer.sentence, draws
     )
     finding = judged(registration.finding, registration, used, run.subject)
-    settles = _settles(run, used)
     if not answer.exceeded:
         settles = settling_null(task.chance.null, answer)
         return run.ended("UNDETERMINED", reason="null_not_exceeded", found=answer.sentence, settles=settles)
-    if run.look is not None and task.chance.stopping.rule != "fixed_n" and run.look.crossed != "for":
-        return run.ended("UNDETERMINED", reason="boundary_not_crossed", found=run.look.sentence, settles=settles)
+    if run.look is not None and run.look.crossed != "for":
+        found = run.look.sentence
+        return run.ended("UNDETERMINED", reason="boundary_not_crossed", found=found, settles=_settles(run, used))
     if holds(finding):
         return run.ended("SURVIVED", answer=finding)
-    return run.ended("UNDETERMINED", reason="neither_rule", answer=finding, settles=settles)
+    return run.ended("UNDETERMINED", reason="neither_rule", answer=finding, settles=_settles(run, used))
 
 
 def _settles(run: _Run, used: Sequence[Cell]) -> str:
@@ -267,18 +289,20 @@ def _settles(run: _Run, used: Sequence[Cell]) -> str:
     claim = study.claim
     values = [float(run.subject[cell.label].readings[claim.quantity]) for cell in used]
     fold = aggregate_of(study)[0]
-    return settling(
-        Undecided(
-            values,
-            float(claim.value),
-            claim.relation,
-            float(study.null.level),
-            aggregate=fold,
-            observed=None if fold == "mean" else statistic(study, values),
-            tolerance=None if claim.tolerance is None else float(claim.tolerance),
-            unit=claim.unit,
-        )
+    asked = Undecided(
+        values,
+        float(claim.value),
+        claim.relation,
+        float(study.null.level),
+        aggregate=fold,
+        observed=None if fold == "mean" else statistic(study, values),
+        tolerance=None if claim.tolerance is None else float(claim.tolerance),
+        unit=claim.unit,
     )
+    try:
+        return settling(asked)
+    except TollensError as error:  # numbers too large to be squared must not cost a verdict that was paid for
+        return f"n cannot be computed: {error.found}"
 
 
 def priced(result: RungResult, seconds: float, usd_micro: int) -> RungResult:

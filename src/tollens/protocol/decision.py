@@ -6,7 +6,7 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-RungVerdict: TypeAlias = Literal["KILLED", "SURVIVED", "PASSED", "UNDETERMINED", "VOID", "BLOCKED", "NOT RUN"]
+RungVerdict: TypeAlias = Literal["KILLED", "SURVIVED", "PASSED", "UNDETERMINED", "VOID", "BLOCKED"]
 Finite: TypeAlias = int | float
 
 
@@ -47,13 +47,14 @@ class Look(msgspec.Struct, frozen=True):
 class RungResult(msgspec.Struct, frozen=True, kw_only=True):
     """What became of one rung.
 
-    PASSED: it could kill and did not, and it cannot confirm. `requests` counts what was measured of what the whole
-    rung would have asked; `seconds` is their wall time, `usd_micro` their sealed price.
+    PASSED: it could kill and did not, and it cannot confirm; `confirms` says which rungs can. `requests` counts what
+    was measured of what the whole rung would have asked; `seconds` is their wall time, `usd_micro` their sealed price.
     """
 
     id: str
     kind: str
     verdict: RungVerdict
+    confirms: bool = False
     reason: str | None = None
     rule: str = ""
     found: str = ""

@@ -44,13 +44,15 @@ def conclude(
     """The decision. `results` are of the rungs that were reached, in order; `prices` of all rungs, in that order.
 
     One kill kills and one void rung voids, whatever the others say. A claim survives where a rung that measures
-    every cell confirmed it and no rung left it open; where such a rung was blocked, so is the claim.
+    every cell confirmed it and no rung left it open; where such a rung was blocked, so is the claim, and `settles` is
+    what would unblock it.
     """
     decisive = _decisive(results)
     verdict = _verdict(decisive)
-    reached = {result.id for result in results if result.verdict not in ("BLOCKED", "NOT RUN")}
+    reached = {result.id for result in results if result.verdict != "BLOCKED"}
     left = [price for price in prices if price.id not in reached]
-    unspent = [_rest(result) for result in results if result.id == decisive.id and result.requests < result.requests_of]
+    ended = [decisive] if decisive.verdict in ("KILLED", "VOID") and decisive.requests < decisive.requests_of else []
+    unspent = [_rest(result) for result in ended]
     unspent += [_price(price) for price in left]
     known = [price.seconds for price in prices]
     nulls: list[NullResult] = [result.null for result in results if result.null is not None]
@@ -67,7 +69,7 @@ def conclude(
         expected=study.rules.finding,
         rule=decisive.rule,
         found=f"{decisive.found}{_because(decisive)}",
-        settles=decisive.settles if verdict is Verdict.UNDETERMINED else None,
+        settles=decisive.settles if verdict in (Verdict.UNDETERMINED, Verdict.BLOCKED) else None,
         survived=[_survived(result) for result in results if result.verdict in ("PASSED", "SURVIVED")],
         unspent=unspent if verdict is Verdict.KILLED else [f"not run: {line}" for line in unspent],
         order=order,
@@ -88,7 +90,7 @@ def conclude(
 
 def _decisive(results: Sequence[RungResult]) -> RungResult:
     for verdict in ("VOID", "KILLED", "BLOCKED", "UNDETERMINED"):
-        found = [result for result in results if result.verdict == verdict]
+        found = [r for r in results if r.verdict == verdict and (verdict != "BLOCKED" or r.confirms)]
         if found:
             return found[0]
     return [result for result in results if result.verdict == "SURVIVED"][-1]

@@ -23,8 +23,7 @@ from tollens.protocol.study import ALL, Quantity, Study, Values, refused, refusi
 
 SEED = "seed"
 LAYER = "layer"
-ITEM = "item"
-MOST_CELLS = 100_000
+MOST_CELLS = 10_000
 _AGGREGATE = re.compile(
     r"(mean|min|max|all|any|quantile\((?P<level>[0-9.]+)\)) over (?P<axes>[A-Za-z0-9_]+(?:, *[A-Za-z0-9_]+)*)"
 )
@@ -86,9 +85,9 @@ def register(study: Study, layers: Sequence[str] | None = None, units: Mapping[s
     finding = _rule("rules.finding", study.rules.finding, declared)
     kill = _rule("rules.kill", study.rules.kill, declared)
     typed = _rule("the typed claim", typed_claim(study), declared)
-    if study.null.statistic not in domains:
+    if study.null.statistic != claim.quantity:  # direction and value of the claim are those of its quantity
         raise refused(
-            "study_field", "null.statistic", f"one of {', '.join(domains)}", study.null.statistic,
+            "study_field", "null.statistic", "the quantity of the claim", study.null.statistic,
             f'Write statistic = "{claim.quantity}".',
         )  # fmt: skip
     _check_rungs(study, cells)
@@ -190,6 +189,10 @@ def cells_of(study: Study, layers: Sequence[str] | None) -> tuple[Cell, ...]:
                     f"Write layer = {len(layers)}.",
                 )  # fmt: skip
             names = layers if isinstance(size, int) else size
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", axis) or any(str(name).split() != [str(name)] for name in names):
+            raise refused(
+                "study_field", f"metric.axes.{axis}", "names without blanks", str(size)[:60], "Rename the place."
+            )
         if not names or len(set(names)) != len(names):
             raise refused(
                 "study_field", f"metric.axes.{axis}", "at least one place, each once", str(size), "Correct it."
@@ -204,7 +207,10 @@ def cells_of(study: Study, layers: Sequence[str] | None) -> tuple[Cell, ...]:
             "study_field", "reducer.order", "the order in which every axis is reduced", f"no {', '.join(left)}",
             f"Add {left[0]!r} to reducer.order.",
         )  # fmt: skip
-    return tuple(_cell(axes) for axes in itertools.product(*places))
+    cells = tuple(_cell(axes) for axes in itertools.product(*places))
+    if len({cell.label for cell in cells}) != len(cells):
+        raise refused("study_field", "metric.axes", "a label of its own for every cell", "one twice", "Rename a place.")
+    return cells
 
 
 def cell_keys(study: Study, rung: int, cells: Sequence[Cell]) -> tuple[Cell, ...]:
@@ -255,5 +261,14 @@ def _check_rungs(study: Study, cells: Sequence[Cell]) -> None:
         if rung.cells != ALL and not rung.cells:
             raise refused("study_field", f"rung[{place}].cells", "at least one cell", "none", 'Write cells = "all".')
     for place, trap in enumerate(study.trap):
+        if trap.arm == study.claim.subject:
+            raise refused(
+                "study_field", f"trap[{place}].arm", "a control whose fate is known", "the subject of the claim itself",
+                "Name another arm.",
+            )  # fmt: skip
+        if any(other.arm == trap.arm and other.must != trap.must for other in study.trap):
+            raise refused(
+                "study_field", f"trap[{place}].must", "one fate for one arm", "both", "Remove one of the two."
+            )
         if trap.rung is not None and trap.rung not in ids:
             raise refused("study_field", f"trap[{place}].rung", f"one of {', '.join(ids)}", trap.rung, "Correct it.")

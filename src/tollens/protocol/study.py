@@ -11,7 +11,7 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias
 
 import msgspec
 
@@ -28,7 +28,10 @@ _PLACEHOLDER = re.compile(r"^\s*$|^\s*<[^<>]*>\s*$|\b(?:TODO|FIXME|TBD|XXX|REPLA
 _ANGLED = re.compile(r"<[^<>]*>")
 _SLUG = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?", re.ASCII)
 _DECIMAL = re.compile(r"[-+]?[0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]{1,3})?", re.ASCII)
-_RELATIONS = frozenset(get_args(Relation))
+MOST_DRAWS = 100_000
+OWN_FILES = frozenset(
+    {"seal.json", "seal.tsr", "ledger.jsonl", "ledger.torn", "decision.json", "trap_results.json", ".gitattributes"}
+)
 
 
 class Values(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -207,8 +210,8 @@ def read_study(text: str) -> Study:
         tree = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # ValueError: also of an integer of thousands of digits
         raise refused("study_syntax", FILE, "a TOML file", str(error)[:200], "Mend the line named.") from None
-    for name, number in _integers(tree):
-        if abs(number) > SAFE:
+    for name, number in _numbers(tree):
+        if isinstance(number, int) and abs(number) > SAFE:
             raise refused(
                 "study_field", name, "an integer of at most 2^53 - 1, which every reader keeps",
                 f"one of {number.bit_length()} bits", "Write a smaller one.",
@@ -216,12 +219,15 @@ def read_study(text: str) -> Study:
     absent = [*_absent(tree)]
     if absent:
         raise refused("study_missing", ", ".join(absent), "a value", "nothing", f"Write {absent[0]} in {FILE}.")
-    for name, value in _strings(tree):
-        compares = name.startswith("rules.")  # `a < 1 or b > 2` is no placeholder
-        if _PLACEHOLDER.search(value) or (not compares and _ANGLED.search(value)):
-            raise refused(
-                "study_placeholder", name, "what you claim", repr(value[:60]), f"Replace the placeholder in {FILE}."
-            )
+    unfilled = [(name, value) for name, value in _strings(tree) if _placeholder(name, value)]
+    if unfilled:
+        raise refused(
+            "study_placeholder", ", ".join(name for name, _ in unfilled), "what you claim", repr(unfilled[0][1][:60]),
+            f"Replace the placeholders in {FILE}.",
+        )  # fmt: skip
+    for name, number in _numbers(tree):
+        if isinstance(number, float) and not math.isfinite(number) and not name.split("[")[0].endswith("support"):
+            raise refused("study_field", name, "a finite number", repr(number), f"Correct {name}.")
     try:
         study = msgspec.convert(tree, Study)
     except (msgspec.ValidationError, RecursionError) as error:
@@ -312,15 +318,21 @@ def _strings(value: Any, where: str = "") -> Iterator[tuple[str, str]]:
             yield from _strings(inner, f"{where}[{place}]")
 
 
-def _integers(value: Any, where: str = "") -> Iterator[tuple[str, int]]:
-    if isinstance(value, int):
+def _placeholder(name: str, value: str) -> bool:
+    """Whether a text was left as a template has it; in a rule < and > compare."""
+    compares = name.startswith("rules.") and name != "rules"
+    return bool(_PLACEHOLDER.search(value) or (not compares and _ANGLED.search(value)))
+
+
+def _numbers(value: Any, where: str = "") -> Iterator[tuple[str, int | float]]:
+    if isinstance(value, int | float):
         yield where, value
     elif isinstance(value, Mapping):
         for key, inner in value.items():
-            yield from _integers(inner, f"{where}.{key}" if where else str(key))
+            yield from _numbers(inner, f"{where}.{key}" if where else str(key))
     elif isinstance(value, list):
         for place, inner in enumerate(value):
-            yield from _integers(inner, f"{where}[{place}]")
+            yield from _numbers(inner, f"{where}[{place}]")
 
 
 def _check(study: Study) -> None:
@@ -357,6 +369,12 @@ def _check(study: Study) -> None:
         raise refused("study_missing", "[sign_check]", "a table", "nothing", "Say margin, null_value and tolerance.")
     if not metric.seeds or len(set(metric.seeds)) != len(metric.seeds) or min(metric.seeds) < 0:
         raise refused("study_field", "metric.seeds", "distinct integers from 0", str(metric.seeds), "List each once.")
+    if not 1 <= study.null.draws <= MOST_DRAWS:
+        raise refused("study_field", "null.draws", f"1 to {MOST_DRAWS:,}", f"{study.null.draws:,}", "Draw fewer.")
+    for path in study.data.files:
+        if path in OWN_FILES:
+            raise refused("study_field", "data.files", "files that the metric reads", f"{path}, which Tollens writes",
+                          "Leave it out.")  # fmt: skip
     if not study.rung:
         raise refused("study_missing", "[[rung]]", "at least one rung", "none", "Add a [[rung]] table.")
     for place, rung in enumerate(study.rung):
@@ -367,6 +385,15 @@ def _check(study: Study) -> None:
                 "study_field", f"rung[{place}].kill_probability.value", "a number in (0, 1]",
                 repr(rung.kill_probability.value), "Give what you would bet; 0.5 if you do not know.",
             )  # fmt: skip
-        sane = rung.est_cost.usd_micro >= 0 and 0 < rung.seconds < math.inf and rung.mebibytes > 0
-        if not sane or not (rung.est_seconds is None or 0 <= rung.est_seconds < math.inf):
-            raise refused("study_field", f"rung[{place}]", "prices and limits above 0", repr(rung), "Correct the rung.")
+        limits: dict[str, tuple[float, float, float]] = {
+            "est_cost.usd_micro": (rung.est_cost.usd_micro, 0, 10**12),
+            "est_seconds": (rung.est_seconds or 0.0, 0, 10**9),
+            "seconds": (rung.seconds, 1e-3, 10**7),
+            "mebibytes": (rung.mebibytes, 1, 2**24),
+        }
+        for field, (number, low, high) in limits.items():
+            if not low <= number <= high:
+                raise refused(
+                    "study_field", f"rung[{place}].{field}", f"a number from {low:g} to {high:g}", f"{number:g}",
+                    "Correct the rung.",
+                )  # fmt: skip

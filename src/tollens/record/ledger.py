@@ -18,7 +18,6 @@ from tollens.record.envelope import Envelope, Kind, check_chain, line, now, read
 FILE = "ledger.jsonl"
 TORN = "ledger.torn"
 """Where a partial last line is set aside: what was not wholly written was never a record."""
-LARGEST = 1 << 30
 
 
 @dataclass(frozen=True, slots=True)

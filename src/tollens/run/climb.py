@@ -25,9 +25,9 @@ from tollens.record import ledger as ledgers
 from tollens.record.ledger import Writer, read_ledger
 from tollens.run.anchor import Anchor
 from tollens.run.evidence import evidence_of
-from tollens.run.lock import chance_of
 from tollens.run.machine import machine_lines
 from tollens.run.pricing import Ladder, Plan, by_id, ladder_of, plan_of
+from tollens.run.sealable import chance_of
 from tollens.run.snapshot import left, rehashed, snapshot
 from tollens.run.study import (
     DECISION,
@@ -57,15 +57,15 @@ class ClimbQuestion:
 def plan(path: str | os.PathLike[str]) -> Plan:
     """What a climb would cost; the object that `tollens climb --dry-run --json` prints. Nothing is run."""
     folder = study_folder(path)
-    study = read_study(claim_text(folder))
-    registration = registered(folder, study)
-    ladder = ladder_of(folder, registration, chance_of(registration))
     try:
-        hash_ = sealed(folder).hash
+        found = sealed(folder)
+        study, hash_ = found.study, found.hash
     except TollensError as error:
         if error.exit_code is not Exit.NOT_SEALED:
             raise
-        hash_ = None
+        study, hash_ = read_study(claim_text(folder)), None
+    registration = registered(folder, study)
+    ladder = ladder_of(folder, registration, chance_of(registration))
     return plan_of(study.claim.id, hash_, ladder, os.fspath(path))
 
 
@@ -124,6 +124,11 @@ def _climbed(folder: Path, study: Sealed, anchor: Anchor, progress: Progress | N
             raise _during(changed)
     read_ledger(folder / ledgers.FILE)  # the last record is ours, so a valid chain is the one that was read before
     notes = [anchor.why] if study.kept and anchor.why else []
+    failed = [r.body["failed"] for r in study.of("run.finished") if r.body.get("failed")]
+    if failed:  # a metric that fails by chance could be run until it does not
+        notes.append(
+            f"{len(failed)} earlier run{'s' if len(failed) > 1 else ''} of this seal failed: {', '.join(failed)}"
+        )
     if here != study.manifest.environment:
         notes.append(f"ENVIRONMENT DIFFERS {_environment(study.manifest.environment, here)}")
     decision = conclude(
@@ -140,10 +145,10 @@ def _ladder(private: Path, registration: Registration, ladder: Ladder, books: Bo
     """Rung after rung; a kill or a void ends it, and what requires a rung that did not pass is blocked."""
     prices = by_id(ladder.prices)
     for task in ladder.tasks:
-        passed = {r.id for r in results if r.verdict in ("PASSED", "SURVIVED")}
-        unmet = [name for name in task.rung.requires if name not in passed]
+        came = {r.id: r for r in results}
+        unmet = [came[name] for name in task.rung.requires if came[name].verdict not in ("PASSED", "SURVIVED")]
         if unmet:
-            results.append(_unrun(task, "BLOCKED", f"requires {unmet[0]}, which did not pass"))
+            results.append(_blocked(task, unmet[0]))
             continue
         with task.kind.open(Opening(private, registration, task.rung)) as measure:
             result = attack(task, books.ask(task, measure))
@@ -153,10 +158,11 @@ def _ladder(private: Path, registration: Registration, ladder: Ladder, books: Bo
             return
 
 
-def _unrun(task: RungTask, verdict: Any, found: str) -> RungResult:
+def _blocked(task: RungTask, by: RungResult) -> RungResult:
     return RungResult(
-        id=task.rung.id, kind=task.kind.name, verdict=verdict, found=found, cells_of=len(task.cells),
-        requests_of=task.requests,
+        id=task.rung.id, kind=task.kind.name, verdict="BLOCKED", settles=by.settles,
+        found=f"requires {by.id}, which came out {by.verdict}: {by.found}", cells_of=len(task.cells),
+        requests_of=task.requests, confirms=task.confirms,
     )  # fmt: skip
 
 
@@ -301,7 +307,7 @@ def _decided(path: str, study: Sealed) -> TollensError:
     return TollensError(
         "already_decided", path, expected="a sealed study without a verdict",
         found=f"{body['verdict']}{' EXPLORATORY' if body['exploratory'] else ''}: {body['found']}",
-        fix=f"Read it: tollens status {path}. A changed claim is registered by tollens amend.",
+        fix=f"tollens status {path} shows it; a changed claim is registered by tollens amend.",
     )  # fmt: skip
 
 

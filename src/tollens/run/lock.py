@@ -2,36 +2,33 @@
 
 from __future__ import annotations
 
-import math
 import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, Literal, get_args
 
 import msgspec
 
 from tollens.core.canonical import digest
 from tollens.core.errors import Exit, TollensError
-from tollens.core.expression.examine import Examination, examine, show_witness
+from tollens.core.expression.examine import Examination, show_witness
 from tollens.core.expression.syntax import show
 from tollens.protocol import seal
-from tollens.protocol.attack import Chance
-from tollens.protocol.null import NullSpec, check_null, tau_line
-from tollens.protocol.order import Priced, check_ladder
-from tollens.protocol.registration import Registration, aggregate_of, interval_of
-from tollens.protocol.rung import traps_of
+from tollens.protocol.null import tau_line
+from tollens.protocol.registration import Registration
 from tollens.protocol.seal import Manifest, keys_of, seal_bytes, seal_hash
-from tollens.protocol.stopping import check as check_stopping
-from tollens.protocol.stopping import guarantee, read_stopping
-from tollens.protocol.study import ALL, Rung, Study, plain, read_study, refused, refusing
+from tollens.protocol.stopping import guarantee
+from tollens.protocol.study import FILE, plain, read_study, refused, refusing
 from tollens.record import ledger as ledgers
+from tollens.record.bodies import Access
 from tollens.record.ledger import Ledger, read_ledger
 from tollens.run.anchor import Anchor, anchor_of
 from tollens.run.machine import machine_lines
-from tollens.run.rungs import rung_named
+from tollens.run.rungs.arithmetic import linted
+from tollens.run.sealable import sealable
 from tollens.run.sign import sign_checked
-from tollens.run.snapshot import snapshot
+from tollens.run.snapshot import rehashed, snapshot
 from tollens.run.study import (
     DECISION,
     TRAPS,
@@ -44,10 +41,9 @@ from tollens.run.study import (
     writer,
 )
 
-Access: TypeAlias = Literal["nothing run", "no results seen", "results seen"]
 LEVELS: tuple[Access, ...] = get_args(Access)
 GIT_ATTRIBUTES = ".gitattributes"
-PLAIN = "* -text\n"
+PLAIN = b"* -text"
 
 
 class SealReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -150,9 +146,12 @@ def floor_of(ledger: Ledger) -> Access:
     A reading counts from the moment it is in the ledger: it lies there in plain text. What an earlier amendment
     declared cannot be unseen.
     """
-    if ledger.of("verdict", "cell.finished", "trap", "run.finished") or any(
-        record.body["access"] == "results seen" for record in ledger.of("amend")
-    ):
+    seen = [
+        *ledger.of("verdict", "cell.finished", "trap"),
+        *(r for r in ledger.of("run.finished") if r.body.get("failed") == "not_scorable"),  # it names the value
+        *(r for r in ledger.of("amend") if r.body["access"] == "results seen"),
+    ]
+    if seen:
         return "results seen"
     return "no results seen" if ledger.of("run.started", "cell.started") else "nothing run"
 
@@ -162,13 +161,18 @@ def manifest_of(folder: Path, amends: str | None = None) -> tuple[Manifest, list
     text = claim_text(folder)
     study = read_study(text)
     entries, outside = entries_of(folder, study)
-    registration = registered(folder, study)
-    _check_direction(study)
-    chance = chance_of(registration)
-    traps = _check_rungs(registration)
-    check_ladder([_unpriced(rung) for rung in study.rung])
-    examination = examined(registration)
     with snapshot(folder, entries, digest([msgspec.to_builtins(entry) for entry in entries])) as private:
+        changed = rehashed(private, entries)
+        if changed or claim_text(private) != text:
+            raise refused(
+                "seal_changed", FILE, "files that stay as they are while they are sealed",
+                "; ".join(changed) or "another text", "Seal again when nothing writes to the folder.",
+            )  # fmt: skip
+        registration = registered(private, study)
+        chance, examination, traps = sealable(registration)
+        for rung in study.rung:
+            if rung.numbers is not None:
+                linted(private / rung.numbers)  # a table that cannot be read must not wait for the climb
         report, sentence = sign_checked(private, study)
     made = Manifest(
         study=plain(study),
@@ -191,34 +195,6 @@ def manifest_of(folder: Path, amends: str | None = None) -> tuple[Manifest, list
     return made, list(examination.warnings)
 
 
-def chance_of(registration: Registration) -> Chance:
-    """The null and the stopping rule, parsed. Raises TollensError, exit 3, where they promise what they cannot keep."""
-    study = registration.study
-    claim, null = study.claim, study.null
-    support = registration.domains[null.statistic].support
-    spec = NullSpec(
-        draws=null.draws,
-        order=null.order,
-        level=null.level,
-        direction=claim.direction,
-        value=float(claim.value) if claim.direction == "target" else None,
-        margin=null.margin,
-        true_zero=null.true_zero,
-        lowest=None if math.isinf(support.low) else support.low,
-    )
-    check_null(spec)
-    stopping = read_stopping(study.stopping)
-    check_stopping(
-        stopping,
-        len(registration.cells),
-        interval_of(registration),
-        value=float(claim.value),
-        aggregate=aggregate_of(study)[0],
-        relation=claim.relation,
-    )
-    return Chance(spec, stopping)
-
-
 def _shown(examination: Examination, registration: Registration) -> dict[str, str]:
     sides = {
         "finding": examination.finding,
@@ -229,66 +205,11 @@ def _shown(examination: Examination, registration: Registration) -> dict[str, st
     return {side: show_witness(witness, registration.domains) for side, witness in sides.items()}
 
 
-def examined(registration: Registration) -> Examination:
-    """Finding and kill can fire, can fail, exclude each other, and the finding says what the claim says."""
-    return examine(registration.finding, registration.kill, registration.claim, registration.domains)
-
-
-def _check_direction(study: Study) -> None:
-    """A claim that is met by getting worse is the commonest slip, and the cheapest to see."""
-    claim = study.claim
-    better = {"higher_is_better": (">", ">="), "lower_is_better": ("<", "<="), "target": ("within",)}[claim.direction]
-    if claim.relation not in better and claim.relation != "within":
-        raise refused(
-            "sign_reversed", "claim.relation", f"{' or '.join(better)} where {claim.direction.replace('_', ' ')}",
-            f"SIGN REVERSED  {claim.quantity} {claim.relation} {claim.value}", "Correct the relation or the direction.",
-        )  # fmt: skip
-
-
-def _check_rungs(registration: Registration) -> list[str]:
-    """Every rung has a kind, an order and both traps; "rung: arm must fate" of each trap."""
-    study, said = registration.study, []
-    for rung in study.rung:
-        kind = rung_named(rung.kind)
-        needs = {"cpu": study.metric.file, "weights": study.metric.instrument}.get(rung.kind, "")
-        if needs is None:
-            raise refused(
-                "study_field", f"rung {rung.id}", f"a metric that a rung of kind {rung.kind} can measure", "another",
-                "Give metric.file for cpu, metric.instrument for weights.",
-            )  # fmt: skip
-        traps = traps_of(kind, rung, study.trap)
-        absent = [fate for fate in ("die", "survive") if fate not in {trap.must for trap in traps}]
-        if absent:
-            raise refused(
-                "trap_missing", f"rung {rung.id}", "a trap that must die and one that must survive",
-                f"none that must {absent[0]}", f'Add [[trap]] arm = "...", must = "{absent[0]}".',
-            )  # fmt: skip
-        known = kind.arms
-        if kind.judges == "claim" and known is not None:
-            for where, name in [*((f"trap {t.arm}", t.arm) for t in traps), ("null.generator", study.null.generator)]:
-                if name not in known:
-                    raise refused("study_field", where, f"one of {', '.join(sorted(known))}", name, "Correct the name.")
-        if rung.kind == "arithmetic" and rung.numbers is None:
-            raise refused("study_missing", f"rung {rung.id}.numbers", "a table", "nothing", 'numbers = "numbers.toml"')
-        said += [f"{rung.id}: {trap.arm} must {trap.must}" for trap in traps]
-    if not any(rung_named(rung.kind).judges == "claim" and rung.cells == ALL for rung in study.rung):
-        raise refused(
-            "study_missing", "[[rung]]", "a rung that measures every cell", "none: the finding can never be reached",
-            'Add a rung of kind cpu or weights with cells = "all".',
-        )  # fmt: skip
-    return said
-
-
-def _unpriced(rung: Rung) -> Priced:
-    q = rung.kill_probability
-    return Priced(id=rung.id, requires=tuple(rung.requires), cost=1.0, probability=q.value, source=q.source)
-
-
 def _write(folder: Path, made: Manifest, kind: Literal["seal", "amend"], body: Mapping[str, Any]) -> None:
     attributes = folder / GIT_ATTRIBUTES
-    held = attributes.read_text(encoding="utf-8") if attributes.is_file() else ""
-    if PLAIN not in held:  # a checkout must not change line ends of what is sealed as binary
-        write_whole(attributes, (held + PLAIN).encode())
+    held = attributes.read_bytes() if attributes.is_file() else b""
+    if PLAIN not in held.splitlines():  # a checkout must not change line ends of what is sealed as binary
+        write_whole(attributes, held + (b"" if held.endswith(b"\n") or not held else b"\n") + PLAIN + b"\n")
     writer(folder).append(kind, body)
     write_whole(folder / seal.FILE, seal_bytes(made))
 

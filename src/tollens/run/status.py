@@ -67,8 +67,9 @@ def status(path: str | os.PathLike[str], *, check_remote: bool = False) -> Statu
 
 def _sealed(path: str, found: Sealed, anchor: str) -> StatusReport:
     decision = None if found.verdict is None else msgspec.convert(found.verdict.body["decision"], Decision)
-    started, ended = len(found.of("run.started")), len(found.of("run.finished"))
-    state = decision.verdict if decision else "RUNNING" if started > ended else "SEALED"
+    runs = found.of("run.started", "run.finished")
+    running = bool(runs) and runs[-1].type == "run.started"
+    state = decision.verdict if decision else "RUNNING" if running else "SEALED"
     notes = []
     if found.ledger.torn:
         notes.append(
@@ -100,5 +101,7 @@ def _next(decision: Decision | None, anchor: str, path: str) -> str:
     if decision is None:
         return f"tollens climb {path}"
     if decision.verdict in ("SURVIVED", "KILLED"):
-        return f"git add {path} and push: nobody else holds the seal" if anchor == "unanchored" else f"git log {path}"
+        if anchor == "unanchored":
+            return f"git add {path} && git commit -m sealed && git push"
+        return f"tollens status {path} --check-remote"
     return next_command(decision.verdict, path)

@@ -104,13 +104,14 @@ def alone(folder: Path) -> Iterator[None]:
     except OSError as error:
         raise _closed(folder, error) from None
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise TollensError(
+                "study_busy", str(folder), expected="no other process at work on it", found="one that holds its lock",
+                fix="Wait until it has ended; the ledger keeps what it finished.",
+            ) from None  # fmt: skip
         yield
-    except BlockingIOError:
-        raise TollensError(
-            "study_busy", str(folder), expected="no other process at work on it", found="one that holds its lock",
-            fix="Wait until it has ended; the ledger keeps what it finished.",
-        ) from None  # fmt: skip
     finally:
         os.close(handle)
 
@@ -216,7 +217,11 @@ def _files(folder: Path, path: str) -> list[str]:
     inside = _inside(folder, path)
     if not (folder / inside).is_dir():
         return [inside]
-    return sorted(p.relative_to(folder).as_posix() for p in (folder / inside).rglob("*") if p.is_file())
+    found = sorted(p.relative_to(folder).as_posix() for p in (folder / inside).rglob("*") if p.is_file())
+    for name in found:
+        if not name.isprintable():
+            raise refused("data_unreadable", repr(name), "a name that prints", "another", "Rename the file.")
+    return found
 
 
 def _inside(folder: Path, path: str) -> str:
@@ -264,7 +269,27 @@ def sealed(folder: Path) -> Sealed:
             said[0], "the sealed bytes", "; ".join(said[1:]) or "others",
             f"Restore the files, or register the change: tollens amend {folder}",
         )  # fmt: skip
-    return Sealed(folder, last.body["seal"], manifest, ledger, before)
+    found = Sealed(folder, last.body["seal"], manifest, ledger, before)
+    _check_decision(found)
+    return found
+
+
+def _check_decision(found: Sealed) -> None:
+    """A decision that lies there was written after its verdict: without that the ledger has lost its end.
+
+    One that only differs is not believed, and `climb` writes it again from the ledger.
+    """
+    path = found.folder / DECISION
+    if found.verdict is not None or not path.is_file():
+        return
+    try:
+        seal_named = msgspec.json.decode(path.read_bytes(), type=dict[str, Any]).get("seal")
+    except msgspec.DecodeError:
+        return
+    if seal_named == found.hash:
+        raise tampered(
+            ledgers.FILE, f"the verdict that {DECISION} repeats", "none", "Restore the ledger from version control."
+        )
 
 
 def drift(folder: Path, manifest: Manifest) -> list[str]:

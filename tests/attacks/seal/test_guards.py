@@ -301,7 +301,7 @@ GUARDS = {
         ),
     ),
     "the direction is held against the relation": Guard(
-        "tollens.run.lock._check_direction",
+        "tollens.run.sealable.check_direction",
         lambda _: None,
         Attack(
             lambda f: (
@@ -320,12 +320,12 @@ GUARDS = {
         ),
     ),
     "every rung has both controls": Guard(
-        "tollens.run.lock._check_rungs",
-        lambda _: [],
+        "tollens.run.sealable.check_rungs",
+        lambda *_: [],
         Attack(_with_claim('must = "die"', 'must = "survive"', sealed=False), 3, ("trap_missing",), "draft", ("lock",)),
     ),
     "the finding says what the claim says": Guard(
-        "tollens.run.lock.examine",
+        "tollens.run.sealable.examine",
         lambda finding, kill, _, domains: examine(finding, kill, finding, domains),
         Attack(_with_claim('value = "-10"', 'value = "-5"', sealed=False), 3, ("finding_weaker",), "draft", ("lock",)),
     ),

@@ -342,4 +342,14 @@ PROTOCOL: dict[str, Code] = {
         "A parameter is missing, is read by no part of the rule, or promises what the rule cannot keep.",
         "Write the smallest change that the message names.",
     ),
+    "seal_changed": Code(
+        "Study changed while it was sealed",
+        "A file was another after it had been hashed, so that nobody knows which of the two was checked.",
+        "Seal again when nothing writes to the folder.",
+    ),
+    "rung_cannot_kill": Code(
+        "Rung that cannot kill",
+        "A rung of some cells can kill only where those it leaves out could not undo it, and here they always could.",
+        "Let any cell kill, or measure all of them.",
+    ),
 }
