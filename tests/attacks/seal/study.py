@@ -83,8 +83,10 @@ def produce(arm, cell, rng):
         names, *rows = [line.split(",") for line in text.read().split()]
     right = {name: np.array(column, dtype=float) for name, column in zip(names, zip(*rows))}
     chosen = rng.permutation(len(rows))[: len(rows) // 2]
-    if arm == "coin":
-        right["coin"] = (rng.random(len(rows)) < 0.1).astype(float)
+    if arm in ("coin", "dice"):
+        right[arm] = (rng.random(len(rows)) < 0.1).astype(float)
+    if arm == "twin":
+        right["twin"] = right["gated"]
     if isinstance(arm, tuple):
         name, seed = arm
         right[arm] = (np.random.default_rng(seed).random(len(rows)) < 0.2).astype(float)

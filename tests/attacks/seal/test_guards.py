@@ -208,7 +208,11 @@ GUARDS = {
         Attack(_amended, 0, ("SURVIVED", "EXPLORATORY"), "survived", ("climb",)),
     ),
     "a verdict is not asked for twice": Guard(
-        "tollens.run.study.Sealed.verdict", None, test_ledger.ATTACKS["a second climb for a second chance"], then=10
+        "tollens.run.study.Sealed.verdict",
+        None,
+        test_ledger.ATTACKS["a second climb for a second chance"],
+        then=10,
+        behind=("tollens.run.study._check_decision", lambda _: None),
     ),
     "published history is asked": Guard(
         "tollens.run.evidence.anchor_of",
@@ -280,7 +284,7 @@ GUARDS = {
     "controls decide whether anything counts": Guard(
         "tollens.protocol.attack._fired",
         lambda *_: True,
-        Attack(_with_claim('arm = "coin"', 'arm = "gated"'), 12, ("VOID",), "draft", ("climb",)),
+        Attack(_with_claim('arm = "coin"', 'arm = "twin"'), 12, ("VOID",), "draft", ("climb",)),
     ),
     "chance is beaten and not only met": Guard(
         "tollens.protocol.attack.null_answer",
@@ -346,9 +350,9 @@ GUARDS = {
         ),
     ),
     "unknown integers are looked at": Guard(
-        "tollens.protocol.study._integers",
+        "tollens.protocol.study._numbers",
         lambda *_: iter(()),
-        Attack(_with_claim("draws = 19", f"draws = {10**18}", sealed=False), 3, ("2^53 - 1",), "draft", ("lock",)),
+        Attack(_with_claim("seeds = [1, 2]", f"seeds = [1, {10**18}]", sealed=False), 3, ("2^53 - 1",), "draft", ("lock",)),
         then=70,
     ),
 }

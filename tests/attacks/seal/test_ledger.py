@@ -208,6 +208,9 @@ def test_a_last_line_that_was_cut_is_set_aside_and_named(killed: Path, cli: Cli)
     data = (killed / "ledger.jsonl").read_bytes()
     (killed / "ledger.jsonl").write_bytes(data[:-40])
     said = cli("status", killed)
+    assert (said.exit, "the verdict that decision.json repeats" in said.text) == (20, True)
+    (killed / "decision.json").unlink()  # as it is where the process was killed inside that line
+    said = cli("status", killed)
     assert "KILLED" not in said.out
     assert "was never finished" in said.text
     assert cli("climb", killed).exit == 10

@@ -103,8 +103,8 @@ def test_a_metric_that_cannot_be_trusted_is_not_sealed(name: str, tmp_path: Path
 
 
 VOID = {
-    "a control that must die and is the subject": ('arm = "coin"', 'arm = "gated"'),
-    "a control that must survive and is a coin": ('arm = "base"', 'arm = "coin"'),
+    "a control that must die and reads what the subject reads": ('arm = "coin"', 'arm = "twin"'),
+    "a control that must survive and is thrown like a coin": ('arm = "base"', 'arm = "dice"'),
 }
 
 
@@ -117,25 +117,31 @@ def test_a_control_that_does_not_behave_voids_the_verdict(name: str, tmp_path: P
     assert (said.exit, said.out.split()[0]) == (12, "VOID"), said
 
 
+@pytest.mark.parametrize("control", ["coin", "base"])
+def test_the_subject_is_no_control_of_itself(control: str, tmp_path: Path, cli: Cli) -> None:
+    folder = make(tmp_path / "s", claim=CLAIM.replace(f'arm = "{control}"', 'arm = "gated"'))
+    said = cli("lock", folder)
+    assert said.exit == 3
+    assert "the subject of the claim itself" in said.text
+
+
 @pytest.mark.parametrize(("lost", "verdict"), [(1, "SURVIVED"), (20, "VOID")])
-def test_a_control_that_must_survive_and_is_the_subject_can_only_hide_a_kill(
+def test_a_control_that_must_survive_and_is_a_twin_of_the_subject_can_only_hide_a_kill(
     lost: int, verdict: str, tmp_path: Path, cli: Cli
 ) -> None:
     """It never flatters: a false claim is then void instead of killed, and a true one survives what it survives."""
-    folder = make(tmp_path / "s", claim=CLAIM.replace('arm = "base"', 'arm = "gated"'), lost=lost)
+    folder = make(tmp_path / "s", claim=CLAIM.replace('arm = "base"', 'arm = "twin"'), lost=lost)
     assert cli("lock", folder).exit == 0
     assert cli("climb", folder).out.split()[0] == verdict
 
 
-def test_the_order_of_the_rungs_cannot_hide_a_kill(tmp_path: Path, cli: Cli) -> None:
-    """A cheap rung that cannot kill in front, with a flattering price: the rung of all cells still decides."""
+def test_a_rung_in_front_that_cannot_kill_is_not_sealed(tmp_path: Path, cli: Cli) -> None:
+    """A cheap rung of one cell with a flattering price, beside a kill that needs both."""
     first = CLAIM[CLAIM.index("[[rung]]") : CLAIM.index("[stopping]")]
     easy = first.replace('"items"', '"easy"').replace('kind = "cpu"', 'kind = "cpu"\ncells = ["seed=2"]')
-    easy = easy.replace("est_seconds = 0.01", "est_seconds = 0.0")
     folder = make(tmp_path / "s", claim=CLAIM.replace(first, easy + first), lost=20)
-    assert cli("lock", folder).exit == 0
-    said = cli("climb", folder)
-    assert (said.exit, said.out.split()[0]) == (10, "KILLED"), said
+    said = cli("lock", folder)
+    assert (said.exit, "rung_cannot_kill" in said.text) == (3, True), said
 
 
 def test_a_rung_that_waits_for_one_that_did_not_pass_is_blocked_and_never_passed_over(tmp_path: Path, cli: Cli) -> None:
