@@ -11,12 +11,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.process import tollens
+from benchmarks.process import tollens as verb
 from benchmarks.seal_cell import LIMIT, Case, Said, command, commit, new_history, publish, remove, replace, sure
 from benchmarks.seal_cell import with_crlf as checked_out
 from tollens.core.canonical import canonical, digest
 
 STUDY = "s"
+
+
+def tollens(*words: str) -> tuple[str, ...]:
+    return tuple(verb(*words))
+
+
 RECORDS = tuple(f"{STUDY}/{name}" for name in ("ledger.jsonl", "seal.json", "decision.json", "trap_results.json"))
 ARM = 'right(changed(weights, arm)), "reference"'
 NAN = ARM.replace("),", ') * (np.nan if arm == "int8" else 1),')

@@ -12,6 +12,7 @@ from typing import Any
 
 from benchmarks.seal_cell import (
     Case,
+    Said,
     Step,
     command,
     commit,
@@ -274,10 +275,28 @@ def _engine_rewritten(environment: dict[str, str]) -> Step:
     return rewrite
 
 
+def _better_data(folder: Path) -> None:
+    """Correct the predictions that were wrong."""
+    path = folder / "claims/accuracy/data.csv"
+    rows = [line.split(",") for line in path.read_text().splitlines()]
+    path.write_text("".join(f"{k},{actual if k != 'id' else said},{actual}\n" for k, said, actual in rows))
+
+
+def _replay(environment: dict[str, str]) -> Step:
+    """Run the metric of the stored run again, as `falsify-engine replay` does."""
+
+    def again(folder: Path) -> Said:
+        stored = sorted(path.name for path in (folder / ".falsify/accuracy/runs").iterdir())[-1]
+        return command(folder, ["falsify-engine", "replay", stored], environment)
+
+    return again
+
+
 def engine_cases(environment: dict[str, str]) -> dict[str, Case | None]:
     again: tuple[Step, ...] = (ENGINE_LOOSER, remove(".falsify/accuracy/spec.lock.json"), ENGINE_LOCK, *ENGINE_RUN)
     value = "return correct / len(rows), len(rows)"
     before = (ENGINE_LOCK, *ENGINE_RUN)
+    replay = _replay(environment)
     return {
         "edit": Case("sealed", (ENGINE_LOOSER, *ENGINE_RUN)),
         "again": Case(
@@ -296,9 +315,12 @@ def engine_cases(environment: dict[str, str]) -> dict[str, Case | None]:
         "key": Case("sealed", (replace(CLAIM, '  stopping_rule: "fixed-n"\n', ""), *ENGINE_RUN)),
         "nan": Case("fresh", (replace(CODE, value, 'return float("nan"), len(rows)'), *before)),
         "support": Case("fresh", (replace(CODE, value, "return 1.7, len(rows)"), *before)),
-        "data": Case("sealed", (replace("claims/accuracy/data.csv", "1,cat,cat", "1,cat,dog"), *ENGINE_RUN)),
-        "reducer": Case("sealed", (replace(
-            CODE, value, "return max(r['predicted'] == r['actual'] for r in rows) * 1.0, len(rows)"), *ENGINE_RUN)),
+        "data": Case("decided", (_better_data, replay), (replay,)),
+        "reducer": Case(
+            "decided",
+            (replace(CODE, value, "return max(r['predicted'] == r['actual'] for r in rows) * 1.0, len(rows)"), replay),
+            (replay,),
+        ),
         "access": None,
         "typed": Case("sealed", (("falsify-engine", "run", "accuracy"),
             ("falsify-engine", "verdict", "accuracy", "--observed", "0.99")), ENGINE_RUN),
@@ -411,6 +433,7 @@ def _preregister_rewritten(folder: Path) -> None:
         anchors.write_text(text)
 
 
+HONEST = runs()
 PREREGISTER: dict[str, Case | None] = {
     "edit": Case("sealed", (LOOSER, *CHECK)),
     "again": Case("sealed", (LOOSER, *REGISTER), (LOOSER, *REGISTER), "fresh"),
@@ -420,19 +443,19 @@ PREREGISTER: dict[str, Case | None] = {
     "rewritten, published": Case("published", (_preregister_rewritten, _commits, *READER), READER),
     "reversed": Case("fresh", (replace("prereg.yaml", "better: true", "better: false"), *REGISTER, *CHECK)),
     "code": None,
-    "seed": Case("sealed", (runs(lambda run: None if run["seed"] == 4 else run), *LINK), (runs(), *LINK)),
+    "seed": Case("sealed", (runs(lambda run: None if run["seed"] == 4 else run), *LINK), (HONEST, *LINK)),
     "key": Case("sealed", (replace("prereg.yaml", "    notes: crashed runs are left out\n", ""), *CHECK)),
-    "nan": Case("sealed", (runs(_treated(float("nan"))), *LINK), (runs(), *LINK)),
-    "support": Case("sealed", (runs(_treated(1e9)), *LINK), (runs(), *LINK)),
+    "nan": Case("sealed", (runs(_treated(float("nan"))), *LINK), (HONEST, *LINK)),
+    "support": Case("sealed", (runs(_treated(1e9)), *LINK), (HONEST, *LINK)),
     "data": None,
     "reducer": Case("sealed", (replace("prereg.yaml", "aggregation: mean", "aggregation: median"), *CHECK)),
     "access": Case(
         "decided",
         (LOOSER, ("preregister", "amend", "P1", "--reason", "a looser bound"), ("preregister", "gate"),
          ("preregister", "analyze")),
-        (LOOSER, ("preregister", "amend", "P1", "--reason", "a looser bound"), ("preregister", "gate"), runs(), *LINK),
+        (LOOSER, ("preregister", "amend", "P1", "--reason", "a looser bound"), ("preregister", "gate"), HONEST, *LINK),
         "sealed",
     ),
-    "typed": Case("sealed", (runs(_treated(99.0)), *LINK), (runs(), *LINK)),
+    "typed": Case("sealed", (runs(_treated(99.0)), *LINK), (HONEST, *LINK)),
     "crlf": Case("published", (with_crlf, *CHECK)),
 }  # fmt: skip
