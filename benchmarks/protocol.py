@@ -12,6 +12,7 @@ import argparse
 import hashlib
 import json
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.process import load_average
+from benchmarks.seal_cell import publish
 from benchmarks.table import Line, show
 from tollens import status
 from tollens.core.canonical import canonical, digest
@@ -38,6 +40,24 @@ import sys
 import numpy as np
 import metric
 print(metric.metric(metric.produce("int8", {"seed": 1}, np.random.default_rng(1))))
+"""
+FIRST = """
+import sys, time
+from pathlib import Path
+import tollens.cli.study_screen
+from tollens.run import climb, closure, lock, plugins, status, study
+folder, inside = Path(sys.argv[1]), [0.0]
+checked = lock.sign_checked
+def measured(*given):
+    start = time.perf_counter()
+    try:
+        return checked(*given)
+    finally:
+        inside[0] = time.perf_counter() - start
+lock.sign_checked = measured
+start = time.perf_counter()
+lock.manifest_of(folder) if sys.argv[2] == "seal" else status.status(folder)
+print(time.perf_counter() - start - inside[0])
 """
 
 
@@ -81,6 +101,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         lines = [
             *checking("the example", study, rounds, TARGET, not given.quick),
             *sealing(study, rounds, not given.quick),
+            first("status", study, max(3, rounds // 3), not given.quick),
+            first("seal", study, max(3, rounds // 3), not given.quick),
+            published(study, rounds, not given.quick),
             *checking(f"{CELLS} cells x {DRAWS} draws", large, max(3, rounds // 3), None, False),
             *requests(study, rounds),
         ]
@@ -126,6 +149,27 @@ def sealing(folder: Path, rounds: int, judged: bool) -> list[Line]:
             "  floor: one append, fsync'd", timed(lambda: _appended(folder.parent / "line"), rounds), None, False, ""
         ),
     ]
+
+
+def first(what: str, folder: Path, rounds: int, judged: bool) -> Line:
+    """The first call of a process, which fills what later ones find filled: what a command waits for."""
+    command = [sys.executable, "-c", FIRST, str(folder), what]
+    done = [subprocess.run(command, check=True, capture_output=True, text=True).stdout for _ in range(rounds)]
+    name = {"status": "status()", "seal": "sealing"}[what]
+    return _line(f"{name}, first of its process", Times(tuple(map(float, done))), TARGET, judged, "")
+
+
+def published(study: Path, rounds: int, judged: bool) -> Line:
+    """`status` where a git repository holds the seal: what git is asked counts."""
+    with tempfile.TemporaryDirectory() as folder:
+        inside = Path(folder) / "repository"
+        shutil.copytree(study, inside / "study")
+        subprocess.run(["git", "init", "-q", "-b", "main", str(inside)], check=True)
+        for key, value in (("user.name", "author"), ("user.email", "author@example.org")):
+            subprocess.run(["git", "-C", str(inside), "config", key, value], check=True)
+        publish(inside)
+        found = timed(lambda: status(inside / "study"), rounds)
+    return _line("status(), pushed with git", found, TARGET, judged, "with what git is asked for the anchor")
 
 
 def requests(folder: Path, rounds: int) -> list[Line]:
