@@ -47,7 +47,10 @@ def prereg_state(state: str, folder: Path, before: Callable[[str], Path], enviro
         new_history(folder)
         return
     shutil.copytree(
-        before({"sealed": "fresh", "decided": "sealed", "published": "decided"}[state]), folder, dirs_exist_ok=True
+        before({"sealed": "fresh", "decided": "sealed", "published": "decided"}[state]),
+        folder,
+        dirs_exist_ok=True,
+        symlinks=True,
     )
     if state == "sealed":
         sure(folder, ["prereg", "freeze"], environment)
@@ -183,7 +186,10 @@ def falsify_state(state: str, folder: Path, before: Callable[[str], Path], envir
         new_history(folder)
         return
     shutil.copytree(
-        before({"sealed": "fresh", "decided": "sealed", "published": "sealed"}[state]), folder, dirs_exist_ok=True
+        before({"sealed": "fresh", "decided": "sealed", "published": "sealed"}[state]),
+        folder,
+        dirs_exist_ok=True,
+        symlinks=True,
     )
     if state == "sealed":
         sure(folder, ["falsify", "lock", SPEC], environment)
@@ -252,7 +258,10 @@ def engine_state(state: str, folder: Path, before: Callable[[str], Path], enviro
         new_history(folder)
         return
     shutil.copytree(
-        before({"sealed": "fresh", "decided": "sealed", "published": "decided"}[state]), folder, dirs_exist_ok=True
+        before({"sealed": "fresh", "decided": "sealed", "published": "decided"}[state]),
+        folder,
+        dirs_exist_ok=True,
+        symlinks=True,
     )
     if state == "sealed":
         sure(folder, ["falsify-engine", "lock", "accuracy"], environment)
@@ -386,7 +395,10 @@ def preregister_state(state: str, folder: Path, before: Callable[[str], Path], e
         new_history(folder)
         return
     shutil.copytree(
-        before({"sealed": "fresh", "decided": "sealed", "published": "decided"}[state]), folder, dirs_exist_ok=True
+        before({"sealed": "fresh", "decided": "sealed", "published": "decided"}[state]),
+        folder,
+        dirs_exist_ok=True,
+        symlinks=True,
     )
     if state == "sealed":
         sure(folder, ["preregister", "register"], environment)
