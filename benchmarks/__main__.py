@@ -9,6 +9,7 @@ import sys
 NAMES = (
     "startup",
     "lint",
+    "protocol",
     "group_sequential",
     "beta_loss",
     "components",
@@ -17,6 +18,7 @@ NAMES = (
     "peers",
     "growth",
     "memory",
+    "seal_peers",
 )
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from importlib.metadata import version
+from importlib.metadata import packages_distributions, version
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tollens.core.errors import Exit, TollensError
+from tollens.run import closure as closure_module
 from tollens.run.closure import import_closure
 
 
@@ -212,3 +213,12 @@ def test_what_is_no_file_is_named(tmp_path: Path, file: str) -> None:
     (tmp_path / "loop.py").symlink_to(tmp_path / "loop.py")
     with pytest.raises(TollensError, match="path_missing"):
         import_closure(tmp_path, file)
+
+
+def test_the_owners_of_every_installed_module_are_those_that_the_standard_library_names():
+    """The quick way against the slow one, over everything that is installed here."""
+    for top, owners in packages_distributions().items():
+        if top.isidentifier():
+            assert {*owners} <= {*closure_module._named(top)}, top
+    assert closure_module._named("numpy") == ["numpy"]
+    assert closure_module._named("num") == closure_module._named("no_such_module") == []

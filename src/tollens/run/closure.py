@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 import sys
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.machinery import all_suffixes
-from importlib.metadata import Distribution, PackageNotFoundError, distribution, packages_distributions
+from importlib.metadata import Distribution, PackageNotFoundError, distribution, distributions
 from pathlib import Path, PurePosixPath
 
 from tollens.core.errors import TollensError
@@ -223,13 +224,33 @@ def _is_namespace(root: Path, top: str) -> bool:
 
 
 @lru_cache(maxsize=1)
-def _installed() -> Mapping[str, list[str]]:
-    return packages_distributions()
+def _installed() -> tuple[tuple[Distribution, frozenset[str], str], ...]:
+    """Every distribution, the modules it declares, and its list of files."""
+    found = []
+    for owner in distributions():
+        declared = frozenset((owner.read_text("top_level.txt") or "").split())
+        record = "" if declared else owner.read_text("RECORD") or "\n".join(f"{file}," for file in owner.files or ())
+        found.append((owner, declared, record))
+    return tuple(found)
+
+
+def _named(top: str) -> list[str]:
+    """The distributions that own a top-level module, sorted.
+
+    What importlib.metadata.packages_distributions says of one name, without reading every file of every
+    distribution into a path: that was the longest part of the first seal of a process.
+    """
+    listed = re.compile(rf'^"?{re.escape(top)}(/[^,\n]*)?(\.[\w-]+)*\.(py|so|pyd)"?,', re.MULTILINE)
+    return sorted({
+        owner.metadata["Name"]
+        for owner, declared, record in _installed()
+        if (top in declared if declared else top in record and listed.search(record))
+    })  # fmt: skip
 
 
 def _distributions(top: str) -> list[Distribution]:
     found = []
-    for name in sorted({*_installed().get(top, [])}) or [top]:  # an editable installation does not list its modules
+    for name in _named(top) or [top]:  # an editable installation does not list its modules
         try:
             found.append(distribution(name))
         except PackageNotFoundError:
