@@ -17,9 +17,12 @@ TOKEN = "seal.tsr"
 
 
 class Anchor(msgspec.Struct, frozen=True):
-    """The words that end a verdict line, and `why` they are not stronger: one sentence, empty if they cannot be."""
+    """The words that end a verdict line, and `why` they are not stronger: one sentence, empty if they cannot be.
 
-    kind: Literal["none", "git", "rfc3161"]
+    "none" and "kept" are unanchored; "kept" where the seal is anchored and readings of an earlier run are not.
+    """
+
+    kind: Literal["none", "kept", "git", "rfc3161"]
     text: str
     why: str = ""
 

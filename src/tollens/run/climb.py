@@ -87,7 +87,7 @@ def climb(
         if study.verdict is not None:
             _rewrite(folder, study.verdict.body)
             raise _decided(os.fspath(path), study)
-        if question.require_anchor and anchor.kind == "none":
+        if question.require_anchor and anchor.kind in ("none", "kept"):
             raise TollensError(
                 "unanchored", os.fspath(path), expected="a seal that somebody else holds", found=anchor.text,
                 fix=f"Commit and push seal.json. {anchor.why or ''}".strip(), exit_code=Exit.UNANCHORED,
@@ -123,8 +123,9 @@ def _climbed(folder: Path, study: Sealed, anchor: Anchor, progress: Progress | N
         if changed:
             raise _during(changed)
     read_ledger(folder / ledgers.FILE)  # the last record is ours, so a valid chain is the one that was read before
-    notes = [anchor.why] if study.kept and anchor.why else []
-    failed = [r.body["failed"] for r in study.of("run.finished") if r.body.get("failed")]
+    notes = [anchor.why] if anchor.kind == "kept" else []
+    ended = [r.body.get("failed") or "" for r in study.of("run.finished")]
+    failed = [code for code in ended if code == "not_scorable" or code.startswith("metric_")]
     if failed:  # a metric that fails by chance could be run until it does not
         notes.append(
             f"{len(failed)} earlier run{'s' if len(failed) > 1 else ''} of this seal failed: {', '.join(failed)}"

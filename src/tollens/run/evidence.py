@@ -20,7 +20,7 @@ def evidence_of(study: Sealed, *, check_remote: bool = False) -> Anchor:
     if not kept or found.kind == "none":
         return found
     return Anchor(
-        "none",
+        "kept",
         "unanchored",
         f"{kept} reading{'s were' if kept > 1 else ' was'} kept from an earlier run, which nobody outside has seen; "
         f"the seal itself is {found.text}.",

@@ -352,7 +352,9 @@ GUARDS = {
     "unknown integers are looked at": Guard(
         "tollens.protocol.study._numbers",
         lambda *_: iter(()),
-        Attack(_with_claim("seeds = [1, 2]", f"seeds = [1, {10**18}]", sealed=False), 3, ("2^53 - 1",), "draft", ("lock",)),
+        Attack(
+            _with_claim("seeds = [1, 2]", f"seeds = [1, {10**18}]", sealed=False), 3, ("2^53 - 1",), "draft", ("lock",)
+        ),
         then=70,
     ),
 }

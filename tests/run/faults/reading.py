@@ -43,9 +43,10 @@ def key(record: Record) -> tuple[str, str, str, int, str]:
 
 
 def judged(found: list[Record]) -> Record:
-    """The one verdict, without what a second attempt may change: the time it took and what the attempts cost."""
+    """The one verdict, without what another attempt may change: its time, its cost, and what is said of it."""
     (verdict,) = of(found, "verdict")
     decision = json.loads(json.dumps(verdict["body"]["decision"]))
+    decision.pop("notes")  # they say that an earlier run failed
     for part in (decision["spent"], *decision["rungs"]):
         for name in ("seconds", "usd_micro"):
             part.pop(name)
