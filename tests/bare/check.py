@@ -76,7 +76,8 @@ def the_demonstration_runs() -> str:
     board = shown.stdout[shown.stdout.index("Scoreboard") :]
     verdicts = [line.split()[0] for line in board.splitlines() if line.startswith(("KILLED", "SURVIVED"))]
     assert verdicts == [*["KILLED"] * 5, "SURVIVED", "KILLED", "KILLED", "SURVIVED"], verdicts
-    assert "claim.value sealed '-0.5'" in shown.stdout, "the edited study was not refused"
+    words = " ".join(shown.stdout.split())  # a line may break anywhere
+    assert "claim.value sealed '-0.5'" in words, "the edited study was not refused"
     assert "pip install 'tollens[report]'" in board, "the install command is missing"
     assert left == [], f"files left behind: {left}"
     return f"{took:.1f} s"
