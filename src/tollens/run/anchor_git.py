@@ -79,26 +79,29 @@ def pushed_seal(folder: Path, seal_hash: str, known: frozenset[str], seconds: fl
     try:
         here = _git_in(folder, deadline)
         top = Path(_line(here("rev-parse", "--show-toplevel")))
-        prefix = _line(here("rev-parse", "--show-prefix"))
+        named, _, shallow = here("rev-parse", "--show-prefix", "--is-shallow-repository").strip(b"\n").rpartition(b"\n")
+        prefix = os.fsdecode(named)
         if (top / prefix).resolve() != folder:
             return Absent("git takes another folder for the working tree of this study")
+        if shallow != b"false":
+            return Absent("the clone is shallow, and what was cut off may hold another seal")
         return _pushed_seal(_git_in(top, deadline), prefix + SEAL, seal_hash, known | {seal_hash})
     except _GitFailed as failed:
         return Absent(str(failed))
 
 
 def _pushed_seal(git: Git, path: str, seal_hash: str, known: frozenset[str]) -> Pushed | Absent:
-    if git("rev-parse", "--is-shallow-repository").strip() != b"false":
-        return Absent("the clone is shallow, and what was cut off may hold another seal")
     remotes = git("remote").decode(errors="surrogateescape").splitlines()
     if not remotes:
         return Absent("the repository has no remote")
     refs = _tracking_refs(git, remotes)
     if not refs:
         return Absent("no remote-tracking ref is here: nothing was pushed or fetched")
-    now = _ancestry(git, sorted({oid for _, _, oid in refs}), path)
+    tips = {oid for _, _, oid in refs}
+    now = _ancestry(git, sorted(tips), path)
     found = [commit for commit, blob in now if _known_seal(git, commit, blob, known) == seal_hash]
-    for commit, blob in _ancestry(git, _replaced(git, [ref for ref, _, _ in refs]), path):
+    before = [commit for commit in _replaced(git, [ref for ref, _, _ in refs]) if commit not in tips]
+    for commit, blob in _ancestry(git, before, path):
         _known_seal(git, commit, blob, known)
     if not found:
         here = git("ls-tree", "-z", "--full-tree", "HEAD", "--", path, may_fail=True)

@@ -104,13 +104,12 @@ def blas() -> list[str]:
 
 def machine_lines() -> dict[str, str]:
     """What a verdict may depend on besides its inputs, as a seal records it."""
-    here = this_machine()
     return {
-        "tollens": here.tollens,
-        "python": here.python,
-        "numpy": here.numpy,
-        "scipy": here.scipy,
-        "blas": ", ".join(here.blas),
-        "platform": here.platform,
-        "cpu": here.cpu,
+        "tollens": __version__,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "scipy": scipy.__version__,
+        "blas": ", ".join(blas()),
+        "platform": f"{platform.system()} {platform.machine()}",
+        "cpu": cpu(),
     }
