@@ -17,11 +17,15 @@ TOKEN = "seal.tsr"
 
 
 class Anchor(msgspec.Struct, frozen=True):
-    """The words that end a verdict line, and `why` they are not stronger: one sentence, empty if they cannot be."""
+    """The words that end a verdict line, and `why` they are not stronger: one sentence, empty if they cannot be.
+
+    `lowered`: the seal has evidence, and the verdict none.
+    """
 
     kind: Literal["none", "git", "rfc3161"]
     text: str
     why: str = ""
+    lowered: bool = False
 
 
 def anchor_of(

@@ -123,7 +123,7 @@ def _climbed(folder: Path, study: Sealed, anchor: Anchor, progress: Progress | N
         if changed:
             raise _during(changed)
     read_ledger(folder / ledgers.FILE)  # the last record is ours, so a valid chain is the one that was read before
-    notes = [anchor.why] if study.kept and anchor.why else []
+    notes = [anchor.why] if anchor.lowered else []
     if here != study.manifest.environment:
         notes.append(f"ENVIRONMENT DIFFERS {_environment(study.manifest.environment, here)}")
     decision = conclude(

@@ -24,4 +24,5 @@ def evidence_of(study: Sealed, *, check_remote: bool = False) -> Anchor:
         "unanchored",
         f"{kept} reading{'s were' if kept > 1 else ' was'} kept from an earlier run, which nobody outside has seen; "
         f"the seal itself is {found.text}.",
+        lowered=True,
     )
