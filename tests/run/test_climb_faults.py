@@ -100,6 +100,16 @@ def test_a_climb_killed_inside_a_cell_repeats_that_cell_only(
     assert len(of(found, "cell.started")) == len(of(undisturbed, "cell.started")) + 1
 
 
+def test_a_control_that_a_killed_climb_wrote_does_not_stay(
+    driver: Driver, study: Path, undisturbed: list[Record], tmp_path: Path
+) -> None:
+    """The table of the control `true` is written beside the copy, and read."""
+    made = trial(driver, tmp_path / "trial", study)
+    assert made.run("climb", after="cell.started", moment=3) == KILLED
+    assert list(made.temporary.rglob("*-true.toml"))
+    made.finish(undisturbed)
+
+
 @pytest.mark.parametrize("moment", [1, 4, 16])
 def test_a_climb_killed_after_its_verdict_keeps_it(
     driver: Driver, study: Path, undisturbed: list[Record], tmp_path: Path, moment: int
