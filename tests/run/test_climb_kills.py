@@ -122,7 +122,9 @@ def planned(calls: Calls, appends: int) -> list[Kill]:
         Kill("inside an append", "climb", {"append": chance.choice([1, *range(1, appends + 1)]), "part": part[i % 6]})
         for i in range(IN_APPENDS)
     ]
-    made += [Kill("at a call to the system", "climb", {"moment": chance.randint(1, calls.climb)}) for _ in range(AT_CALLS)]
+    made += [
+        Kill("at a call to the system", "climb", {"moment": chance.randint(1, calls.climb)}) for _ in range(AT_CALLS)
+    ]
     made += [
         Kill("after the verdict was written", "climb", {"after": "verdict", "moment": 1 + i % calls.decided})
         for i in range(AFTER_VERDICT)
@@ -190,18 +192,19 @@ class Campaign:
                     self.sums["studies"] += 1
                     name = f"study{self.sums['studies']}"
                 made = trial(driver, self.root / name, self.plain if kill.verb == "lock" else self.sealed)
+                struck: list[str] = []
                 try:
-                    self.chain(made, kill)
+                    self.chain(made, kill, struck)
                 except AssertionError as error:
-                    self.wrong.append(f"{name}, {kill.name} {kill.fault}: {error}")
+                    self.wrong.append(f"{name} after {', '.join(struck) or 'no kill'}: {error}")
 
-    def chain(self, made: Trial, kill: Kill | None) -> None:
+    def chain(self, made: Trial, kill: Kill | None, struck: list[str]) -> None:
         """Some kills of one study, then the climb that ends and the look at all of it."""
-        hits = 0
         for _ in range(CHAIN):
             if kill is None:
                 break
-            hits += self.strike(made, kill)
+            where = self.strike(made, kill)
+            struck += [f"{kill.name} {kill.fault or ''} {where}"] if where else []
             found = records(made.kept)
             if of(found, "verdict"):
                 break
@@ -214,11 +217,11 @@ class Campaign:
         found = made.finish(self.undisturbed)
         started, finished = (of(found, kind) for kind in ("cell.started", "cell.finished"))
         again = len(started) - len(finished)
-        assert again <= hits, f"{again} cells were started again after {hits} kills"
+        assert again <= len(struck), f"{again} cells were started again"
         self.add(self.sums, records=len(found), cells=len(finished), again=again, torn=len(made.torn))
 
-    def strike(self, made: Trial, kill: Kill) -> bool:
-        """Whether it was killed."""
+    def strike(self, made: Trial, kill: Kill) -> str:
+        """What was found behind it; empty where it was not killed."""
         metric = kill.name == METRIC
         more = {"environment": made.hold(made.calls() + 1)} if metric else {}
         process = made.begin(kill.verb, **kill.fault, **more)
@@ -227,13 +230,16 @@ class Campaign:
         status = made.end()
         if status == (2 if metric else KILLED):
             self.add(self.done, **{kill.name: 1})
-            self.add(self.seen, **({} if metric else {state(made): 1}))
-            return True
+            if metric:
+                return "a metric without a climb"
+            found = state(made)
+            self.add(self.seen, **{found: 1})
+            return found
         assert status == 0, made.said
         kill.missed += 1  # it ended before; from the start of another study there is more to strike
         assert kill.missed < TRIES, f"never struck in {TRIES} tries"
         self.left.append(kill)
-        return False
+        return ""
 
 
 @pytest.mark.slow
@@ -257,12 +263,13 @@ def strike_all(root: Path) -> None:
         list(pool.map(campaign.work, range(WORKERS)))
     of_climbs = campaign.done.total() - campaign.done[METRIC]
     sums = campaign.sums
-    print(f"\n{of_climbs} kills of a climb or lock, {campaign.done[METRIC]} of a metric, {time.monotonic() - begin:.0f} s")
+    seconds = time.monotonic() - begin
+    print(f"\n{of_climbs} kills of a climb or lock, {campaign.done[METRIC]} of a metric, {seconds:.0f} s")
     for title, counts in (("struck", campaign.done), ("found", campaign.seen)):
         for name, number in sorted(counts.items()):
             print(f"  {title:<6}  {number:4}  {name}")
-    print(f"  {sums['studies']} studies climbed to their end: {sums['records']} records, {sums['cells']} finished cells,")
-    print(f"  {sums['again']} cells started again, {sums['torn']} torn records set aside")
+    print(f"  {sums['studies']} studies climbed to their end: {sums['records']} records, {sums['torn']} torn lines")
+    print(f"  set aside, {sums['cells']} finished cells, {sums['again']} of them started again")
     print(f"  lost, repeated or wrong: {len(campaign.wrong) or 'none'}")
     for said in campaign.wrong:
         print(f"    {said}")

@@ -124,7 +124,6 @@ def breaking(order: dict[str, Any], seen: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    import rich.table
     import tollens.cli.climb
     import tollens.cli.lock
     import tollens.cli.progress

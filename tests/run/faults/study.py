@@ -1,4 +1,4 @@
-"""A study that is cheap to climb: 15 requests, 12 of them of 10 ms and more, two rungs, readings that depend on the seed."""
+"""A study that is cheap to climb: 15 requests in two rungs, 12 of them of 10 ms, readings that the seed decides."""
 
 from __future__ import annotations
 
