@@ -171,12 +171,12 @@ class Campaign:
     wrong: list[str] = field(default_factory=list)
     one: Any = field(default_factory=threading.Lock)
 
-    def next(self, *verbs: str) -> Kill | None:
-        """A kill of the first of these verbs that has one."""
+    def next(self, *verbs: str, fresh: bool = False) -> Kill | None:
+        """A kill of the first of these verbs that has one; one that missed is for a fresh study."""
         with self.one:
             for verb in verbs:
                 for place, kill in enumerate(self.left):
-                    if kill.verb == verb:
+                    if kill.verb == verb and (fresh or not kill.missed):
                         return self.left.pop(place)
         return None
 
@@ -187,7 +187,7 @@ class Campaign:
     def work(self, _: int) -> None:
         """Study after study, until no kill is left."""
         with driving() as driver:
-            while kill := self.next("lock", "climb"):
+            while kill := self.next("lock", "climb", fresh=True):
                 with self.one:
                     self.sums["studies"] += 1
                     name = f"study{self.sums['studies']}"

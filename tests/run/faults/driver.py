@@ -124,6 +124,8 @@ def breaking(order: dict[str, Any], seen: dict[str, Any]) -> None:
 
 
 def main() -> None:
+    import rich.table  # noqa: F401
+
     import tollens.cli.climb
     import tollens.cli.lock
     import tollens.cli.progress
