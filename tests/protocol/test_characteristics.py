@@ -71,7 +71,7 @@ def null_world(cells: int, runs: int) -> Counter[str]:
     )
     counts = verdicts(thrown(task, CHANCE, CHANCE, runs))
     expected = chance_of_survival(CHANCE, CHANCE, cells, 0.0)
-    row(f"no effect, {cells} cells", counts, f"{expected:.4f}")
+    row(f"{cells:3} cells", counts, f"{expected:.4f}")
     low, high = interval(counts["SURVIVED"], runs)
     assert low <= expected <= high
     assert expected <= LEVEL
@@ -99,7 +99,7 @@ def edge(cells: int, runs: int, kind: str) -> Counter[str]:
         expected = 1.0 - (1.0 - chance_below(CHANCE, 1, below)) ** cells
     counts = verdicts(thrown(task, CHANCE, CHANCE, runs))
     name, _, how = kind.partition(", ")
-    row(f"{cells} cells, {name} < {below:g} pp{f' ({how})' if how else ''}", counts, f"{expected:.4f}")
+    row(f"{cells:3} cells, {name} < {below:g} pp{f' ({how})' if how else ''}", counts, f"{expected:.4f}")
     low, high = interval(counts["KILLED"], runs)
     assert low <= expected <= high
     return counts
@@ -117,7 +117,7 @@ def power(cells: int, runs: int) -> Counter[str]:
     )
     counts = verdicts(thrown(task, TRUE, CHANCE, runs, planted=PLANTED))
     survives, dies = chance_of_survival(TRUE, CHANCE, cells, 2.0), chance_below(TRUE, cells, 0.0)
-    row(f"{cells} cells", counts, f"{survives:.3f} {dies:.3f}")
+    row(f"{cells:3} cells", counts, f"{survives:.3f} {dies:.3f}")
     for verdict, expected in (("SURVIVED", survives), ("KILLED", dies)):
         low, high = interval(counts[verdict], runs)
         assert low <= expected <= high

@@ -1,4 +1,4 @@
-"""A study that is cheap to climb: 15 requests in two rungs, 12 of them of 10 ms, readings that the seed decides."""
+"""A study that is cheap to climb: 15 requests in two rungs, 12 of them of 5 ms, readings that the seed decides."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def wait():
 def produce(arm, cell, rng):
     name, shift = arm if isinstance(arm, tuple) else (arm, 0.0)
     note(f"{name} {shift} {sorted(cell.items())}")
-    time.sleep(0.01)
+    time.sleep(0.005)
     wait()
     with open("levels.json") as levels:
         level = json.load(levels)[name]
