@@ -43,11 +43,11 @@ def row(what: str, counts: Mapping[str, int], told: str = "") -> None:
     shares = " ".join(
         f"{counts.get(verdict, 0) / runs:8.3f}" for verdict in ("SURVIVED", "KILLED", "UNDETERMINED", "VOID")
     )
-    print(f"{what:<52}{runs:6}{shares}  {told}")
+    print(f"{what:<45}{runs:5} {shares}  {told}")
 
 
-def head(title: str) -> None:
-    print(f"\n\n{title}\n{'':<52}{'runs':>6}{'SURVIVED':>8}{'KILLED':>9}{'UNDET.':>9}{'VOID':>9}")
+def head(title: str, last: str = "derived") -> None:
+    print(f"\n\n{title}\n{'':<45}{'runs':>5} {'SURVIVED':>8}{'KILLED':>9}{'UNDET.':>9}{'VOID':>9}  {last}")
 
 
 def thrown(
@@ -71,7 +71,7 @@ def null_world(cells: int, runs: int) -> Counter[str]:
     )
     counts = verdicts(thrown(task, CHANCE, CHANCE, runs))
     expected = chance_of_survival(CHANCE, CHANCE, cells, 0.0)
-    row(f"no effect, {cells} cells", counts, f"survival derived {expected:.4f}, level {LEVEL}")
+    row(f"{cells:3} cells", counts, f"{expected:.4f}")
     low, high = interval(counts["SURVIVED"], runs)
     assert low <= expected <= high
     assert expected <= LEVEL
@@ -84,7 +84,7 @@ def null_world(cells: int, runs: int) -> Counter[str]:
 
 def edge(cells: int, runs: int, kind: str) -> Counter[str]:
     """The false kills of a claim whose true gain is 0 in every cell, under one way to write the rule of the kill."""
-    below = {"mean": -2.0, "any": -6.0, "any, for the number of cells": strict(cells)}[kind]
+    below = {"mean": -2.0, "any": -6.0, "any, set for the cells": strict(cells)}[kind]
     if kind == "mean":
         task = worlds.study(
             cells, finding="mean(gain) >= 0 pp", kill=f"mean(gain) < {below} pp", value="0", traps=CONTROLS,
@@ -98,7 +98,8 @@ def edge(cells: int, runs: int, kind: str) -> Counter[str]:
         )  # fmt: skip
         expected = 1.0 - (1.0 - chance_below(CHANCE, 1, below)) ** cells
     counts = verdicts(thrown(task, CHANCE, CHANCE, runs))
-    row(f"kill where {kind} is below {below:g} pp, {cells} cells", counts, f"false kills derived {expected:.4f}")
+    name, _, how = kind.partition(", ")
+    row(f"{cells:3} cells, {name} < {below:g} pp{f' ({how})' if how else ''}", counts, f"{expected:.4f}")
     low, high = interval(counts["KILLED"], runs)
     assert low <= expected <= high
     return counts
@@ -116,7 +117,7 @@ def power(cells: int, runs: int) -> Counter[str]:
     )
     counts = verdicts(thrown(task, TRUE, CHANCE, runs, planted=PLANTED))
     survives, dies = chance_of_survival(TRUE, CHANCE, cells, 2.0), chance_below(TRUE, cells, 0.0)
-    row(f"true gain 4 pp, 2 pp claimed, {cells} cells", counts, f"derived: survival {survives:.4f}, kill {dies:.4f}")
+    row(f"{cells:3} cells", counts, f"{survives:.3f} {dies:.3f}")
     for verdict, expected in (("SURVIVED", survives), ("KILLED", dies)):
         low, high = interval(counts[verdict], runs)
         assert low <= expected <= high
@@ -130,7 +131,7 @@ NOTHING, AT_VALUE, CLEAR = CHANCE, Law(0.11, 0.09), Law(0.14, 0.06)
 MARGIN = VALUE + 1.645 * AT_VALUE.sd / CELLS**0.5
 RULES = {
     "fixed_n": ('rule = "fixed_n"', VALUE),
-    "fixed_n, finding 1.645 se higher": ('rule = "fixed_n"', round(MARGIN, 2)),
+    "fixed_n, 1.645 se higher": ('rule = "fixed_n"', round(MARGIN, 2)),
     "group_sequential": (
         'rule = "group_sequential"\nlevel = "0.05"\nlooks = [10, 20, 30, 40]\nspending = "obrien-fleming"', VALUE
     ),
@@ -157,10 +158,10 @@ def stopping_rule(rule: str, runs: int) -> None:
     shares = {}
     for what, law in (("no effect", NOTHING), ("true gain 2 pp", AT_VALUE), ("true gain 8 pp", CLEAR)):
         counts, cells = stopped(rule, law, runs)
-        row(f"{rule}: {what}"[:51], counts, f"{cells:.1f} cells read")
+        row(f"{rule}: {what}", counts, f"{cells:.1f}")
         shares[law] = counts["SURVIVED"]
     assert lowest(shares[NOTHING], runs) <= LEVEL
-    assert shares[CLEAR] > runs / 2
+    assert lowest(shares[CLEAR], runs) > 0.5
     low, high = interval(shares[AT_VALUE], runs)
     if rule.startswith("fixed_n"):  # one look: nothing but the finding stands at its own threshold
         assert low <= 1.0 - chance_below(AT_VALUE, CELLS, RULES[rule][1]) <= high
@@ -183,12 +184,14 @@ def reported(method: Method, runs: int) -> int:
     outcomes, counts = caught(method, runs)
     refused = runs - outcomes["SIGN OK"]
     print(
-        f"{method.name:<38}{runs:5}{refused:8}"
-        + "".join(f"{counts[verdict]:9}" for verdict in ("KILLED", "VOID", "UNDETERMINED", "SURVIVED"))
-        + f"  {method.caught}: {method.fault}"
+        f"{method.name:<36}{runs:5}{refused:8}"
+        + "".join(f"{counts[verdict]:8}" for verdict in ("KILLED", "VOID", "UNDETERMINED"))
+        + f"{counts['SURVIVED']:9}"
+        + f"  {method.caught}"
+        + (f"\n    {method.fault}" if method not in HONEST else "")
     )
     said = outcomes if method.caught.startswith("SIGN") else counts
-    assert said[method.caught] >= 0.9 * runs
+    assert lowest(said[method.caught], runs) >= (0.9 if runs == SEEDS else 0.8)
     # What the seal refused never runs; a run that it let pass counts as survived at the rate of those behind it.
     return 0 if refused == runs else counts["SURVIVED"]
 
@@ -212,7 +215,7 @@ def test_the_rates_on_a_few_seeds(measured: Callable[[int, int], Counter[str]]) 
     measured(1, 40)
 
 
-@pytest.mark.parametrize("kind", ["mean", "any", "any, for the number of cells"])
+@pytest.mark.parametrize("kind", ["mean", "any", "any, set for the cells"])
 def test_false_kills_on_a_few_seeds(kind: str) -> None:
     edge(5, 8, kind)
 
@@ -251,23 +254,23 @@ def test_rules_are_evaluated_rarely_and_nothing_changes(monkeypatch: pytest.Monk
 
 @pytest.mark.slow
 def test_false_survival_false_kill_and_power() -> None:
-    head("A method without effect; the claim is that it gains anything, 19 draws of the null")
-    for cells, runs in ((1, 5 * SEEDS), (10, SEEDS), (100, SEEDS)):
+    head(f"No effect; the claim is that it gains anything, 19 draws of the null, level {LEVEL}. Derived: survival")
+    for cells, runs in ((1, 5 * SEEDS), (10, SEEDS), (100, SEEDS // 4)):
         null_world(cells, runs)
-    head("A true claim whose true gain is what it says and no more")
-    for kind in ("mean", "any", "any, for the number of cells"):
+    head("A true claim whose true gain is what it says and no more, by the rule of the kill. Derived: kills")
+    for kind in ("mean", "any", "any, set for the cells"):
         for cells, runs in ((1, SEEDS), (10, SEEDS), (100, SEEDS // 4)):
             edge(cells, runs, kind)
-    head("A true effect")
-    for cells, runs in ((1, SEEDS), (10, SEEDS), (100, SEEDS)):
+    head("A true gain of 4 pp where 2 pp are claimed. Derived: survival and kills")
+    for cells, runs in ((1, SEEDS), (10, SEEDS), (100, SEEDS // 4)):
         power(cells, runs)
 
 
 @pytest.mark.slow
 def test_stopping_rules() -> None:
-    head(f"{CELLS} cells, at least {VALUE:g} pp claimed; level 0.05 where the rule has one")
+    head(f"{CELLS} cells, at least {VALUE:g} pp claimed; level 0.05 where the rule has one", "cells read")
     for rule in RULES:
-        stopping_rule(rule, SEEDS // 2)
+        stopping_rule(rule, SEEDS * 3 // 10)
 
 
 @pytest.mark.slow
@@ -291,14 +294,14 @@ def test_the_loss_of_a_false_survival_is_on_average_what_expected_loss_says() ->
 
 @pytest.mark.slow
 def test_broken_methods() -> None:
-    print("\n\nBroken methods; the claim is false. REFUSED: by the sign-check. The verdicts are those behind the seal,")
-    print("had nothing been refused. At the end: what should catch it, and what is wrong with it.")
-    print(f"{'':<38}{'runs':>5}{'REFUSED':>8}{'KILLED':>9}{'VOID':>9}{'UNDET.':>9}{'SURVIVED':>9}")
+    print("\n\nBroken methods; the claim is false. REFUSED: by the sign-check. The verdicts are those behind")
+    print("the seal, had nothing been refused. At the end: what should catch it; below: what is wrong with it.")
+    print(f"{'':<36}{'runs':>5}{'REFUSED':>8}{'KILLED':>8}{'VOID':>8}{'UNDET.':>8}{'SURVIVED':>9}")
     for method in METHODS:
         assert lowest(reported(method, SEEDS), SEEDS) <= LEVEL
     print("Honest ones, for comparison")
     for method in HONEST:
-        reported(method, SEEDS)
+        reported(method, SEEDS // 4)
     print("Beyond the protocol: a fault that the study's own code hides from its controls and its null")
     for method in UNSEEN:
         reported(method, SEEDS // 4)

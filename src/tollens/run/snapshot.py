@@ -22,21 +22,24 @@ def snapshot(folder: Path, entries: Sequence[Entry], key: str) -> Iterator[Path]
     """A folder with the sealed bytes of every entry, read-only; gone afterwards.
 
     A text has its line ends plain, whatever the checkout made of them. A file over 256 MiB is linked, not copied.
-    What killed runs of the same `key` left behind is removed first. Raises TollensError `copy_unwritable`, exit 2.
+    What a run writes beside the copy goes with it, and what killed runs of the same `key` left goes first.
+    Raises TollensError `copy_unwritable`, exit 2.
     """
     try:
         _sweep(key)
-        private = Path(tempfile.mkdtemp(prefix=f"{PREFIX}-{key[:12]}-{os.getpid()}-"))
+        outer = Path(tempfile.mkdtemp(prefix=f"{PREFIX}-{key[:12]}-{os.getpid()}-"))
     except OSError as error:
         raise _unwritable(error) from None
+    private = outer / "copy"
     try:
         try:
+            private.mkdir()
             _fill(private, folder, entries)
         except OSError as error:
             raise _unwritable(error) from None
         yield private
     finally:
-        shutil.rmtree(private, ignore_errors=True)
+        shutil.rmtree(outer, ignore_errors=True)
 
 
 def _fill(private: Path, folder: Path, entries: Sequence[Entry]) -> None:

@@ -124,13 +124,19 @@ def breaking(order: dict[str, Any], seen: dict[str, Any]) -> None:
 
 
 def main() -> None:
+    import rich.table  # noqa: F401
+
     import tollens.cli.climb
     import tollens.cli.lock
     import tollens.cli.progress
-    import tollens.cli.study_screen  # noqa: F401
+    import tollens.cli.study_screen
+    import tollens.run.climb
+    import tollens.run.lock  # noqa: F401
+    from tollens.run.machine import machine_lines
     from tollens.run.plugins import installed
 
     installed()
+    machine_lines()  # hashes every source, once for all forks
     answer({"ready": os.getpid()})
     for line in sys.stdin:
         order = json.loads(line)

@@ -69,11 +69,23 @@ def readings(found: list[Record]) -> dict[tuple[str, str, str, int, str], Any]:
     return made
 
 
+def differing(found: Any, undisturbed: Any, where: str = "") -> list[str]:
+    """Where two values of JSON are not the same."""
+    if isinstance(found, dict) and isinstance(undisturbed, dict):
+        names = sorted({*found, *undisturbed})
+        return [d for name in names for d in differing(found.get(name), undisturbed.get(name), f"{where}.{name}")]
+    if isinstance(found, list) and isinstance(undisturbed, list) and len(found) == len(undisturbed):
+        pairs = enumerate(zip(found, undisturbed, strict=True))
+        return [d for place, (one, other) in pairs for d in differing(one, other, f"{where}[{place}]")]
+    return [] if found == undisturbed else [f"{where}: {found!r}, undisturbed {undisturbed!r}"]
+
+
 def check_ended(folder: Path, undisturbed: list[Record]) -> list[Record]:
     """A climb that ended says what an undisturbed one says, and has counted every attempt."""
     found = records((folder / "ledger.jsonl").read_bytes())
     assert readings(found) == readings(undisturbed)
-    assert judged(found) == judged(undisturbed)
+    others = differing(judged(found), judged(undisturbed))
+    assert not others, others
     (verdict,) = of(found, "verdict")
     assert json.loads((folder / "decision.json").read_text()) == verdict["body"]["decision"]
     assert json.loads((folder / "trap_results.json").read_text())["traps"] == verdict["body"]["decision"]["traps"]

@@ -173,8 +173,9 @@ class Trial:
         found = check_ended(self.folder, undisturbed)
         cpu = [r for r in found if r["type"] == "cell.started" and r["body"]["key"]["rung"] == "accuracy"]
         assert self.calls() <= len(cpu), "the metric was asked without a record of it"
-        assert list(self.temporary.iterdir()) == [], "a snapshot was left behind"
-        assert [p.name for p in self.folder.iterdir() if p.name.startswith(".") and p.name != ".gitattributes"] == []
+        left = [p.name for p in self.temporary.iterdir()]
+        left += [p.name for p in self.folder.iterdir() if p.name.startswith(".") and p.name != ".gitattributes"]
+        assert not left, f"left behind: {left}"
         return found
 
 
