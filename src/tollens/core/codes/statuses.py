@@ -130,6 +130,11 @@ STATUSES: dict[str, Code] = {
         "The matrix is interleaved with others in one stored tensor, so that no range of bytes is its own to digest.",
         "Compare the digest of the file.",
     ),
+    "no_movement": Code(
+        "No movement",
+        "The tensor is the same at all the checkpoints concerned, so that no share of its movement exists.",
+        "Check whether the tensor was frozen; if it was, nothing is wrong.",
+    ),
     "not_requested": Code(
         "Not asked for",
         "The options of this run leave this reading out; its absence says nothing about the layer.",
