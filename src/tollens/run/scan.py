@@ -60,7 +60,7 @@ def scan(
         law = needs_power_law(claim_names(claim, units))
     checkpoint = open_checkpoint(path)
     found = matrices(checkpoint)
-    views = _selected(found.matrices, settings.layers)
+    views = selected(found.matrices, settings.layers)
     refused = refusals(used(settings))
     with ThreadPoolExecutor(1) as beside:  # hashing releases the interpreter lock and needs no worker
         digest = beside.submit(checkpoint.digest)
@@ -112,7 +112,8 @@ def _flat(fields: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if name != "plugins"} | plugged
 
 
-def _selected(views: Sequence[MatrixView], pattern: str | None) -> list[MatrixView]:
+def selected(views: Sequence[MatrixView], pattern: str | None) -> list[MatrixView]:
+    """The views whose name, or that of their tensor, matches a shell pattern. Raises: `no_such_layer`."""
     if pattern is None:
         return list(views)
     chosen = [v for v in views if fnmatch.fnmatchcase(v.name, pattern) or fnmatch.fnmatchcase(v.tensor.name, pattern)]
