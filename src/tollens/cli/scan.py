@@ -46,6 +46,9 @@ class ScanOptions(msgspec.Struct, frozen=True, kw_only=True):
     threads: int | None
     show_all: bool
     quiet: bool
+    series: bool
+    extrapolate: int | None
+    out: str | None
 
     def settings(self) -> ScanSettings:
         from tollens.run.settings import ScanSettings
@@ -63,7 +66,7 @@ class ScanOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @click.command(name="scan")
-@click.argument("path")
+@click.argument("paths", metavar="PATH...", nargs=-1, required=True)
 @click.option(
     "--claim",
     metavar="RULE",
@@ -108,17 +111,37 @@ class ScanOptions(msgspec.Struct, frozen=True, kw_only=True):
 )
 @click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Worker processes.")
 @click.option("--threads", type=click.IntRange(1), help="BLAS threads a worker. [default: cores/jobs]")
+@click.option("--series", is_flag=True, help="Follow the matrices through several checkpoints of one run.")
+@click.option(
+    "--extrapolate",
+    type=click.IntRange(0, 2**53 - 1),
+    metavar="STEP",
+    help="With --series: forecast the checkpoint of this step and write it to --out.",
+)
+@click.option("--out", metavar="FILE", help="The new .safetensors file that --extrapolate writes.")
 @click.option("--all", "show_all", is_flag=True, help="Print every layer, not only the first 20.")
 @click.option("--quiet", is_flag=True, help="No progress on stderr, only the verdict on stdout.")
-def command(path: str, **options: Any) -> int:
+def command(paths: tuple[str, ...], **options: Any) -> int:
     """Judge the checkpoint at PATH from its weights alone.
 
     PATH is a .safetensors file, a folder of shards or a Hugging Face checkpoint, or a .npz file.
     Nothing is downloaded and no forward pass is run.
+
+    With --series the PATHs are checkpoints of one run, in any order, or the one folder that holds its checkpoint-N
+    folders. The exit code is then 1 if a trap appears or a matrix loses its numbers, else 0.
     """
     asked = msgspec.convert(options, ScanOptions)
     if asked.as_json and asked.as_csv:
         raise click.UsageError("--json and --csv are two answers; ask for one.")
+    if asked.series:
+        from tollens.cli.series import answer_series
+
+        return answer_series(paths, asked)
+    if len(paths) > 1:
+        raise click.UsageError(f"{len(paths)} paths are a series; ask for it with --series.")
+    if asked.extrapolate is not None or asked.out is not None:
+        raise click.UsageError("--extrapolate and --out go with --series.")
+    (path,) = paths
     if asked.html is not None:
         _require_report(asked.html)
     with workers(asked.jobs) as map_fn, progress_bar(asked.quiet) as progress:
@@ -156,6 +179,11 @@ def _require_report(html: str) -> None:
             found=f"no module {missing}",
             fix=f"Install it: {install_command('report')}",
         )
+    require_folder(html)
+
+
+def require_folder(html: str) -> None:
+    """Refuse a file that cannot be written. Raises: `path_missing`, `output_unwritable`."""
     folder = os.path.dirname(os.path.abspath(html))
     if not os.path.isdir(folder):
         raise TollensError(

@@ -322,11 +322,17 @@ def _forecast(
         error=_or_none(whole.relative(whole.extrapolated)),
         last_error=_or_none(whole.relative(whole.last)),
         average_error=_or_none(whole.relative(whole.average)),
-        better_than_last=whole.extrapolated < whole.last if whole.moved > 0.0 else None,
+        nearest=_nearest(whole) if whole.moved > 0.0 else None,
         settles=SETTLES,
         tensors=[_tensor_forecast(fitted[t.name], errors[t.name]) for t in last.tensors if t.name in fitted],
         copied=[CopiedTensor(t.name, t.dtype, why) for t in last.tensors if (why := reasons[t.name]) is not None],
     )
+
+
+def _nearest(errors: HeldOut) -> str:
+    """What came closest to the left-out checkpoint; of equals the simplest."""
+    squared = {"last": errors.last, "average": errors.average, "extrapolation": errors.extrapolated}
+    return min(squared, key=lambda name: squared[name])
 
 
 def _tensor_forecast(found: _Fitted, errors: HeldOut) -> TensorForecast:

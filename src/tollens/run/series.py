@@ -27,7 +27,7 @@ from tollens.protocol.change import (
     lost_numbers,
 )
 from tollens.protocol.finding import Note
-from tollens.run.extrapolate import extrapolated
+from tollens.run.extrapolate import MADE_BY, extrapolated
 from tollens.run.layer import LayerTask, ShapeTask, measure_layer, measure_shape, used
 from tollens.run.path import Path, PathTask, measure_path
 from tollens.run.refusal import refusals
@@ -312,6 +312,10 @@ def _notes(opened: Series, unmatched: int, refused: Mapping[str, str]) -> list[N
     if opened.left_out:
         named = ", ".join(opened.left_out[:5]) + (" and more" if len(opened.left_out) > 5 else "")
         notes.append(Note("left_out", [], f"Not part of the series, although in the folder: {named}."))
+    made = [member.step for member in opened.members if member.checkpoint.metadata.get("made_by") == MADE_BY]
+    if made:
+        named = ", ".join(map(str, made[:5]))
+        notes.append(Note("extrapolated", [], f"Extrapolated and never trained, so no evidence of training: {named}."))
     if unmatched:
         notes.append(Note("not_in_all", [], f"{unmatched} matrices are not in every checkpoint in one shape."))
     return notes

@@ -137,7 +137,8 @@ class Forecast(msgspec.Struct, frozen=True, kw_only=True):
 
     `fitted_steps`: those of the final fit, after the first checkpoint at `origin`. `left_out`: the step that the errors
     are on, fitted from the others. `explained_variance` and the errors are of all tensors together; `exact` says that
-    every tensor that moves lies on one line. `settles` names the comparison that this cannot make.
+    every tensor that moves lies on one line; `nearest` is what came closest to the left-out checkpoint: extrapolation,
+    last or average. `settles` names the comparison that this cannot make.
     """
 
     step: int
@@ -151,7 +152,7 @@ class Forecast(msgspec.Struct, frozen=True, kw_only=True):
     error: float | None
     last_error: float | None
     average_error: float | None
-    better_than_last: bool | None
+    nearest: str | None
     settles: str
     tensors: list[TensorForecast]
     copied: list[CopiedTensor]

@@ -146,6 +146,12 @@ STATUSES: dict[str, Code] = {
         "The tensor is absent from some checkpoint of the series or has another shape there, so it cannot be followed.",
         "Check that all checkpoints are of one model.",
     ),
+    "extrapolated": Code(
+        "Extrapolated, not trained",
+        "A checkpoint of the series says of itself that it was extrapolated from others. What it shows follows from "
+        "them and is no evidence of training.",
+        "Leave it out unless it is what you ask about.",
+    ),
     "no_movement": Code(
         "No movement",
         "The tensor is the same at all the checkpoints concerned, so that no share of its movement exists.",
