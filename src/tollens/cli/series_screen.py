@@ -165,7 +165,7 @@ def _forecast(console: Console, forecast: Forecast) -> None:
 
 
 def _share(value: float | None) -> str:
-    return "undefined" if value is None else f"{100.0 * value:.3g} %"
+    return "undefined" if value is None else f"{100.0 * value:.1f} %"
 
 
 def _next(report: SeriesReport, html: str | None) -> str:

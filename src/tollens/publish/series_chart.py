@@ -214,9 +214,8 @@ def _shade(along: Along, report: SeriesReport) -> str:
 
 def _frame(panel: Panel, along: Along, across: Across) -> str:
     foot = HEIGHT - BOTTOM
-    title = panel.title if len(panel.lines) > 1 else f"{panel.title}"
     parts = [
-        f'<text x="{along.left}" y="17" font-size="15" font-weight="600" fill="{INK}">{escape(title)}</text>',
+        f'<text x="{along.left}" y="17" font-size="15" font-weight="600" fill="{INK}">{escape(panel.title)}</text>',
         f'<text x="{along.left}" y="35" font-size="13" fill="{MUTED}">{escape(panel.said)}</text>'
         if len(panel.lines) == 1
         else "",
@@ -278,7 +277,8 @@ def _legend(panel: Panel, along: Along) -> str:
     for line in panel.lines:
         dash = f' stroke-dasharray="{line.dash}"' if line.dash else ""
         parts.append(
-            f'<path d="M{x} 30.5h24" stroke="{line.colour}" stroke-width="2"{dash}/>{_mark(line.mark, x + 12, 30.5, line.colour)}'
+            f'<path d="M{x} 30.5h24" stroke="{line.colour}" stroke-width="2"{dash}/>'
+            f"{_mark(line.mark, x + 12, 30.5, line.colour)}"
             f'<text x="{x + 29}" y="35" font-size="13" fill="{INK}">{escape(line.name)}</text>'
         )
         x += 29 + 8 * len(line.name) + 16

@@ -42,7 +42,7 @@ def _top(report: SeriesReport) -> str:
         answer = "Where the best checkpoint lies is undetermined"
     else:
         answer = f"The best checkpoint lies probably between steps {best.low:,} and {best.high:,}"
-    sure = "" if best.guess is None else f" Guess: step {best.guess:,}; sure: {foreign(best.sure)}."
+    sure = "" if best.guess is None else f" Guess: step {best.guess:,} ({foreign(best.sure)})."
     changed = len({change.matrix for change in report.changes})
     held = "No change holds" if not report.changes else f"{plural(len(report.changes), 'change')} in {changed}"
     of = "" if not report.changes else f" of {plural(len(_by_matrix(report)), 'matrix').replace('matrixs', 'matrices')}"
@@ -82,8 +82,8 @@ def _picture(report: SeriesReport) -> str:
         f'<li><svg viewBox="0 0 22 16" aria-hidden="true" fill="none">{mark}</svg>{name}</li>' for mark, name in keys
     )
     return (
-        f'<h2 id="picture">Over the steps</h2><p>Medians over all matrices that were followed, and trap counts by cause. '
-        "The matrices were measured with the same permutations at every step.</p>"
+        f'<h2 id="picture">Over the steps</h2><p>Medians over all matrices that were followed, and trap counts by '
+        "cause. The matrices were measured with the same permutations at every step.</p>"
         f'<figure><ul class="key">{items}</ul><div class="wide">{series_svg(report, columns=2)}</div>'
         f'<div class="narrow">{series_svg(report, columns=1)}</div></figure>'
     )
@@ -92,7 +92,7 @@ def _picture(report: SeriesReport) -> str:
 def _changes(report: SeriesReport) -> str:
     chance = (
         f"<p>{report.compared:,} pairs of neighbours were compared in alpha; if nothing changed, up to "
-        f"{number(round(report.by_chance, 2))} would part by chance.</p>"
+        f"{report.by_chance:.1f} would part by chance.</p>"
         if report.compared
         else ""
     )
@@ -135,8 +135,8 @@ def _forecast(forecast: Forecast) -> str:
     copied = f"<p>Copied from the last checkpoint:</p><ul class=plain>{copied}</ul>" if copied else ""
     return (
         f'<h2 id="forecast">Forecast for step {forecast.step:,}</h2><p>Extrapolated, not trained: '
-        f"<code>{foreign(forecast.path)}</code>. Each tensor is continued along the one direction that explains most of "
-        f"its movement, which is {_share(forecast.explained_variance)} of all movement.{exact}</p>"
+        f"<code>{foreign(forecast.path)}</code>. Each tensor is continued along the one direction that explains "
+        f"most of its movement, which is {_share(forecast.explained_variance)} of all movement.{exact}</p>"
         f"<p>On step {forecast.left_out:,}, which a fit of the others did not see, it is off by "
         f"{_share(forecast.error)} of the way from step {forecast.origin:,}; standing still by "
         f"{_share(forecast.last_error)}, the mean of the last three by {_share(forecast.average_error)}.{nearest}</p>"
@@ -262,7 +262,7 @@ def _table(titles: Sequence[str], rows: Sequence[Sequence[str]], label: str) -> 
         for row in rows
     )
     return (
-        f'<div class="scroll" tabindex="0" role="region" aria-label="{label}"><table class="plainly"><thead><tr>{head}'
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{label}"><table class="figures"><thead><tr>{head}'
         f"</tr></thead><tbody>{body}</tbody></table></div>"
     )
 
@@ -272,4 +272,4 @@ def _plain(value: float | None) -> str:
 
 
 def _share(value: float | None) -> str:
-    return "–" if value is None else f"{100.0 * value:.3g} %"
+    return "–" if value is None else f"{100.0 * value:.1f} %"
