@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from msgspec import UnsetType
@@ -169,11 +168,10 @@ def _share(value: float | None) -> str:
 
 
 def _next(report: SeriesReport, html: str | None) -> str:
-    paths: Sequence[str] = [member.path for member in report.members]
     if report.changes and report.changes[0].finding:
         change = report.changes[0]
         at = next(member.path for member in report.members if member.step == change.to_step)
         return f"tollens scan {shlex.quote(printable(at))} --layers {shlex.quote(printable(change.matrix))}"
     if html is None:
-        return f"tollens scan --series {' '.join(shlex.quote(printable(p)) for p in paths[:3])} ... --html series.html"
-    return f"tollens scan {shlex.quote(printable(paths[-1]))}"
+        return f"tollens scan --series {' '.join(shlex.quote(printable(p)) for p in report.paths)} --html series.html"
+    return f"tollens scan {shlex.quote(printable(report.members[-1].path))}"

@@ -44,7 +44,8 @@ from tollens.run.series_result import (
 )
 from tollens.run.settings import ScanSettings
 from tollens.subject.matrices import MatrixView, matrices
-from tollens.subject.series import Member, Series, align, open_series
+from tollens.subject.place import Place
+from tollens.subject.series import Member, Series, align, open_series, place_of
 
 FEWEST = 5
 """Checkpoints below which no best one is looked for."""
@@ -111,6 +112,7 @@ def series(
         extrapolation=forecast,
         notes=_notes(opened, len(aligned.unmatched), refused),
         steps=[_summary(step, [rows[place] for rows in by_matrix]) for place, step in enumerate(opened.steps)],
+        paths=[_shown(place_of(path)) for path in paths],
         members=members,
         rows=[row for rows in by_matrix for row in rows],
         unmatched=[UnmatchedMatrix(u.name, list(u.steps), [list(s) for s in u.shapes]) for u in aligned.unmatched],
@@ -119,10 +121,14 @@ def series(
     )
 
 
+def _shown(place: Place) -> str:
+    return os.fsencode(str(place)).decode("utf-8", "backslashreplace")
+
+
 def _member(member: Member, digest: str) -> SeriesMember:
     checkpoint = member.checkpoint
     return SeriesMember(
-        os.fsencode(str(checkpoint.path)).decode("utf-8", "backslashreplace"),
+        _shown(checkpoint.path),
         member.step,
         member.said_by,
         digest,

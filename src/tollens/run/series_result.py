@@ -161,8 +161,8 @@ class Forecast(msgspec.Struct, frozen=True, kw_only=True):
 class SeriesReport(msgspec.Struct, frozen=True, kw_only=True):
     """The answer of `tollens scan --series`, in the order a person reads it.
 
-    `compared`: pairs of neighbours whose intervals of alpha were compared; `by_chance`: how many of them part by
-    chance at most if nothing changes.
+    `paths`: as they were given, without what a URL may hold of credentials. `compared`: pairs of neighbours whose
+    intervals of alpha were compared; `by_chance`: how many of them part by chance at most if nothing changes.
     """
 
     schema: str = "tollens.series/1"
@@ -175,6 +175,7 @@ class SeriesReport(msgspec.Struct, frozen=True, kw_only=True):
     extrapolation: Forecast | UnsetType = UNSET
     notes: list[Note]
     steps: list[StepSummary]
+    paths: list[str]
     members: list[SeriesMember]
     rows: list[SeriesRow]
     unmatched: list[UnmatchedMatrix]

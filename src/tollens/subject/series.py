@@ -80,8 +80,13 @@ def open_series(paths: Sequence[str | os.PathLike[str]]) -> Series:
     return Series(tuple(members), left_out)
 
 
+def place_of(path: str | os.PathLike[str]) -> Place:
+    text = os.fspath(path)
+    return Url(text) if is_url(text) else Path(text)
+
+
 def _places(paths: Sequence[str | os.PathLike[str]]) -> tuple[list[Place], tuple[str, ...]]:
-    places: list[Place] = [Url(text) if is_url(text) else Path(text) for text in (os.fspath(path) for path in paths)]
+    places = [place_of(path) for path in paths]
     if len(places) != 1 or not os.fspath(paths[0]) or file.kind(places[0]) != "folder":
         return places, ()
     (folder,) = places
