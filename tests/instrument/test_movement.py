@@ -8,19 +8,27 @@ import pytest
 from tollens.core.reading import Undefined
 from tollens.core.seeding import generator
 from tollens.instrument import movement
-from tollens.instrument.movement import frobenius, stable_rank_of
+from tollens.instrument.movement import distance
 
 
 def rng() -> np.random.Generator:
     return generator(0, "movement", "w")
 
 
-def test_the_norm_is_that_of_all_elements() -> None:
-    """sqrt(1 + 4 + 9 + ... ) over 2,000,001 elements of 3: 3*sqrt(2,000,001), across a border of panels."""
-    assert frobenius(np.array([[3.0, 4.0]])) == 5.0
+def stable_rank_of(matrix: np.ndarray, draws: np.random.Generator) -> float | Undefined:
+    """Of a copy, as the original is overwritten."""
+    return movement.stable_rank_of(matrix.copy(), draws)
+
+
+def test_a_distance_is_over_all_elements() -> None:
+    """sqrt(3^2 + 4^2), and 3 sqrt(n) over a border of panels; float32 numbers are subtracted in float64."""
+    assert distance(np.array([[4.0, 3.0]]), np.array([[1.0, -1.0]])) == 5.0
     big = np.full((1, movement.PANEL_BYTES // 8 + 5), 3.0, np.float32)
-    assert frobenius(big) == pytest.approx(3.0 * math.sqrt(big.size), rel=1e-12)
-    assert frobenius(np.zeros((0, 4))) == 0.0
+    assert distance(big, np.zeros_like(big)) == pytest.approx(3.0 * math.sqrt(big.size), rel=1e-12)
+    assert distance(np.zeros((0, 4)), np.zeros((0, 4))) == 0.0
+    one, other = np.float32([[1.0]]), np.float32([[2.0**-30]])
+    assert distance(one, other) == 1.0 - 2.0**-30
+    assert distance(np.array([[1e300]]), np.array([[-1e300]])) == math.inf
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -19,14 +19,17 @@ BLOCK, STEPS = 4, 40  # of the search; a step reads the matrix once
 CLOSE = 1e-3  # relative residual of the top eigenvalue; its error is below that, and mostly below its square
 
 
-def frobenius(matrix: Array) -> float:
-    """||W||_F in weight, summed in float64 panel by panel. A finite matrix whose squares overflow gives infinity."""
-    flat = matrix.reshape(-1)
-    step = PANEL_BYTES // 8
+def distance(one: Array, other: Array) -> float:
+    """||A - B||_F of two matrices of one shape, in weight, in float64 and panel by panel.
+
+    Where squares of finite differences overflow it is infinite.
+    """
+    first, second = one.reshape(-1), other.reshape(-1)
     total = 0.0
     with np.errstate(over="ignore", under="ignore"):
-        for start in range(0, flat.size, step):
-            panel = flat[start : start + step].astype(np.float64)
+        for start in range(0, first.size, PANEL_BYTES // 8):
+            part = slice(start, start + PANEL_BYTES // 8)
+            panel = np.subtract(first[part], second[part], dtype=np.float64)
             total += float(panel @ panel)
     return math.sqrt(total)
 
@@ -35,8 +38,8 @@ def stable_rank_of(matrix: Array, rng: np.random.Generator, threads: int = 1) ->
     """||W||_F^2/||W||_2^2 of a finite (rows, cols) float32 or float64 matrix, between 1 and its smaller side.
 
     The norm comes from the whole spectrum of a small matrix and from a block Krylov space of a large one, to a
-    relative error of 1e-3 at most; then and there the start vectors are drawn from `rng`. UNDEFINED `no_movement`
-    for a zero matrix, as this is asked of differences; `scale_out_of_range`.
+    relative error of 1e-3 at most; then and there the start vectors are drawn from `rng`. The matrix is scaled in
+    place. UNDEFINED `no_movement` for a zero matrix, as this is asked of differences; `scale_out_of_range`.
     """
     largest = max(abs(float(matrix.max())), abs(float(matrix.min()))) if matrix.size else 0.0
     if largest == 0.0:
@@ -44,14 +47,14 @@ def stable_rank_of(matrix: Array, rng: np.random.Generator, threads: int = 1) ->
     if not math.isfinite(largest):
         return Undefined("scale_out_of_range")
     with np.errstate(under="ignore"):
-        scaled = np.ascontiguousarray(np.ldexp(matrix, -math.frexp(largest)[1]))  # exact, and squares stay in range
-    total = frobenius(scaled) ** 2
+        np.ldexp(matrix, -math.frexp(largest)[1], out=matrix)  # exact, and squares stay in range
+    total = distance(matrix, np.broadcast_to(matrix.dtype.type(0), matrix.shape)) ** 2
     top = None
     if min(matrix.shape) > DENSE_SIDE:
-        top = _top(scaled, rng, threads)
+        top = _top(matrix, rng, threads)
     if top is None:
-        precision: Precision = "f64" if scaled.dtype == np.float64 else "f32"
-        top = spectrum_of(scaled, precision, threads=threads).lambda_max
+        precision: Precision = "f64" if matrix.dtype == np.float64 else "f32"
+        top = spectrum_of(matrix, precision, threads=threads).lambda_max
     return min(max(1.0, total / top), float(min(matrix.shape)))
 
 

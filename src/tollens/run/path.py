@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from tollens.core.reading import Undefined
 from tollens.core.seeding import generator
-from tollens.instrument.movement import frobenius, stable_rank_of
+from tollens.instrument.movement import distance, stable_rank_of
 from tollens.run.layer import ONE_THREAD_SIDE, blas_threads
 from tollens.subject.matrices import MatrixView
 
@@ -40,7 +41,7 @@ class Path:
 
 
 def measure_path(task: PathTask) -> Path:
-    """Three copies of the matrix and a difference live at a time."""
+    """Three matrices live at a time: two checkpoints, and a third or a difference."""
     path = Path()
     first: Array | None = None
     before: Array | None = None
@@ -56,6 +57,7 @@ def measure_path(task: PathTask) -> Path:
             else:
                 path.distance.append(_length(now, first))
                 path.speed.append(_length(now, before))
+                before = None  # its place is taken by the difference
                 rng = generator(task.seed, "movement", f"{view.name} {place}")
                 path.delta_stable_rank.append(_rank(now, first, rng, task.threads))
             before = now
@@ -65,16 +67,13 @@ def measure_path(task: PathTask) -> Path:
 def _length(one: Array | None, other: Array | None) -> float | Undefined:
     if one is None or other is None:
         return Undefined("nonfinite")
-    found = frobenius(_difference(one, other))
-    return found if np.isfinite(found) else Undefined("scale_out_of_range")
+    found = distance(one, other)
+    return found if math.isfinite(found) else Undefined("scale_out_of_range")
 
 
 def _rank(one: Array | None, other: Array | None, rng: np.random.Generator, threads: int) -> float | Undefined:
     if one is None or other is None:
         return Undefined("nonfinite")
-    return stable_rank_of(_difference(one, other), rng, threads)
-
-
-def _difference(one: Array, other: Array) -> Array:
     with np.errstate(over="ignore"):
-        return one - other
+        difference = one - other
+    return stable_rank_of(difference, rng, threads)
