@@ -7,7 +7,7 @@ plain values. A name of a module is a name here, and the call of a name is a rec
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn, TypeAlias
 
@@ -78,7 +78,7 @@ def run(data: bytes, where: str, vocabulary: Vocabulary) -> Value:
 
 
 class _Machine:
-    __slots__ = ("at", "begin", "data", "floor", "marks", "memo", "stack", "vocabulary", "where")
+    __slots__ = ("at", "begin", "copies", "data", "floor", "marks", "memo", "stack", "vocabulary", "where")
 
     def __init__(self, data: bytes, where: str, vocabulary: Vocabulary) -> None:
         self.data = data
@@ -90,6 +90,7 @@ class _Machine:
         self.marks: list[int] = []
         self.floor = 0  # what lies below the last mark is out of reach
         self.memo: dict[int, Value] = {}
+        self.copies = len(data)  # items that containers made from containers may still hold
 
     def run(self) -> Value:
         data, stack = self.data, self.stack
@@ -251,20 +252,25 @@ class _Machine:
         if name in self.vocabulary.tables:
             self.stack.append(Table(self.entries(arguments)))
         elif name in self.vocabulary.lists:
-            self.stack.append(list(arguments[0]) if arguments and type(arguments[0]) in (list, tuple) else [])
+            content = arguments[0] if arguments and type(arguments[0]) in (list, tuple) else ()
+            self.stack.append(list(self.copied(content)))
         else:
             self.stack.append(Call(name, arguments, self.begin))
 
     def entries(self, arguments: tuple[Value, ...]) -> list[tuple[Value, Value]]:
         """What a dict is made from: nothing, another dict, a list of pairs; a default factory is no content."""
-        content = next((a for a in arguments if type(a) in (Table, list)), None)
-        if type(content) is Table:
-            return list(content.entries)
-        if type(content) is list:
-            if not all(type(pair) in (list, tuple) and len(pair) == 2 for pair in content):
-                raise self.invalid("pairs of key and value", "other items")
-            return [(key, value) for key, value in content]
-        return []
+        content = next((a for a in arguments if type(a) in (Table, list)), ())
+        pairs = self.copied(content.entries if type(content) is Table else content)
+        if not all(type(pair) in (list, tuple) and len(pair) == 2 for pair in pairs):
+            raise self.invalid("pairs of key and value", "other items")
+        return [(key, value) for key, value in pairs]
+
+    def copied(self, items: Sequence[Value]) -> Sequence[Value]:
+        """The same items, once it is clear that copies of copies do not outgrow the pickle."""
+        self.copies -= len(items)
+        if self.copies < 0:
+            raise self.too_large(f"copies of at most {len(self.data)} items")
+        return items
 
     def make(self) -> None:
         arguments, name = self.pop(), self.pop()

@@ -119,9 +119,7 @@ def _end_64(
     after = blob.size - _END.size - _LOCATOR.size
     if disk or disks != 1 or at + _END_64.size != after:
         raise error("archive_invalid", where, f"a 64-bit directory that ends at byte {after}", f"one at byte {at}")
-    magic, length, _, _, disk, first, here, count, size, begin = _END_64.unpack(
-        bytes_at(blob, at, _END_64.size, where)
-    )
+    magic, length, _, _, disk, first, here, count, size, begin = _END_64.unpack(bytes_at(blob, at, _END_64.size, where))
     if magic != END_64 or length != _END_64.size - 12 or disk or first or here != count:
         raise error("archive_invalid", where, "a 64-bit directory of one part", "another record")
     wide = (count, size, begin)
@@ -192,7 +190,7 @@ def _data_of(blob: file.Blob, entry: _Entry, end: int, where: str) -> int:
         raise error("archive_invalid", where, "a header of this name", "another one")
     if flags != entry.flags or method:
         raise error("archive_invalid", where, f"flags {entry.flags} and no compression", f"{flags}, method {method}")
-    offset = entry.start + head + extras
+    offset: int = entry.start + head + extras
     if offset + entry.size > end:
         found = f"{entry.size} bytes from byte {offset}"
         raise error("tensor_out_of_bounds", where, f"data before byte {end}", found)
