@@ -140,26 +140,36 @@ class Entry:
     central: Mapping[str, int] = field(default_factory=dict)
     local_name: str | None = None
     before: bytes = b""  # what stands between the member and the one before it
+    extra: bytes = b""  # fields of the directory, and
+    local_extra: bytes = b""  # of the member's own header
 
 
 LOCAL = ("version", "flags", "method", "time", "date", "crc", "packed", "size", "names", "extras")
 CENTRAL = ("made", *LOCAL, "comments", "disk", "inside", "outside", "start")
 
 
-def zipped(entries: Iterable[Entry], **end: int) -> bytes:
-    """An archive of stored members; `end` overwrites fields of its end record."""
+def zipped(entries: Iterable[Entry], wide: Mapping[str, int] | None = None, **end: int) -> bytes:
+    """An archive of stored members. `end` overwrites fields of its end record; with `wide` there is one of 64 bits
+    too, whose fields it overwrites.
+    """
     body, directory, count = bytearray(), bytearray(), 0
     for e in entries:
         body += e.before
         name, other = e.name.encode(), (e.name if e.local_name is None else e.local_name).encode()
         plain = dict.fromkeys(CENTRAL, 0) | {"crc": zlib.crc32(e.data), "packed": len(e.data), "size": len(e.data)}
-        central = plain | {"names": len(name), "start": len(body)} | dict(e.central)
-        local = plain | {"names": len(other)} | dict(e.local)
-        body += b"PK\x03\x04" + struct.pack("<5H3I2H", *(local[f] for f in LOCAL)) + other + e.data
-        directory += b"PK\x01\x02" + struct.pack("<6H3I5H2I", *(central[f] for f in CENTRAL)) + name
+        central = plain | {"names": len(name), "extras": len(e.extra), "start": len(body)} | dict(e.central)
+        local = plain | {"names": len(other), "extras": len(e.local_extra)} | dict(e.local)
+        body += b"PK\x03\x04" + struct.pack("<5H3I2H", *(local[f] for f in LOCAL)) + other + e.local_extra + e.data
+        directory += b"PK\x01\x02" + struct.pack("<6H3I5H2I", *(central[f] for f in CENTRAL)) + name + e.extra
         count += 1
     record = {"disk": 0, "first": 0, "here": count, "count": count, "size": len(directory), "begin": len(body)}
-    return bytes(body + directory) + b"PK\x05\x06" + struct.pack("<4H2IH", *(record | end).values(), 0)
+    tail = b""
+    if wide is not None:
+        at = {"length": 44, "made": 0, "version": 0, "at": len(body + directory), "disks": 1} | record | dict(wide)
+        fields = ("length", "made", "version", "disk", "first", "here", "count", "size", "begin")
+        tail = b"PK\x06\x06" + struct.pack("<Q2H2I4Q", *(at[f] for f in fields))
+        tail += b"PK\x06\x07" + struct.pack("<IQI", 0, at["at"], at["disks"])
+    return bytes(body + directory) + tail + b"PK\x05\x06" + struct.pack("<4H2IH", *(record | end).values(), 0)
 
 
 def members(program: bytes, data: Mapping[str, bytes], prefix: str = "archive/") -> list[Entry]:
