@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import pickle
 import struct
 import time
@@ -74,17 +75,20 @@ X = value
 def live(command: str) -> dict[str, tuple[bytes, str]]:
     """Programs that the pickle module of Python runs, without the zip around them."""
     system, arguments = named("os", "system"), value((command,))
-    popen = named("subprocess", "Popen") + value(["/bin/sh", "-c", command]) + b"\x85"
+    lazily = named("builtins", "map") + value((Code(system), [command])) + b"\x81"
+    eagerly = named("builtins", "bytes") + lazily + b"\x85"  # bytes(map(os.system, [command])), without a call
     stack = X("os") + X("system") + b"\x93"
-    getattr_ = named("builtins", "getattr") + value(
-        (Code(named("builtins", "__import__") + value(("os",)) + b"R"), "system")
-    )
-    hook = (
-        named("collections", "Counter") + b")R" + value({"__setstate__": Code(system)}) + b"b" + value(command) + b"b"
-    )
+    imported = Code(named("builtins", "__import__") + value(("os",)) + b"R")
+    chain = named("builtins", "getattr") + value((imported, "system")) + b"R"
+    hook = named("collections", "Counter") + b")R" + value({"__setstate__": Code(system)}) + b"b"
+    hook += value(command) + b"b"
+    sentence = f"__import__('os').system({command!r})"
     return {
         "GLOBAL": (b"\x80\x02" + system + arguments + b"R.", "pickle_global_refused"),
-        "GLOBAL of the module below": (b"\x80\x02" + named("posix", "system") + arguments + b"R.", "pickle_global_refused"),
+        "GLOBAL of the module below": (
+            b"\x80\x02" + named("posix", "system") + arguments + b"R.",
+            "pickle_global_refused",
+        ),
         "STACK_GLOBAL": (b"\x80\x04" + stack + arguments + b"R.", "pickle_global_refused"),
         "STACK_GLOBAL of pieces in the memo": (
             b"\x80\x04" + X("os") + b"\x940" + X("system") + b"\x940h\x00h\x01\x93" + arguments + b"R.",
@@ -92,20 +96,22 @@ def live(command: str) -> dict[str, tuple[bytes, str]]:
         ),
         "INST": (b"\x80\x02(" + X(command) + b"ios\nsystem\n.", "pickle_instruction_refused"),
         "OBJ": (b"\x80\x02(" + system + X(command) + b"o.", "pickle_global_refused"),
-        "NEWOBJ": (b"\x80\x02" + popen + b"\x81.", "pickle_global_refused"),
-        "NEWOBJ_EX": (b"\x80\x04" + popen + b"}\x92.", "pickle_global_refused"),
+        "NEWOBJ": (b"\x80\x02" + eagerly + b"\x81.", "pickle_global_refused"),
+        "NEWOBJ_EX": (b"\x80\x04" + eagerly + b"}\x92.", "pickle_global_refused"),
         "BUILD with __setstate__": (b"\x80\x02" + hook + b".", "pickle_global_refused"),
-        "a chain of getattr": (b"\x80\x02" + getattr_ + b"R" + arguments + b"R.", "pickle_global_refused"),
-        "eval": (b"\x80\x02" + named("builtins", "eval") + value((f"__import__('os').system({command!r})",)) + b"R.", "pickle_global_refused"),
-        "the value is thrown away": (b"\x80\x02" + system + arguments + b"R0" + value({}) + b".", "pickle_global_refused"),
+        "a chain of getattr": (b"\x80\x02" + chain + arguments + b"R.", "pickle_global_refused"),
+        "eval": (b"\x80\x02" + named("builtins", "eval") + value((sentence,)) + b"R.", "pickle_global_refused"),
+        "the value is thrown away": (
+            b"\x80\x02" + system + arguments + b"R0" + value({}) + b".",
+            "pickle_global_refused",
+        ),
         "as a key": (b"\x80\x02}" + system + arguments + b"RK\x01s.", "pickle_global_refused"),
         "beside a tensor's arguments": (b"\x80\x02}" + X("w") + system + arguments + b"Rs.", "pickle_global_refused"),
         "a name with dots": (
-            b"\x80\x04" + X("collections") + X("OrderedDict.__init__.__class__") + b"\x930"
-            + stack + arguments + b"R.",
+            b"\x80\x04" + X("collections") + X("OrderedDict.__init__.__class__") + b"\x930" + stack + arguments + b"R.",
             "pickle_global_refused",
         ),
-    }  # fmt: skip
+    }
 
 
 @pytest.mark.parametrize("attack", sorted(live("")))
@@ -119,12 +125,8 @@ def test_no_program_runs(tmp_path: Path, attack: str) -> None:
 def test_every_program_is_live_where_pickles_are_run(tmp_path: Path, attack: str) -> None:
     """Without this, a payload with a spelling mistake would pass as one that was stopped."""
     code, _ = live(f"touch '{tmp_path / 'ran'}'")[attack]
-    try:
-        made = pickle.loads(code)
-    except (TypeError, AttributeError):
-        made = None  # what comes after the command may be nonsense
-    if hasattr(made, "wait"):
-        made.wait()
+    with contextlib.suppress(TypeError, AttributeError):  # what comes after the command may be nonsense
+        pickle.loads(code)
     assert (tmp_path / "ran").exists()
 
 
@@ -150,15 +152,6 @@ def test_foreign_names_are_refused_and_named(tmp_path: Path, module: str, name: 
 
 
 # programs that are refused for their instructions, their form or their size
-
-
-def nested(levels: int, width: int, open_: bytes = b"(", close: bytes = b"t") -> bytes:
-    """Containers of `width` times the container before: few bytes, `width ** levels` values."""
-    code = b")q\x00"
-    for level in range(levels):
-        code += open_ + (b"h" + bytes([level])) * width + close + b"q" + bytes([level + 1])
-        code += b"0" if level + 1 < levels else b""
-    return b")q\x000" + code[3:].removeprefix(b"0") if levels else code
 
 
 BOMB = b")q\x000" + b"".join(b"(" + b"h%c" % i * 9 + b"tq%c0" % (i + 1) for i in range(30)) + b"h\x1e"
@@ -235,12 +228,14 @@ PROGRAMS: dict[str, tuple[bytes, str]] = {
     "20,000 tuples in each other": (b")" + b"\x85" * 20_000, "pickle_too_large"),
     "a long list many times": (LONG_LIST + b"](" + b"h\x00" * 500 + b"e", "pickle_too_large"),
     "sets of a long list": (
-        LONG_LIST + b"](" + (named("__builtin__", "set") + b"h\x00\x85R") * 100 + b"e", "pickle_too_large",
+        LONG_LIST + b"](" + (named("__builtin__", "set") + b"h\x00\x85R") * 100 + b"e",
+        "pickle_too_large",
     ),
     # what the tensors are
     "a key twice": (b"}(" + X("w") + value(view()) + X("w") + value(view(first=1, shape=(2,))) + b"u", "duplicate_key"),
     "a key twice, deep down": (
-        b"}" + X("o") + b"}(" + X("w") + b"K\x01" + X("w") + b"K\x02us", "duplicate_key",
+        b"}" + X("o") + b"}(" + X("w") + b"K\x01" + X("w") + b"K\x02us",
+        "duplicate_key",
     ),
     "two keys of one name": (value({"a": {"b": view()}, "a.b": view()}), "duplicate_key"),
     "keys that look alike": (value({"a": {1: view(), "1": view()}}), "duplicate_key"),
@@ -250,7 +245,7 @@ PROGRAMS: dict[str, tuple[bytes, str]] = {
     "no tensors": (value({"a": 1, "b": [2.0]}), "no_tensors"),
     "a number": (b"K\x01", "no_tensors"),
     "a name": (named("torch", "Size"), "no_tensors"),
-}  # fmt: skip
+}
 
 
 def rebuilt(*arguments: Any, name: str = "_rebuild_tensor_v2") -> bytes:
@@ -274,7 +269,10 @@ TENSORS: dict[str, tuple[bytes, str]] = {
     "a storage of another word": (over(("module", F, "0", "cpu", 12)), "pickle_invalid"),
     "a storage whose key is a number": (over(("storage", F, 0, "cpu", 12)), "pickle_invalid"),
     "a storage whose type is text": (over(("storage", "FloatStorage", "0", "cpu", 12)), "pickle_invalid"),
-    "a storage whose type is a size": (over(("storage", Code(named("torch", "Size")), "0", "cpu", 12)), "pickle_invalid"),
+    "a storage whose type is a size": (
+        over(("storage", Code(named("torch", "Size")), "0", "cpu", 12)),
+        "pickle_invalid",
+    ),
     "a storage of negative length": (over(("storage", F, "0", "cpu", -12)), "pickle_invalid"),
     "a storage of 2^63 elements": (over(("storage", F, "0", "cpu", 2**63)), "pickle_invalid"),
     "a storage of True elements": (over(("storage", F, "0", "cpu", True)), "pickle_invalid"),
@@ -306,7 +304,8 @@ TENSORS: dict[str, tuple[bytes, str]] = {
     "fewer strides than sides": (value({"w": view(strides=(1,))}), "pickle_invalid"),
     "one number as a matrix of 1 GB": (value({"w": view((2**14, 2**14), strides=(0, 0))}), "tensor_expanded"),
     "many views of 40 MB": (
-        value({f"w{i}": view((10_000_000,), strides=(0,), first=i) for i in range(2)}), "tensor_expanded",
+        value({f"w{i}": view((10_000_000,), strides=(0,), first=i) for i in range(2)}),
+        "tensor_expanded",
     ),
     "a storage of bytes without a dtype": (rebuilt(UNTYPED, *OK), "pickle_invalid"),
     "a dtype that is a storage": (rebuilt(UNTYPED, *OK, F, name="_rebuild_tensor_v3"), "pickle_invalid"),
@@ -317,18 +316,32 @@ TENSORS: dict[str, tuple[bytes, str]] = {
     "parameters of parameters": (value({"w": parameter(parameter(parameter(view())))}), "pickle_invalid"),
     "a parameter of a device": (value({"w": parameter(called("torch", "device", ("cpu",)))}), "pickle_invalid"),
     "a tensor of another class": (
-        value({"w": called("torch._tensor", "_rebuild_from_type_v2", (F, F, (1,), {}))}), "pickle_invalid",
-    ),
-    "a tensor built by text": (
-        value({"w": called("torch._tensor", "_rebuild_from_type_v2", ("os.system", Code(named("torch", "Tensor")), (), {}))}),
+        value({"w": called("torch._tensor", "_rebuild_from_type_v2", (F, F, (1,), {}))}),
         "pickle_invalid",
     ),
-    "a quantised tensor of floats": (rebuilt(S, *OK[:3], (), False, Ordered({}), name="_rebuild_qtensor"), "pickle_invalid"),
-    "a sparse tensor without a size": (rebuilt("coo", (view(), view()), name="_rebuild_sparse_tensor"), "pickle_invalid"),
-    "a broken tensor in what is left out": (
-        value({"model": {"w": view()}, "optimizer": {"w": view(first=99)}}), "tensor_out_of_bounds",
+    "a tensor built by text": (
+        value(
+            {
+                "w": called(
+                    "torch._tensor", "_rebuild_from_type_v2", ("os.system", Code(named("torch", "Tensor")), (), {})
+                )
+            }
+        ),
+        "pickle_invalid",
     ),
-}  # fmt: skip
+    "a quantised tensor of floats": (
+        rebuilt(S, *OK[:3], (), False, Ordered({}), name="_rebuild_qtensor"),
+        "pickle_invalid",
+    ),
+    "a sparse tensor without a size": (
+        rebuilt("coo", (view(), view()), name="_rebuild_sparse_tensor"),
+        "pickle_invalid",
+    ),
+    "a broken tensor in what is left out": (
+        value({"model": {"w": view()}, "optimizer": {"w": view(first=99)}}),
+        "tensor_out_of_bounds",
+    ),
+}
 PROGRAMS |= TENSORS
 
 
@@ -380,6 +393,7 @@ def test_the_limits_on_length_fire(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 PLAIN = members(pickled(HONEST), DATA)
 WEIGHTS = next(i for i, e in enumerate(PLAIN) if e.name == "archive/data/0")
 FULL = 0xFFFFFFFF
+WIDE = {"size": FULL, "packed": FULL}
 
 
 def forged(**fields: Any) -> bytes:
@@ -411,6 +425,10 @@ def with_more(*entries: Entry) -> bytes:
     return zipped([*PLAIN, *entries])
 
 
+def ordered(mark: bytes) -> bytes:
+    return zipped([e if e.name != "archive/byteorder" else Entry(e.name, mark) for e in PLAIN])
+
+
 ARCHIVES: dict[str, tuple[bytes | Callable[[Path], bytes], str]] = {
     "a storage that is missing": (zipped(PLAIN[:WEIGHTS] + PLAIN[WEIGHTS + 1 :]), "tensor_out_of_bounds"),
     "a storage cut short": (forged(data=DATA["0"][:-1]), "tensor_size_mismatch"),
@@ -424,27 +442,37 @@ ARCHIVES: dict[str, tuple[bytes | Callable[[Path], bytes], str]] = {
     "a header of a longer name": (forged(local_name="archive/data/00"), "archive_invalid"),
     "a header of another size": (forged(local={"size": 40, "packed": 40}), "archive_size_mismatch"),
     "a header of another checksum": (forged(local={"crc": 1}), "archive_size_mismatch"),
-    "a header of size 0 that promises none later": (forged(local={"size": 0, "packed": 0, "crc": 0}), "archive_size_mismatch"),
+    "a header of size 0 that promises none later": (
+        forged(local={"size": 0, "packed": 0, "crc": 0}),
+        "archive_size_mismatch",
+    ),
     "two sizes in the directory": (forged(central={"packed": 40}), "archive_size_mismatch"),
     "a size beyond the file": (forged(central={"size": 1 << 30, "packed": 1 << 30}), "tensor_out_of_bounds"),
-    "fields of a header that run into the data": (forged(local={"extras": 8}), "archive_invalid"),
+    "fields of a header that run into the data": (forged(local={"extras": 8}), "archive_size_mismatch"),
     "a start in another member": (forged(central={"start": start_of(WEIGHTS) + 8}), "archive_invalid"),
     "a start in the member before": (forged(central={"start": start_of(WEIGHTS) - 8}), "archive_size_mismatch"),
-    "two members in one place": (forged(central={"start": 0}), "archive_size_mismatch"),
+    "two members in one place": (forged(central={"start": 0}), "archive_invalid"),
     "a start beyond the file": (forged(central={"start": 1 << 31}), "archive_invalid"),
     "bytes between members": (forged(before=b"hidden"), "archive_invalid"),
-    "bytes before the first": (b"#!/bin/sh\n" + saved(HONEST, DATA), "format_unknown"),
-    "an entry before the first": (zipped([Entry(PLAIN[0].name, PLAIN[0].data, before=b"PK\x03\x04"), *PLAIN[1:]]), "archive_invalid"),
+    "bytes before the first": (b"#!/bin/sh\n" + saved(HONEST, DATA), "pickle_refused"),
+    "an entry before the first": (
+        zipped([Entry(PLAIN[0].name, PLAIN[0].data, before=b"PK\x03\x04"), *PLAIN[1:]]),
+        "archive_invalid",
+    ),
     "bytes after the end": (saved(HONEST, DATA) + b"!", "archive_invalid"),
     "a comment": (saved(HONEST, DATA)[:-2] + b"\x02\0hi", "archive_invalid"),
     "a second disk": (zipped(PLAIN, disk=1), "archive_invalid"),
-    "fewer entries than said": (zipped(PLAIN, here=9, count=9), "archive_invalid"),
+    "fewer entries than said": (zipped(PLAIN, here=7, count=7), "archive_invalid"),
+    "fewer entries than would fit": (zipped(PLAIN, here=9, count=9), "archive_size_mismatch"),
     "more entries than said": (zipped(PLAIN, here=2, count=2), "archive_invalid"),
     "65,535 entries and no wide directory": (zipped(PLAIN, here=0xFFFF, count=0xFFFF), "archive_invalid"),
     "a directory elsewhere": (zipped(PLAIN, begin=0), "archive_size_mismatch"),
     "a directory of 4 GB": (zipped(PLAIN, size=FULL - 1), "archive_size_mismatch"),
     "an entry of another magic": (saved(HONEST, DATA).replace(b"PK\x01\x02", b"PK\x01\x03", 1), "archive_invalid"),
-    "a name that is no UTF-8": (saved(HONEST, DATA).replace(b"archive/version", b"archive/v\xffrsion"), "archive_invalid"),
+    "a name that is no UTF-8": (
+        saved(HONEST, DATA).replace(b"archive/version", b"archive/v\xffrsion"),
+        "archive_invalid",
+    ),
     "a name that leads out": (with_more(Entry("archive/../x", b"")), "archive_member_path"),
     "a name with a leading slash": (with_more(Entry("/etc/passwd", b"")), "archive_member_path"),
     "a name with backslashes": (with_more(Entry("archive\\x", b"")), "archive_member_path"),
@@ -454,28 +482,33 @@ ARCHIVES: dict[str, tuple[bytes | Callable[[Path], bytes], str]] = {
     "a second pickle of the same name": (with_more(PLAIN[0]), "duplicate_key"),
     "a second pickle elsewhere": (with_more(Entry("other/data.pkl", pickled({}))), "archive_invalid"),
     "a pickle of another checksum": (
-        zipped([Entry(PLAIN[0].name, PLAIN[0].data, local={"crc": 7}, central={"crc": 7}), *PLAIN[1:]]), "archive_invalid",
+        zipped([Entry(PLAIN[0].name, PLAIN[0].data, local={"crc": 7}, central={"crc": 7}), *PLAIN[1:]]),
+        "archive_invalid",
     ),
-    "big-endian numbers": (zipped([e if e.name != "archive/byteorder" else Entry(e.name, b"big") for e in PLAIN]), "byte_order_unsupported"),
-    "an order nobody knows": (zipped([e if e.name != "archive/byteorder" else Entry(e.name, b"middle") for e in PLAIN]), "archive_invalid"),
+    "big-endian numbers": (ordered(b"big"), "byte_order_unsupported"),
+    "an order nobody knows": (ordered(b"middle"), "archive_invalid"),
     "an order of 1 MB": (
-        zipped([e if e.name != "archive/byteorder" else Entry(e.name, b"l" * (1 << 20)) for e in PLAIN]), "archive_invalid",
+        ordered(b"l" * (1 << 20)),
+        "archive_invalid",
     ),
     "TorchScript by its constants": (with_more(Entry("archive/constants.pkl", b"\x80\x02).")), "torchscript_refused"),
     "TorchScript by its code": (with_more(Entry("archive/code/__torch__.py", b"")), "torchscript_refused"),
     # 64 bits
-    "a wide size beyond the file": (forged(central={"size": FULL, "packed": FULL}, extra=wide(1 << 40, 1 << 40)), "tensor_out_of_bounds"),
-    "a wide size of 2^64 - 1": (forged(central={"size": FULL, "packed": FULL}, extra=wide(2**64 - 1, 2**64 - 1)), "archive_size_mismatch"),
-    "a wide size without its field": (forged(central={"size": FULL, "packed": FULL}), "archive_size_mismatch"),
-    "a wide field that is too short": (forged(central={"size": FULL, "packed": FULL}, extra=wide(48)), "archive_size_mismatch"),
-    "a wide field that is cut": (forged(central={"size": FULL, "packed": FULL}, extra=wide(48, length=16)), "archive_size_mismatch"),
-    "two wide sizes": (forged(central={"size": FULL, "packed": FULL}, extra=wide(48, 40)), "archive_size_mismatch"),
+    "a wide size beyond the file": (forged(central=WIDE, extra=wide(1 << 40, 1 << 40)), "tensor_out_of_bounds"),
+    "a wide size of 2^64 - 1": (forged(central=WIDE, extra=wide(2**64 - 1, 2**64 - 1)), "archive_size_mismatch"),
+    "a wide size without its field": (forged(central=WIDE), "archive_size_mismatch"),
+    "a wide field that is too short": (forged(central=WIDE, extra=wide(48)), "archive_size_mismatch"),
+    "a wide field that is cut": (forged(central=WIDE, extra=wide(48, length=16)), "archive_size_mismatch"),
+    "two sizes in a wide field": (forged(central=WIDE, extra=wide(48, 40)), "archive_size_mismatch"),
     "a wide start beyond the file": (forged(central={"start": FULL}, extra=wide(1 << 62)), "archive_invalid"),
-    "a wide size only in its own header": (forged(local={"size": FULL, "packed": FULL}, local_extra=wide(40, 40)), "archive_size_mismatch"),
+    "a wide size only in its own header": (forged(local=WIDE, local_extra=wide(40, 40)), "archive_size_mismatch"),
     "a wide directory elsewhere": (zipped(PLAIN, wide={"begin": 0}), "archive_size_mismatch"),
     "a wide directory of other counts": (zipped(PLAIN, wide={"here": 3, "count": 3}), "archive_size_mismatch"),
     "a wide directory of 2^63 bytes": (zipped(PLAIN, {"size": 1 << 63}, size=FULL), "archive_size_mismatch"),
-    "a wide directory of 2^60 entries": (zipped(PLAIN, {"here": 1 << 60, "count": 1 << 60}, here=0xFFFF, count=0xFFFF), "archive_size_mismatch"),
+    "a wide directory of 2^60 entries": (
+        zipped(PLAIN, {"here": 1 << 60, "count": 1 << 60}, here=0xFFFF, count=0xFFFF),
+        "archive_size_mismatch",
+    ),
     "a wide record elsewhere": (zipped(PLAIN, wide={"at": 7}), "archive_invalid"),
     "a wide record of 2^64 - 1": (zipped(PLAIN, wide={"at": 2**64 - 1}), "archive_invalid"),
     "a wide record of another length": (zipped(PLAIN, wide={"length": 99}), "archive_invalid"),
@@ -489,10 +522,11 @@ ARCHIVES: dict[str, tuple[bytes | Callable[[Path], bytes], str]] = {
     # before the archives
     "the format before 1.6": (b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02M\xe9\x03.", "pickle_legacy"),
     "the format before 1.6 in protocol 4": (
-        b"\x80\x04\x95\x0d\0\0\0\0\0\0\0\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.\x80\x04M\xe9\x03.", "pickle_legacy",
+        b"\x80\x04\x95\x0d\0\0\0\0\0\0\0\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.\x80\x04M\xe9\x03.",
+        "pickle_legacy",
     ),
     "the tar of 2016": (b"sys_info".ljust(257, b"\0") + b"ustar\0" + bytes(400), "pickle_legacy"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("attack", sorted(ARCHIVES))
@@ -502,13 +536,12 @@ def test_every_archive_meets_its_guard(tmp_path: Path, attack: str) -> None:
 
 
 def test_the_honest_twins_of_the_archives_are_read(tmp_path: Path) -> None:
-    full = {"size": FULL, "packed": FULL}
     twins = [
         zipped(PLAIN, wide={}),
         zipped(PLAIN, {}, here=0xFFFF, count=0xFFFF, size=FULL, begin=FULL),
-        forged(central=full, extra=wide(48, 48)),
-        forged(central={**full, "start": FULL}, extra=b"\x99\x99\x01\0x" + wide(48, 48, start_of(WEIGHTS))),
-        forged(local=full, local_extra=wide(48, 48)),
+        forged(central=WIDE, extra=wide(48, 48)),
+        forged(central={**WIDE, "start": FULL}, extra=b"\x99\x99\x01\0x" + wide(48, 48, start_of(WEIGHTS))),
+        forged(local=WIDE, local_extra=wide(48, 48)),
         forged(local_extra=b"FB\x04\0ZZZZ"),
         forged(local={"crc": 0, "size": 0, "packed": 0, "flags": 8}, central={"flags": 8}),
         with_more(Entry("archive/empty/", b"")),
