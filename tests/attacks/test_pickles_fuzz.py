@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tests.attacks.mutation import Survey, Watched, survives
 from tests.subject.torch_files import (
     WIDTHS,
@@ -42,9 +44,11 @@ STATES = [
     {
         "model": {"h": parameter(View("0", "F32", 24, (2, 6), (0, 1), 3)), "e": View("1", "F8_E4M3", 32, (2, 16))},
         "optimizer": {"state": {0: {"m": View("0", "F32", 24, (24,))}}, "param_groups": [{"lr": 0.5}]},
-        "step": 2**33, "size": SIZE, "none": [None, True, (1, 2)],
+        "step": 2**33,
+        "size": SIZE,
+        "none": [None, True, (1, 2)],
     },
-]  # fmt: skip
+]
 PROGRAMS = [pickled(state) for state in STATES]
 PROGRAMS.append(b"\x80\x04\x95\x40\0\0\0\0\0\0\0}\x94(\x8c\x01a\x94]\x94(K\x01M\x00\x02e\x8c\x01bh\x00u." + b"\0" * 40)
 LATER = {"crc": 0, "packed": 0, "size": 0, "flags": 0x0808}
@@ -66,12 +70,48 @@ def streamed(program: bytes) -> list[Entry]:
 
 ARCHIVES = [zipped(unchecked(PROGRAMS[0])), zipped(unchecked(PROGRAMS[1]), wide={}), zipped(streamed(PROGRAMS[0]), {})]
 TOKENS = [
-    named("os", "system"), named("torch", "FloatStorage"), named("torch._utils", "_rebuild_tensor_v2"),
-    named("collections", "OrderedDict"), b"PK\x01\x02", b"PK\x03\x04", b"PK\x05\x06", b"PK\x06\x06",
-    b"archive/data.pkl", b"archive/data/0", b"\x8a\x08" + b"\xff" * 7 + b"\x7f", b"\x8b\xff\xff\xff\x7f", b"X\xff\xff\xff\xff", b"(", b")",
-    b"t", b"R", b"Q", b"b", b"u", b"s", b"}", b"]", b"a", b"e", b"2", b"0", b"1", b"h\x00", b"q\x00", b"\x94", b"\x93",
-    b"\x85", b"\x86", b"\x87", b"\x81", b"N", b"\x88", b".", b"(" * 50, b"]" * 50 + b"a" * 49,
-]  # fmt: skip
+    named("os", "system"),
+    named("torch", "FloatStorage"),
+    named("torch._utils", "_rebuild_tensor_v2"),
+    named("collections", "OrderedDict"),
+    b"PK\x01\x02",
+    b"PK\x03\x04",
+    b"PK\x05\x06",
+    b"PK\x06\x06",
+    b"archive/data.pkl",
+    b"archive/data/0",
+    b"\x8a\x08" + b"\xff" * 7 + b"\x7f",
+    b"\x8b\xff\xff\xff\x7f",
+    b"X\xff\xff\xff\xff",
+    b"(",
+    b")",
+    b"t",
+    b"R",
+    b"Q",
+    b"b",
+    b"u",
+    b"s",
+    b"}",
+    b"]",
+    b"a",
+    b"e",
+    b"2",
+    b"0",
+    b"1",
+    b"h\x00",
+    b"q\x00",
+    b"\x94",
+    b"\x93",
+    b"\x85",
+    b"\x86",
+    b"\x87",
+    b"\x81",
+    b"N",
+    b"\x88",
+    b".",
+    b"(" * 50,
+    b"]" * 50 + b"a" * 49,
+]
 
 
 def examine(content: bytes) -> None:
