@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tollens.core.errors import TollensError
-from tollens.subject import file, huggingface, npz, safetensors, sharded
+from tollens.subject import file, gguf, huggingface, npz, safetensors, sharded
 from tollens.subject.contents import Contents
 from tollens.subject.dtypes import Floats, decoded
 from tollens.subject.formats import Format, Probe, format_of
@@ -22,6 +22,7 @@ from tollens.subject.tensor import TensorInfo
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".joblib", ".dill", ".mar", ".nemo")
 INDEX = "model" + sharded.INDEX_SUFFIX
 WEIGHTS = "model" + safetensors.SUFFIX
+UNDER_ANY_NAME = ("llama2c",)  # formats whose files are named like pickles
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,16 +127,16 @@ def open_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
 
 
 def _open_file(path: Place) -> Checkpoint:
-    if path.suffix.lower() in PICKLES:
-        raise npz.pickle_refused(path, f"a file named *{path.suffix}")
     if path.name.endswith(sharded.INDEX_SUFFIX):
         return _open_indexed(path, path.parent, path.name, ())
     probe = _probe(path)
+    known = format_of(probe)
+    if path.suffix.lower() in PICKLES and (known is None or known.name not in UNDER_ANY_NAME):
+        raise npz.pickle_refused(path, f"a file named *{path.suffix}")
     if not probe.start:
         raise _error("empty_file", path, "a checkpoint", "a file of 0 bytes", "Fetch or save the file again.")
     if probe.start[0] == 0x80 and probe.start[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05") and probe.start[8:9] != b"{":
         raise npz.pickle_refused(path, "a file that begins like a pickle")
-    known = format_of(probe)
     if known is not None:
         return _open_format(path, known, path.parent, path.name)
     if path.suffix.lower() == ".npz":
@@ -143,14 +144,14 @@ def _open_file(path: Place) -> Checkpoint:
             "archive_invalid", path, "a zip archive", f"{probe.start[:4]!r}", "Save it with numpy.savez again."
         )
     raise _error(
-        "format_unknown", path, "safetensors, a shard index or npz", f"bytes {probe.start[:8]!r}",
+        "format_unknown", path, "safetensors, a shard index, npz, GGUF or llama2.c", f"bytes {probe.start[:8]!r}",
         "Convert the checkpoint to safetensors.",
     )  # fmt: skip
 
 
 def _probe(path: Place) -> Probe:
     with file.opened(path) as blob:
-        start = bytearray(16)
+        start = bytearray(32)
         try:
             return Probe(path, bytes(start[: blob.read_into(0, memoryview(start))]), blob.size)
         except OSError as error:
@@ -162,29 +163,32 @@ def _open_folder(path: Place) -> Checkpoint:
     indices = [n for n in names if n.endswith(sharded.INDEX_SUFFIX)]
     weights = [n for n in names if n.endswith(safetensors.SUFFIX)]
     archives = [n for n in names if n.endswith(".npz")]
+    ggufs = [n for n in names if n.endswith(gguf.SUFFIX)]
     pickles = [n for n in names if Path(n).suffix.lower() in PICKLES]
+    others = (*archives, *ggufs, *pickles)
     if INDEX in indices or len(indices) == 1:
         index = INDEX if INDEX in indices else indices[0]
-        return _open_indexed(path, path, index, (*weights, *archives, *pickles))
+        return _open_indexed(path, path, index, (*weights, *others))
     if indices:
         raise _ambiguous(path, indices)
     if weights:
         chosen = (WEIGHTS,) if WEIGHTS in weights else tuple(weights)
         contents = sharded.read_files(path, chosen)
         form = "safetensors" if len(chosen) == 1 else "sharded"
-        rest = tuple(n for n in (*weights, *archives, *pickles) if n not in chosen)
+        rest = tuple(n for n in (*weights, *others) if n not in chosen)
         return _checkpoint(path, path, form, "raw", contents, chosen, ignored=rest)
-    if len(archives) > 1:
-        raise _ambiguous(path, archives)
+    if len(archives) > 1 or (archives and ggufs) or (len(ggufs) > 1 and not sharded.is_series(path, ggufs)):
+        raise _ambiguous(path, [*archives, *ggufs])
     if archives:
-        sharded.check_inside(path, archives[0])
-        return _checkpoint(
-            path, path, "npz", "npz", npz.read(path, archives[0]), (archives[0],), ignored=tuple(pickles)
-        )
+        contents = sharded.read_files(path, tuple(archives), npz.read)
+        return _checkpoint(path, path, "npz", "npz", contents, tuple(archives), ignored=tuple(pickles))
+    if ggufs:
+        contents = sharded.read_files(path, tuple(ggufs), gguf.read)
+        return _checkpoint(path, path, "gguf", "raw", contents, tuple(ggufs), ignored=tuple(pickles))
     if pickles:
         raise npz.pickle_refused(path / pickles[0], f"a file named *{Path(pickles[0]).suffix}")
     raise _error(
-        "no_checkpoint", path, "a folder with *.safetensors or one *.npz", f"{len(names)} other entries",
+        "no_checkpoint", path, "a folder with *.safetensors, one *.npz or one *.gguf", f"{len(names)} other entries",
         "Name the folder that holds the weights.",
     )  # fmt: skip
 

@@ -77,9 +77,9 @@ def shape_of(start: bytes) -> Shape | None:
     """What the first 28 bytes of a file describe; None where they describe no model."""
     if len(start) < HEADER.size:
         return None
-    *numbers, vocabulary, context = HEADER.unpack_from(start)
-    found = Shape(*numbers, abs(vocabulary), context, vocabulary > 0)
-    sides = (*numbers, found.vocabulary, context)
+    width, hidden, layers, heads, keys, vocabulary, context = HEADER.unpack_from(start)
+    sides = (width, hidden, layers, heads, keys, abs(vocabulary), context)
+    found = Shape(*sides, tied=vocabulary > 0)
     if not all(0 < side <= limit for side, limit in zip(sides, LIMITS, strict=True)):
         return None
     if found.width % found.heads or found.head_size % 2 or found.heads % found.key_heads:
@@ -164,7 +164,7 @@ def _refused(blob: file.Blob, start: bytes, path: Place) -> TollensError:
     )  # fmt: skip
 
 
-def _begins_like_a_tokenizer(start: bytes) -> bool:
+def _begins_like_a_tokenizer(start: bytes | bytearray) -> bool:
     """The longest piece, then for each piece its score, its length and its bytes."""
     if len(start) < 4 + PIECE.size:
         return False
