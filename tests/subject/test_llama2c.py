@@ -9,15 +9,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
 from tests.subject.llama2c_bytes import arrays, header, llama2c, tokenizer
+
 from tollens.core.errors import TollensError
-from tollens.subject.checkpoint import open_checkpoint
+from tollens.subject.checkpoint import Checkpoint, open_checkpoint
 from tollens.subject.llama2c import LIMITS, shape_of
 from tollens.subject.matrices import matrices
 
 
-def opened(folder: Path, content: bytes, name: str = "model.bin"):  # type: ignore[no-untyped-def]
+def opened(folder: Path, content: bytes, name: str = "model.bin") -> Checkpoint:
     path = folder / name
     path.write_bytes(content)
     return open_checkpoint(path)
