@@ -151,7 +151,7 @@ def _open_file(path: Place) -> Checkpoint:
 
 def _probe(path: Place) -> Probe:
     with file.opened(path) as blob:
-        start = bytearray(32)
+        start = bytearray(min(32, blob.size))
         try:
             return Probe(path, bytes(start[: blob.read_into(0, memoryview(start))]), blob.size)
         except OSError as error:

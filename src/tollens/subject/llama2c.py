@@ -26,6 +26,7 @@ LIMITS = (2**20, 2**22, 2**12, 2**16, 2**16, 2**26, 2**26)
 
 PIECE = struct.Struct("<fi")
 LONGEST_PIECE = 1_024
+SMALLEST_NORMAL = 2.0**-126
 LARGEST_TOKENIZER = 8 << 20
 
 
@@ -106,7 +107,7 @@ def read(folder: Place, name: str) -> Contents:
     """
     path = folder / name
     with file.opened(path) as blob:
-        start = bytearray(HEADER.size)
+        start = bytearray(min(HEADER.size, blob.size))
         try:
             got = blob.read_into(0, memoryview(start))
             shape, size = shape_of(bytes(start[:got])), blob.size
@@ -170,7 +171,12 @@ def _begins_like_a_tokenizer(start: bytes | bytearray) -> bool:
         return False
     longest = int.from_bytes(start[:4], "little")
     score, length = PIECE.unpack_from(start, 4)
-    return 0 < longest <= LONGEST_PIECE and math.isfinite(score) and 0 < length <= longest
+    return 0 < longest <= LONGEST_PIECE and _is_score(score) and 0 < length <= longest
+
+
+def _is_score(number: float) -> bool:
+    """A subnormal number is none: an integer looks like one."""
+    return number == 0.0 or (math.isfinite(number) and abs(number) >= SMALLEST_NORMAL)
 
 
 def _is_tokenizer(blob: file.Blob) -> bool:
@@ -183,7 +189,7 @@ def _is_tokenizer(blob: file.Blob) -> bool:
     longest, at = int.from_bytes(data[:4], "little"), 4
     while at + PIECE.size <= len(data):
         score, length = PIECE.unpack_from(data, at)
-        if not math.isfinite(score) or not 0 <= length <= longest:
+        if not _is_score(score) or not 0 <= length <= longest:
             return False
         at += PIECE.size + length
     return at == len(data)
