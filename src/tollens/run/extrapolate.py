@@ -140,7 +140,7 @@ def _check_series(series: Series, inventories: Sequence[Inventory], target: int)
             found=f"{len(series.members)}", fix="Give more checkpoints of the run.",
         )  # fmt: skip
     for member, inventory in zip(series.members, inventories, strict=True):
-        coded = [t.name for t in member.checkpoint.tensors if t.dtype not in STORED]
+        coded = [t.name for t in member.checkpoint.tensors if kind_of(t.dtype) is Kind.BLOCKS]
         coded += [v.name for v in inventory.matrices if any(f.startswith("dequantised") for f in v.flags)]
         coded += [s.name for s in inventory.skipped if s.reason == "packed_unsupported"]
         if coded:
