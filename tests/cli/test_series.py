@@ -207,3 +207,14 @@ def test_a_hostile_name_does_not_reach_the_terminal(monkeypatch, report: SeriesR
     changes = [msgspec.structs.replace(change, matrix="\x1b[2J") for change in report.changes]
     text = series_text(msgspec.structs.replace(report, changes=changes), html=None, show_all=True)
     assert "\x1b[2J" not in text
+
+
+def test_many_steps_are_thinned_and_said_to_be(monkeypatch, report: SeriesReport) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
+    steps = [msgspec.structs.replace(report.steps[0], step=1_000 + i) for i in range(100)]
+    many = msgspec.structs.replace(report, steps=steps)
+    shown = re.findall(r"\n *(1\d{3}) ", series_text(many, html=None, show_all=False))
+    assert (len(shown), shown[0], shown[-1]) == (24, "1000", "1099")
+    assert shown == sorted(set(shown))
+    assert "76 more steps; --all prints them." in series_text(many, html=None, show_all=False)
+    assert len(re.findall(r"\n *(1\d{3}) ", series_text(many, html=None, show_all=True))) == 100

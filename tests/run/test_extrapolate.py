@@ -282,3 +282,21 @@ def test_codes_with_scales_do_not_move_along_a_line(tmp_path: Path) -> None:
     config = {"quantization_config": {"quant_method": "fp8", "weight_block_size": [128, 128]}}
     (folder / "config.json").write_text(json.dumps(config))
     assert refused(paths, 100, tmp_path / "out.safetensors").code == "dtype_unsupported"
+
+
+def test_blocks_of_quantised_numbers_do_not_move_along_a_line(tmp_path: Path) -> None:
+    """Five files of 32 numbers in one block: a factor 2^-3 and 32 codes."""
+    gguf = pytest.importorskip("gguf", reason="the gguf extra is not installed")
+    paths = [tmp_path / f"step-{step}.gguf" for step in STEPS]
+    for place, path in enumerate(paths):
+        writer = gguf.GGUFWriter(path, "llama")
+        values = np.arange(32, dtype=np.float32)[None].repeat(8, 0) + place
+        coded = gguf.quants.quantize(values, gguf.GGMLQuantizationType.Q8_0)
+        writer.add_tensor("blk.0.attn_q.weight", coded, raw_dtype=gguf.GGMLQuantizationType.Q8_0)
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_tensors_to_file()
+        writer.close()
+    error = refused(paths, 100, tmp_path / "out.safetensors")
+    assert error.code == "dtype_unsupported"
+    assert "blk.0.attn_q.weight" in error.subject or "q_proj" in error.subject

@@ -72,8 +72,10 @@ class ScanOptions(msgspec.Struct, frozen=True, kw_only=True):
     metavar="RULE",
     help="Try to kill a claim, such as 'all(stable_rank >= 8)'; its verdict is the exit code.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object (schema tollens.scan/1).")
-@click.option("--csv", "as_csv", is_flag=True, help="Print one CSV row a layer.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON object (tollens.scan/1; a series: tollens.series/1)."
+)
+@click.option("--csv", "as_csv", is_flag=True, help="Print one CSV row a layer; of a series one a layer and step.")
 @click.option("--html", metavar="FILE", help="Also write an offline report (needs the report extra).")
 @click.option("--layers", metavar="GLOB", help="Only the matrices whose name matches this shell pattern.")
 @click.option(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from msgspec import UnsetType
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from tollens.protocol.change import Change
     from tollens.run.series_result import Forecast, SeriesReport, StepSummary
 
-SHOWN = 12
+SHOWN, ROWS = 12, 24
 STYLE = {"CLEAN": "bold green", "FINDINGS": "bold yellow"}
 
 
@@ -42,7 +43,7 @@ def _show(console: Console, report: SeriesReport, *, html: str | None, show_all:
     if report.best.guess is not None:
         console.print(Text.assemble(("best      ", "bold"), printable(report.best.reason)))
     _changes(console, report, show_all)
-    _steps(console, report)
+    _steps(console, report, show_all)
     if not isinstance(report.extrapolation, UnsetType):
         _forecast(console, report.extrapolation)
     console.print()
@@ -89,7 +90,7 @@ def _change_cells(change: Change, wide: bool, width: int) -> list[str]:
     return cells
 
 
-def _steps(console: Console, report: SeriesReport) -> None:
+def _steps(console: Console, report: SeriesReport, show_all: bool) -> None:
     wide = console.width >= 110
     table = Table(box=None, padding=(0, 1, 0, 0), header_style="bold", pad_edge=False)
     titles = ["step", "alpha [90 %]", "stable rank", "excess", "distance", "traps m/e/r"]
@@ -100,17 +101,27 @@ def _steps(console: Console, report: SeriesReport) -> None:
     failed = any(summary.failed for summary in report.steps)
     if failed:
         table.add_column("failed", justify="right", no_wrap=True)
-    for summary in report.steps:
+    shown = report.steps if show_all else _some(report.steps)
+    for summary in shown:
         marked = _within(report, summary.step)
         cells = _step_cells(summary, wide) + ([str(summary.failed)] if failed else [])
         cells[0] = ("> " if marked else "") + cells[0]
         table.add_row(*map(Text, cells), style="bold" if marked else None)
     console.print()
     console.print(table)
+    if len(shown) < len(report.steps):
+        console.print(f"{len(report.steps) - len(shown)} more steps; --all prints them.", style="dim")
     said = "medians over the matrices; traps are summed over them: by mean / single elements / neither"
     if report.best.guess is not None:
         said += "; > where the best checkpoint probably is"
     console.print(said, style="dim")
+
+
+def _some(steps: Sequence[StepSummary]) -> list[StepSummary]:
+    """All of a few steps; of many, some at even places, the first and the last among them."""
+    if len(steps) <= ROWS:
+        return list(steps)
+    return [steps[round(place * (len(steps) - 1) / (ROWS - 1))] for place in range(ROWS)]
 
 
 def _within(report: SeriesReport, step: int) -> bool:
