@@ -217,4 +217,7 @@ def test_many_steps_are_thinned_and_said_to_be(monkeypatch, report: SeriesReport
     assert (len(shown), shown[0], shown[-1]) == (24, "1000", "1099")
     assert shown == sorted(set(shown))
     assert "76 more steps; --all prints them." in series_text(many, html=None, show_all=False)
+    best = msgspec.structs.replace(report.best, low=1_001, guess=1_002, high=1_003, sure="likely")
+    text = series_text(msgspec.structs.replace(many, best=best), html=None, show_all=False)
+    assert re.findall(r"\n *> (\d+) ", text) == ["1001", "1002", "1003"]
     assert len(re.findall(r"\n *(1\d{3}) ", series_text(many, html=None, show_all=True))) == 100

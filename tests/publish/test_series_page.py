@@ -109,11 +109,13 @@ def test_steps_lie_where_they_belong() -> None:
     assert along.at(500) == along.right
     assert along.at(300) == pytest.approx((along.left + along.right) / 2.0)
     assert along.ticks() == [100, 200, 300, 400, 500]
-    doubling = Along.over([0, 1, 2, 4, 512, 143_000], 520)
+    doubling = Along.over([0, 1, 2, 4, 512, 1_000, 143_000], 520)
     assert doubling.log
     assert doubling.at(0) == doubling.left
     assert doubling.left < doubling.at(1) < doubling.at(2) < doubling.at(512) < doubling.at(143_000)
     assert all(0 <= tick <= 143_000 for tick in doubling.ticks())
+    late = [*(2**k for k in range(10)), *range(1_000, 21_000, 1_000)]
+    assert not Along.over(late, 520).log  # most steps are spread evenly, and the first few may crowd
     assert Along.over([7, 8], 520).ticks() == [7, 8]
     assert len(Along.over([2**53 - 9, 2**53 - 1], 520).ticks()) >= 2
 
@@ -136,6 +138,25 @@ def test_axes_hold_their_values(values, whole: bool, low: float | None, high: fl
         assert value is None or across.low <= value <= across.high
     if low is not None:
         assert (across.low, across.high) == (low, high)
+
+
+def test_what_was_not_measured_has_no_axis(report: SeriesReport) -> None:
+    steps = [msgspec.structs.replace(s, stable_rank=None, traps_mean=None, traps_entry=None, traps_residual=None)
+             for s in report.steps]  # fmt: skip
+    svg = series_svg(msgspec.structs.replace(report, steps=steps), columns=2)
+    groups = {next(text.text for text in g.iter() if text.text): list(g.iter()) for g in ET.fromstring(svg)}
+    for title in ("stable rank", "traps by cause"):
+        texts = [e.text for e in groups[title] if e.text]
+        assert texts == [title, "not measured"]
+    assert "not measured" not in [e.text for e in groups["alpha"]]
+
+
+def test_a_change_below_what_matters_is_drawn_flat() -> None:
+    from tollens.publish.series_chart import Line
+
+    across = Across.over(Panel("x", "", (Line("x", [1.0, 1.0000001], "#000"),)))
+    assert across.high - across.low >= 0.02
+    assert len(set(across.ticks)) == len(across.ticks) == len({f"{tick:.3g}" for tick in across.ticks})
 
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)

@@ -246,6 +246,7 @@ def test_only_the_tail_leaves_the_rest_unasked(folder: Path) -> None:
     row = path_of(report, "a.weight")[1]
     assert row.undefined["traps_all"] == row.undefined["spectral_excess"] == row.undefined["theta"] == "not_requested"
     assert row.distance is not None
+    assert report.steps[0].traps_mean is None  # not counted is not none found
     assert report.compared == 0
     assert report.by_chance == 0.0
 

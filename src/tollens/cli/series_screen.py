@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from msgspec import UnsetType
@@ -101,7 +100,7 @@ def _steps(console: Console, report: SeriesReport, show_all: bool) -> None:
     failed = any(summary.failed for summary in report.steps)
     if failed:
         table.add_column("failed", justify="right", no_wrap=True)
-    shown = report.steps if show_all else _some(report.steps)
+    shown = report.steps if show_all else _some(report)
     for summary in shown:
         marked = _within(report, summary.step)
         cells = _step_cells(summary, wide) + ([str(summary.failed)] if failed else [])
@@ -117,11 +116,15 @@ def _steps(console: Console, report: SeriesReport, show_all: bool) -> None:
     console.print(said, style="dim")
 
 
-def _some(steps: Sequence[StepSummary]) -> list[StepSummary]:
-    """All of a few steps; of many, some at even places, the first and the last among them."""
+def _some(report: SeriesReport) -> list[StepSummary]:
+    """All of a few steps; of many, some at even places, the ends among them, and those that are spoken of."""
+    steps = report.steps
     if len(steps) <= ROWS:
         return list(steps)
-    return [steps[round(place * (len(steps) - 1) / (ROWS - 1))] for place in range(ROWS)]
+    even = {round(place * (len(steps) - 1) / (ROWS - 1)) for place in range(ROWS)}
+    spoken = {report.best.low, report.best.guess, report.best.high}
+    spoken |= {change.to_step for change in report.changes if change.finding}
+    return [summary for place, summary in enumerate(steps) if place in even or summary.step in spoken]
 
 
 def _within(report: SeriesReport, step: int) -> bool:
@@ -133,7 +136,7 @@ def _step_cells(summary: StepSummary, wide: bool) -> list[str]:
     alpha = _number(summary.alpha, ".2f")
     if summary.alpha is not None and summary.alpha_low is not None and summary.alpha_high is not None:
         alpha += f" [{summary.alpha_low:.1f},{summary.alpha_high:.1f}]"
-    traps = "/".join(f"{n:g}" for n in (summary.traps_mean, summary.traps_entry, summary.traps_residual))
+    traps = "/".join(_number(n, "g") for n in (summary.traps_mean, summary.traps_entry, summary.traps_residual))
     cells = [
         str(summary.step),
         alpha,

@@ -16,7 +16,8 @@ from tollens.run.series_result import SeriesReport, SeriesRow
 WIDTH, HEIGHT = 520, 226  # of one panel, in units of its own
 LEFT, RIGHT, TOP, BOTTOM = 54, 16, 46, 42
 NARROW = 350
-UNEVEN = 50.0  # a ratio of gaps between steps from which on a linear axis hides the beginning
+CROWDED = 0.1  # where half of all steps lie in this share of a linear axis, it is no good
+FLAT = 0.02  # an axis spans at least this share of its values: what changes by less is drawn as flat
 BAND, SHADE = "#dcdcdc", "#F5D9A8"
 
 Values = Sequence[float | None]
@@ -116,7 +117,7 @@ def series_svg(report: SeriesReport, *, columns: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Along:
-    """The axis of steps: linear, or logarithmic in the distance from the first where their gaps are very uneven."""
+    """The axis of steps: linear, or logarithmic in the distance from the first where most lie close to it."""
 
     first: int
     last: int
@@ -126,8 +127,9 @@ class Along:
 
     @classmethod
     def over(cls, steps: Sequence[int], width: int) -> Along:
-        gaps = np.diff([float(step - steps[0]) for step in steps])
-        return cls(steps[0], steps[-1], bool(gaps.max() > UNEVEN * gaps.min()), LEFT, width - RIGHT)
+        middle = steps[(len(steps) - 1) // 2 + (len(steps) > 2)]
+        crowded = middle - steps[0] < CROWDED * (steps[-1] - steps[0]) and len(steps) > 2
+        return cls(steps[0], steps[-1], crowded, LEFT, width - RIGHT)
 
     def at(self, step: int) -> float:
         done, whole = float(step - self.first), float(self.last - self.first)
@@ -168,8 +170,9 @@ class Across:
             low = 0.0
         if panel.whole:
             high = max(high, 1.0)
-        if not high - low > 1e-9 * max(abs(high), abs(low), 1e-300):
-            low, high = low - max(abs(low) * 0.05, 1e-12), high + max(abs(high) * 0.05, 1e-12)
+        least = FLAT * max(abs(high), abs(low), 1e-12)
+        if high - low < least:
+            low, high = (low + high - least) / 2.0, (low + high + least) / 2.0
         step = _round_up((high - low) / 3.5)
         if panel.whole:
             step = max(1.0, step)
@@ -183,6 +186,8 @@ class Across:
 
 
 def _panel(panel: Panel, along: Along, report: SeriesReport) -> str:
+    if all(value is None for line in panel.lines for value in line.values):
+        return _empty(panel, along)
     across = Across.over(panel)
     steps = [summary.step for summary in report.steps]
     parts = [_shade(along, report), _frame(panel, along, across)]
@@ -197,6 +202,17 @@ def _panel(panel: Panel, along: Along, report: SeriesReport) -> str:
     if len(panel.lines) > 1:
         parts.append(_legend(panel, along))
     return "".join(parts)
+
+
+def _empty(panel: Panel, along: Along) -> str:
+    """What was not measured has no axis: nothing there could be read as a zero."""
+    middle = (along.left + along.right) / 2.0
+    return (
+        f'<text x="{along.left}" y="17" font-size="15" font-weight="600" fill="{INK}">{escape(panel.title)}</text>'
+        f'<rect x="{along.left}" y="{TOP}" width="{along.right - along.left}" height="{HEIGHT - BOTTOM - TOP}" '
+        f'fill="none" stroke="{GRID}"/><text x="{middle}" y="{(TOP + HEIGHT - BOTTOM) / 2.0 + 4.0}" font-size="13" '
+        f'text-anchor="middle" fill="{MUTED}">not measured</text>'
+    )
 
 
 def _shade(along: Along, report: SeriesReport) -> str:

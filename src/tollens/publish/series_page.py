@@ -159,7 +159,7 @@ def _steps(report: SeriesReport) -> str:
             _plain(s.distance),
             _plain(s.speed),
             _plain(s.delta_stable_rank),
-            f"{s.traps_mean:g} / {s.traps_entry:g} / {s.traps_residual:g}",
+            " / ".join(_plain(n) for n in (s.traps_mean, s.traps_entry, s.traps_residual)),
             f"{s.failed}",
         )
         for s in report.steps

@@ -281,7 +281,8 @@ def _summary(step: int, rows: Sequence[SeriesRow]) -> StepSummary:
 
     intervals = [row.alpha_interval for row in rows if row.alpha_interval is not None]
     medians = {name: median(getattr(row, name) for row in rows) for name in MEDIANS}
-    totals = {name: float(sum(getattr(row, name) or 0.0 for row in rows)) for name in TRAPS[1:]}
+    counts = {name: [n for row in rows if (n := getattr(row, name)) is not None] for name in TRAPS[1:]}
+    totals = {name: float(sum(known)) if known else None for name, known in counts.items()}
     values: dict[str, Any] = medians | totals
     return StepSummary(
         step=step,

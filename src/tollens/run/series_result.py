@@ -65,7 +65,8 @@ class SeriesRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StepSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """All matrices at one step: medians of those that have the value, and sums of trap counts by cause.
+    """All matrices at one step: medians of those that have the value, and sums of trap counts by cause; null where no
+    matrix has it.
 
     `alpha_low`, `alpha_high`: the medians of the ends of the intervals. `measured`: matrices without a failure.
     """
@@ -81,9 +82,9 @@ class StepSummary(msgspec.Struct, frozen=True, kw_only=True):
     distance: float | None = None
     speed: float | None = None
     delta_stable_rank: float | None = None
-    traps_mean: float = 0.0
-    traps_entry: float = 0.0
-    traps_residual: float = 0.0
+    traps_mean: float | None = None
+    traps_entry: float | None = None
+    traps_residual: float | None = None
 
 
 class BestStep(msgspec.Struct, frozen=True, kw_only=True):
