@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import IO, Any, Literal, Protocol, TypeAlias
 
 import numpy as np
@@ -76,6 +77,10 @@ class Source:
 
     folder: Place
     container: Container
+
+    def __reduce__(self) -> tuple[object, ...]:  # another process may stand in another folder
+        folder = self.folder.absolute() if isinstance(self.folder, Path) else self.folder
+        return Source, (folder, self.container)
 
     @contextmanager
     def stream(self, tensor: TensorInfo) -> Iterator[Stream]:
