@@ -277,8 +277,8 @@ def test_workers_that_are_gone_for_good_are_an_error(tmp_path: Path, capfd) -> N
 def checkpoint(folder: Path) -> Path:
     """Layers with and without traps, one of them above the side from which BLAS threads are used."""
     rng = np.random.default_rng(7)
-    tensors = {f"layers.{i}.weight": rng.standard_normal((48 + i, 64 + i)) for i in range(3)}
-    tensors["heavy.weight"] = rng.standard_t(2.5, (96, 128))
+    tensors = {f"layers.{i}.weight": rng.standard_normal((48, 64)) for i in range(3)}
+    tensors["heavy.weight"] = rng.standard_t(2.5, (64, 48))
     tensors["xlarge.weight"] = rng.standard_normal((1030, 1040))
     save_file({name: t.astype(np.float32) for name, t in tensors.items()}, folder / "m.safetensors")
     return folder / "m.safetensors"
@@ -310,6 +310,6 @@ def test_a_task_is_sent_in_kilobytes(tmp_path: Path) -> None:
         sent.extend(len(dumps((on_worker, function, task))) for task in tasks)
         return serial(function, tasks)
 
-    scan(checkpoint(tmp_path), ScanSettings(bootstrap=0), map_fn=measured)
-    assert len(sent) == 10
+    scan(checkpoint(tmp_path), ScanSettings(bootstrap=0, layers="[!x]*"), map_fn=measured)
+    assert len(sent) == 1 + 4
     assert max(sent) < 10_000
