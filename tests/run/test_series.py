@@ -135,7 +135,7 @@ def test_noise_of_one_run_changes_nothing(tmp_path: Path) -> None:
 def test_the_null_of_a_shape_is_drawn_once_for_the_whole_series(folder: Path, report: SeriesReport) -> None:
     asked: list[tuple[Any, int]] = []
 
-    def counting(function: Callable[[Any], Any], tasks: Iterable[Any]) -> Iterator[Any]:
+    def counting(function: Callable[[Any], Any], tasks: Iterable[Any], lost: object = None) -> Iterator[Any]:
         tasks = list(tasks)
         asked.append((function, len(tasks)))
         if function is measure_layer:  # the edge of a matrix allows for the two that one scan judges together
@@ -147,6 +147,24 @@ def test_the_null_of_a_shape_is_drawn_once_for_the_whole_series(folder: Path, re
     assert asked == [(measure_shape, 1), (measure_layer, 12), (measure_path, 2)]
     assert [done for done, _, _ in told] == list(range(1, 16))
     assert {total for _, total, _ in told} == {15}
+
+
+def test_what_workers_take_with_them_is_named_and_the_rest_stands(folder: Path, report: SeriesReport) -> None:
+    """A map whose workers die at one matrix of one checkpoint, at all paths, and at the null."""
+
+    def dying(function: Callable[[Any], Any], tasks: Iterable[Any], lost: Callable[[Any], Any]) -> Iterator[Any]:
+        for place, task in enumerate(tasks):
+            died = function is not measure_layer or place == 2
+            yield lost(task) if died else function(task)
+
+    found = series([folder], FAST, map_fn=dying)
+    rows = path_of(found, "a.weight")
+    assert rows[2].status == "FAILED"
+    assert rows[2].undefined["alpha"] == rows[2].undefined["distance"] == "worker_died"
+    assert rows[1].undefined["stable_rank_null"] == "no_null"
+    assert rows[1].stable_rank == path_of(report, "a.weight")[1].stable_rank
+    assert not any(change.kind == "nonfinite" for change in found.changes)
+    assert [note.code for note in found.notes] == ["worker_died"]
 
 
 def test_a_checkpoint_with_nan_in_the_middle_fails_alone(tmp_path: Path) -> None:

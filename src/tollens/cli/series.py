@@ -9,8 +9,9 @@ import click
 import msgspec
 
 from tollens.cli.progress import progress_bar
-from tollens.cli.scan import ScanOptions, require_folder, workers
+from tollens.cli.scan import ScanOptions, require_folder
 from tollens.cli.terminal import emit
+from tollens.cli.workers import workers
 from tollens.core.errors import Exit
 
 if TYPE_CHECKING:
@@ -27,7 +28,8 @@ def answer_series(paths: Sequence[str], asked: ScanOptions) -> int:
         raise click.UsageError("--extrapolate STEP and --out FILE go together.")
     if asked.html is not None:
         require_folder(asked.html)
-    with workers(asked.jobs) as map_fn, progress_bar(asked.quiet) as progress:
+    preload = ("tollens.run.layer", "tollens.run.path")
+    with workers(asked.jobs, asked.workers, preload) as map_fn, progress_bar(asked.quiet) as progress:
         from tollens.run.series import series  # now: the workers import the same at the same time
 
         report = series(

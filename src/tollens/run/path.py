@@ -40,6 +40,12 @@ class Path:
     delta_stable_rank: list[float | Undefined] = field(default_factory=list)
 
 
+def lost_path(task: PathTask) -> Path:
+    """The path of a matrix whose workers died, each of them."""
+    lost: list[float | Undefined] = [Undefined("worker_died")] * len(task.views)
+    return Path(lost, lost, lost)
+
+
 def measure_path(task: PathTask) -> Path:
     """Three matrices live at a time: two checkpoints, and a third or a difference."""
     path = Path()

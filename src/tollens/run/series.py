@@ -15,7 +15,7 @@ from msgspec import UNSET, UnsetType
 from numpy.typing import NDArray
 
 from tollens.core.reading import Undefined
-from tollens.core.work import MapFn, serial
+from tollens.core.work import MapFn, repeated, serial
 from tollens.instrument.null import ShapeNull
 from tollens.instrument.turning_point import turning_point
 from tollens.protocol.change import (
@@ -28,8 +28,8 @@ from tollens.protocol.change import (
 )
 from tollens.protocol.finding import Note
 from tollens.run.extrapolate import MADE_BY, extrapolated
-from tollens.run.layer import LayerTask, ShapeTask, measure_layer, measure_shape, used
-from tollens.run.path import Path, PathTask, measure_path
+from tollens.run.layer import LayerTask, ShapeTask, lost_layer, lost_shape, measure_layer, measure_shape, used
+from tollens.run.path import Path, PathTask, lost_path, measure_path
 from tollens.run.refusal import refusals
 from tollens.run.result import LayerReport
 from tollens.run.scan import Progress, environment, selected
@@ -87,6 +87,7 @@ def series(
     followed = [path for path in aligned.paths if path[0].name in chosen]
     refused = refusals(used(settings))
     forecast: Forecast | UnsetType = UNSET
+    before = repeated(map_fn)
     judged = [sum(min(v.shape) >= settings.min_side for v in inventory.matrices) for inventory in inventories]
     with ThreadPoolExecutor(1) as beside:  # hashing releases the interpreter lock and needs no worker
         digests = beside.map(lambda checkpoint: "sha256:" + checkpoint.digest(), checkpoints)
@@ -110,7 +111,10 @@ def series(
         compared=compared,
         by_chance=0.0 if level is None else chance_of_disjoint(level) * compared,
         extrapolation=forecast,
-        notes=_notes(opened, len(aligned.unmatched), refused),
+        notes=[
+            *_of_workers(by_matrix, repeated(map_fn) - before),
+            *_notes(opened, len(aligned.unmatched), refused),
+        ],
         steps=[_summary(step, [rows[place] for rows in by_matrix]) for place, step in enumerate(opened.steps)],
         paths=[_shown(place_of(path)) for path in paths],
         members=members,
@@ -161,8 +165,10 @@ def _rows(
             progress(done, total, name)
 
     nulls: dict[tuple[int, int], ShapeNull] = {}
-    for shape, null in zip(shapes, map_fn(measure_shape, [ShapeTask(*s, settings) for s in shapes]), strict=True):
-        nulls[shape] = null
+    drawn = map_fn(measure_shape, [ShapeTask(*s, settings) for s in shapes], lost=lost_shape)
+    for shape, null in zip(shapes, drawn, strict=True):
+        if null is not None:
+            nulls[shape] = null
         told(f"null {shape[0]}x{shape[1]}")
     tasks = [
         LayerTask(view, order, settings, max(1, judged[place]), nulls.get((min(view.shape), max(view.shape))), refused)
@@ -170,19 +176,21 @@ def _rows(
         for place, view in enumerate(path)
     ]
     measured: list[list[SeriesRow]] = []
-    for place, layer in enumerate(map_fn(measure_layer, tasks)):
+    for place, layer in enumerate(map_fn(measure_layer, tasks, lost=lost_layer)):
         if place % count == 0:
             measured.append([])
         step = opened.steps[place % count]
-        measured[-1].append(_row(layer, step))
+        measured[-1].append(_row(layer, step, bool(shapes)))
         told(f"{step} {layer.name}")
-    between = map_fn(measure_path, [PathTask(path, settings.seed, settings.threads) for path in followed])
+    between = map_fn(
+        measure_path, [PathTask(path, settings.seed, settings.threads) for path in followed], lost=lost_path
+    )
     for rows, path in zip(measured, between, strict=True):
         told(rows[0].matrix)
         yield [_moved(row, path, place) for place, row in enumerate(rows)]
 
 
-def _row(layer: LayerReport, step: int) -> SeriesRow:
+def _row(layer: LayerReport, step: int, asked_null: bool) -> SeriesRow:
     """What of a scanned matrix a series keeps."""
     fields: dict[str, Any] = {name: getattr(layer, name) for name in COPIED}
     for name in TRAPS:
@@ -200,7 +208,9 @@ def _row(layer: LayerReport, step: int) -> SeriesRow:
     else:
         undefined["theta"] = layer.undefined.get("outliers", "inside_bulk")
     if fields["stable_rank_null"] is None:
-        undefined["stable_rank_null"] = "not_requested" if layer.status == "OK" else undefined["stable_rank"]
+        undefined["stable_rank_null"] = (
+            undefined["stable_rank"] if layer.stable_rank is None else "no_null" if asked_null else "not_requested"
+        )
     return SeriesRow(
         matrix=layer.name,
         step=step,
@@ -312,6 +322,18 @@ def _headline(
         f"matri{'x' if len(by_matrix) == 1 else 'ces'} over {len(opened.members)} checkpoints, {findings} "
         f"finding{'' if findings == 1 else 's'}"
     )
+
+
+def _of_workers(by_matrix: Sequence[Sequence[SeriesRow]], again: int) -> list[Note]:
+    """What workers that died have cost: nothing, time, or what they were at."""
+    notes = []
+    dead = [rows[0].matrix for rows in by_matrix if any("worker_died" in row.undefined.values() for row in rows)]
+    if dead:
+        notes.append(Note("worker_died", dead, f"{len(dead)} of {len(by_matrix)} matrices: every worker died at them."))
+    if again:
+        told = "1 task was" if again == 1 else f"{again} tasks were"
+        notes.append(Note("task_repeated", [], f"{told} repeated because a worker died."))
+    return notes
 
 
 def _notes(opened: Series, unmatched: int, refused: Mapping[str, str]) -> list[Note]:
