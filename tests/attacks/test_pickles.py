@@ -7,6 +7,7 @@ import pickle
 import struct
 import time
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -429,6 +430,14 @@ def ordered(mark: bytes) -> bytes:
     return zipped([e if e.name != "archive/byteorder" else Entry(e.name, mark) for e in PLAIN])
 
 
+def squeezed(name: str) -> Entry:
+    """A deflated member of 99 bytes."""
+    packer = zlib.compressobj(wbits=-15)
+    packed = packer.compress(bytes(99)) + packer.flush()
+    fields = {"method": 8, "size": 99, "crc": zlib.crc32(bytes(99))}
+    return Entry(name, packed, local=fields, central=fields)
+
+
 ARCHIVES: dict[str, tuple[bytes | Callable[[Path], bytes], str]] = {
     "a storage that is missing": (zipped(PLAIN[:WEIGHTS] + PLAIN[WEIGHTS + 1 :]), "tensor_out_of_bounds"),
     "a storage cut short": (forged(data=DATA["0"][:-1]), "tensor_size_mismatch"),
@@ -492,7 +501,17 @@ ARCHIVES: dict[str, tuple[bytes | Callable[[Path], bytes], str]] = {
         "archive_invalid",
     ),
     "TorchScript by its constants": (with_more(Entry("archive/constants.pkl", b"\x80\x02).")), "torchscript_refused"),
-    "TorchScript by its code": (with_more(Entry("archive/code/__torch__.py", b"")), "torchscript_refused"),
+    "TorchScript by its code": (with_more(squeezed("archive/code/__torch__.py")), "torchscript_refused"),
+    "a deflated member beyond the file": (
+        forged(
+            name="archive/x",
+            data=b"x",
+            central={"method": 8, "packed": 1 << 20},
+            local={"method": 8, "packed": 1 << 20},
+        ),
+        "tensor_out_of_bounds",
+    ),
+    "a method nobody knows": (forged(central={"method": 12}, local={"method": 12}), "archive_invalid"),
     # 64 bits
     "a wide size beyond the file": (forged(central=WIDE, extra=wide(1 << 40, 1 << 40)), "tensor_out_of_bounds"),
     "a wide size of 2^64 - 1": (forged(central=WIDE, extra=wide(2**64 - 1, 2**64 - 1)), "archive_size_mismatch"),
@@ -545,6 +564,7 @@ def test_the_honest_twins_of_the_archives_are_read(tmp_path: Path) -> None:
         forged(local_extra=b"FB\x04\0ZZZZ"),
         forged(local={"crc": 0, "size": 0, "packed": 0, "flags": 8}, central={"flags": 8}),
         with_more(Entry("archive/empty/", b"")),
+        with_more(squeezed("archive/notes.txt")),
     ]
     for content in twins:
         (tmp_path / "m.pt").write_bytes(content)
