@@ -187,7 +187,9 @@ def _name(raw: bytes, where: str) -> str:
         name = raw.decode("utf-8")
     except UnicodeDecodeError:
         raise error("archive_invalid", f"{where}: {raw!r:.80}", "a name in UTF-8", "other bytes") from None
-    if not name or name.startswith("/") or "\\" in name or "\0" in name or ".." in name.split("/"):
+    if not name.isprintable():
+        raise error("archive_invalid", f"{where}: {name!r:.80}", "a name without control characters", "another name")
+    if not name or name.startswith("/") or "\\" in name or ".." in name.split("/"):
         raise error("archive_member_path", f"{where}: {name!r:.80}", "a plain member name", "a path out of the archive")
     return name
 
