@@ -137,7 +137,7 @@ def examine(content: bytes) -> None:
 
 
 PROGRAM = "archive/data.pkl"
-BODY = members(b"", DATA)[1:] + [Entry(PROGRAM, b"", local={"crc": 0}, central={"crc": 0})]
+BODY = [*members(b"", DATA)[1:], Entry(PROGRAM, b"", local={"crc": 0}, central={"crc": 0})]
 FRAME = zipped(BODY)
 DIRECTORY = FRAME.index(b"PK\x01\x02")
 SIZES = (

@@ -113,10 +113,10 @@ def _unwrapped(call: Call, storages: Storages) -> Call:
                 raise storages.invalid(call.at, "a parameter of a tensor", "another value")
             call = given[0]
         elif call.name == torch_names.WITH_TYPE:
-            if len(given) != 4 or given[1] not in torch_names.TENSOR_TYPES or type(given[2]) is not tuple:
-                raise storages.invalid(call.at, "a plain tensor with attributes", "another type or other arguments")
-            if type(given[0]) is not Name:
-                raise storages.invalid(call.at, "a way to build a tensor", kind_of(given[0]))
+            if [type(value) for value in given[:3]] != [Name, Name, tuple] or len(given) != 4:
+                raise storages.invalid(call.at, "a tensor with attributes", "other arguments")
+            if given[1] not in torch_names.TENSOR_TYPES:
+                raise storages.invalid(call.at, "a plain tensor with attributes", kind_of(given[1]))
             call = Call(given[0], given[2], call.at)
         else:
             return call

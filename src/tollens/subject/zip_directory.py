@@ -103,8 +103,6 @@ def check_stored(member: Member, where: str) -> None:
 def _directory(blob: file.Blob, where: str) -> tuple[int, bytes, int]:
     """Where the directory begins, its bytes, and the number of its entries."""
     end = blob.size - _END.size
-    if end < 0:
-        raise error("archive_invalid", where, "a zip archive", f"a file of {blob.size} bytes")
     magic, disk, first, here, count, size, begin, comment = _END.unpack(bytes_at(blob, end, _END.size, where))
     if magic != END or comment:
         raise error("archive_invalid", where, "an archive that ends with its directory", "another ending")
@@ -149,7 +147,7 @@ def _entry(data: bytes, position: int, where: str) -> tuple[_Entry, int]:
     ) = _ENTRY.unpack_from(data, position)  # fmt: skip
     position += _ENTRY.size
     after = position + names + extras + comments
-    if magic != ENTRY or after > len(data):
+    if magic != ENTRY:
         raise error("archive_invalid", where, "an entry of the directory", f"{magic!r}")
     name = data[position : position + names]
     label = f"{where}: {name!r:.80}"
@@ -197,8 +195,6 @@ def _name(raw: bytes, where: str) -> str:
 def _data_of(blob: file.Blob, entry: _Entry, end: int, where: str) -> int:
     """Where the data of a member begin, after its own header has been held against the directory."""
     head = _LOCAL.size + len(entry.name)
-    if entry.start + head > end:
-        raise error("archive_invalid", where, f"a header before byte {end}", f"one at byte {entry.start}")
     raw = bytes_at(blob, entry.start, head, where)
     magic, _, flags, method, _, _, crc, packed, size, names, extras = _LOCAL.unpack_from(raw)
     if magic != LOCAL or names != len(entry.name) or raw[_LOCAL.size :] != entry.name:
