@@ -64,7 +64,7 @@ def claims(place: Place) -> bool:
     with file.opened(place) as blob:
         try:
             try:
-                names = list(zip_directory.members(blob, str(place)))
+                names = zip_directory.names(blob, str(place))
             except TollensError:
                 head, tail = bytearray(min(EDGE, blob.size)), bytearray(min(EDGE, blob.size))
                 blob.read_into(0, memoryview(head))

@@ -58,14 +58,7 @@ def members(blob: file.Blob, where: str) -> dict[str, Member]:
     Raises: `archive_invalid`, `archive_member_path`, `archive_size_mismatch`, `duplicate_key`, and OSError where
     the system fails.
     """
-    begin, data, count = _directory(blob, where)
-    entries: list[_Entry] = []
-    position = 0
-    for _ in range(count):
-        entry, position = _entry(data, position, where)
-        entries.append(entry)
-    if position != len(data):
-        raise error("archive_invalid", where, f"{count} entries in the directory", "bytes after the last one")
+    begin, entries = _entries(blob, where)
     entries.sort(key=lambda e: (e.start, e.packed))
     found: dict[str, Member] = {}
     free = later = 0
@@ -84,6 +77,11 @@ def members(blob: file.Blob, where: str) -> dict[str, Member]:
     return found
 
 
+def names(blob: file.Blob, where: str) -> list[str]:
+    """The names in the directory alone, which takes three reads or four. Raises: as `members`."""
+    return [_name(entry.name, where) for entry in _entries(blob, where)[1]]
+
+
 def bytes_at(blob: file.Blob, offset: int, count: int, where: str) -> bytes:
     """Exactly `count` bytes, asked for only where the file holds them. Raises: `archive_invalid`, OSError."""
     if not 0 <= offset <= offset + count <= blob.size:
@@ -98,6 +96,19 @@ def check_stored(member: Member, where: str) -> None:
     """Raises: `archive_invalid` for a member that would have to be expanded."""
     if member.deflated:
         raise error("archive_invalid", f"{where}: {member.name!r:.80}", "a member stored as it is", "a deflated one")
+
+
+def _entries(blob: file.Blob, where: str) -> tuple[int, list[_Entry]]:
+    """Where the directory begins, and what stands in it."""
+    begin, data, count = _directory(blob, where)
+    entries: list[_Entry] = []
+    position = 0
+    for _ in range(count):
+        entry, position = _entry(data, position, where)
+        entries.append(entry)
+    if position != len(data):
+        raise error("archive_invalid", where, f"{count} entries in the directory", "bytes after the last one")
+    return begin, entries
 
 
 def _directory(blob: file.Blob, where: str) -> tuple[int, bytes, int]:
