@@ -10,6 +10,7 @@ NAMES = (
     "startup",
     "lint",
     "protocol",
+    "torch_files",
     "group_sequential",
     "beta_loss",
     "components",
