@@ -1,4 +1,4 @@
-"""A folder of safetensors files: with an index that says which tensor is where, or without one."""
+"""A folder of several files of one format: with an index that says which tensor is where, or without one."""
 
 from __future__ import annotations
 
@@ -8,12 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tollens.core.errors import TollensError
-from tollens.subject import document, file, safetensors
+from tollens.subject import document, file, safetensors, torch_zip
 from tollens.subject.contents import Contents
 from tollens.subject.place import Place
 from tollens.subject.tensor import TensorInfo
 
 INDEX_SUFFIX = ".safetensors.index.json"
+TORCH_INDEX_SUFFIX = ".bin.index.json"
+SHARDS = {
+    INDEX_SUFFIX: (safetensors.SUFFIX, safetensors.read),
+    TORCH_INDEX_SUFFIX: (".bin", torch_zip.read),
+}
+"""By the ending of an index: that of its shards, and who reads them."""
 MAX_INDEX = 100_000_000
 NUMBERED = re.compile(r"(.*)-(\d{5})-of-(\d{5})(\.[a-z]+)", re.ASCII | re.DOTALL)
 
@@ -30,12 +36,13 @@ class Indexed:
 
 
 def read_index(folder: Place, index: str) -> Indexed:
-    """The checkpoint that `folder/index` describes.
+    """The checkpoint that `folder/index` describes; its name ends with one of the keys of `SHARDS`.
 
     Raises: `index_invalid`, `index_escapes`, `index_shard_missing`, `index_mismatch`, `duplicate_key`,
-    `header_too_deep`, those of `safetensors.read`.
+    `header_too_deep`, those of the reader of the shards.
     """
     path = folder / index
+    suffix, read = next(shard for ending, shard in SHARDS.items() if index.endswith(ending))
     data = file.read(path, MAX_INDEX + 1)
     if len(data) > MAX_INDEX:
         raise _error("index_invalid", str(path), f"at most {MAX_INDEX} bytes", "more")
@@ -44,12 +51,12 @@ def read_index(folder: Place, index: str) -> Indexed:
         raise _error("index_invalid", f"{path}: weight_map", "a map of tensor names to file names", "another type")
     shards = tuple(sorted(set(weight_map.values())))
     for shard in shards:
-        if not shard.endswith(safetensors.SUFFIX):
-            raise _error("index_invalid", str(path), "shards named *.safetensors", f"{shard!r:.80}")
+        if not shard.endswith(suffix):
+            raise _error("index_invalid", str(path), f"shards named *{suffix}", f"{shard!r:.80}")
         check_inside(folder, shard)
         if not file.exists(folder, shard):
             raise _error("index_shard_missing", str(path), f"a file {shard!r:.80} beside the index", "none")
-    contents = read_files(folder, shards)
+    contents = read_files(folder, shards, read)
     held = {t.name: t.file for t in contents.tensors}
     for name, shard in weight_map.items():
         if held.get(name) != shard:
