@@ -47,7 +47,8 @@ def test_cut_short_at_every_byte(examined, tied: bool) -> None:  # type: ignore[
     assert examined("model.bin", content) is None
     for at in range(1, len(content)):
         code = examined("model.bin", content[:at])
-        assert code == ("pickle_refused" if at < 28 else "file_size_mismatch"), at
+        expected = "empty_file" if at == 0 else "pickle_refused" if at < 28 else "file_size_mismatch"
+        assert code == expected, at
 
 
 def test_every_byte_of_the_header_set_to_every_value(examined) -> None:  # type: ignore[no-untyped-def]

@@ -159,7 +159,7 @@ def _format(path: Place) -> Format:
             "archive_invalid", path, "a zip archive", f"{probe.start[:4]!r}", "Save it with numpy.savez again."
         )
     raise _error(
-        "format_unknown", path, "safetensors, GGUF, an archive of torch.save, npz or an index",
+        "format_unknown", path, "safetensors, an archive of torch.save, npz, GGUF, llama2.c or an index",
         f"bytes {probe.start[:8]!r}",
         "Convert the checkpoint to safetensors.",
     )  # fmt: skip

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import IO, Any, Literal, TypeAlias
 
 import numpy as np
@@ -78,6 +79,10 @@ class Source:
 
     folder: Place
     container: Container
+
+    def __reduce__(self) -> tuple[object, ...]:  # another process may stand in another folder
+        folder = self.folder.absolute() if isinstance(self.folder, Path) else self.folder
+        return Source, (folder, self.container)
 
     @contextmanager
     def stream(self, tensor: TensorInfo) -> Iterator[Stream]:
