@@ -18,6 +18,7 @@ NAMES = (
     "peers",
     "growth",
     "memory",
+    "scale",
     "seal_peers",
 )
 
