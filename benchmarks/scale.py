@@ -34,6 +34,7 @@ LARGE = {
 }
 PARAMETERS = 5e11  # of one terabyte in bfloat16
 SPEEDUP = 1.7
+TRAPPED = "student3"
 
 
 def flops(M: int, N: int) -> float:
@@ -51,8 +52,8 @@ class Cost:
     start_peak: float
 
 
-def cost(M: int, N: int, only: str | None) -> Cost:
-    arguments = [str(single(M, N)), only or "full"]
+def cost(M: int, N: int, only: str | None, law: str = "gaussian") -> Cost:
+    arguments = [str(single(M, N, law)), only or "full"]
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.scale", "--one", *arguments], check=True, capture_output=True, text=True
     )
@@ -82,18 +83,21 @@ def _one(path: str, only: str) -> Cost:
 
 @dataclass(frozen=True)
 class Timed:
-    """A function and how long each call took, measured where it runs."""
+    """A function, and how long each call took where it ran: seconds by the clock, seconds of the processor."""
 
     function: Callable[[Any], Any]
 
-    def __call__(self, task: Any) -> tuple[Any, float]:
-        begin = time.perf_counter()
+    def __call__(self, task: Any) -> tuple[Any, float, float]:
+        begin, used = time.perf_counter(), time.process_time()
         result = self.function(task)
-        return result, time.perf_counter() - begin
+        return result, time.perf_counter() - begin, time.process_time() - used
 
 
-def together(folder: Path, workers: int) -> tuple[float, float]:
-    """Seconds of a scan on so many local Dask workers, and the share of them that workers were at a task."""
+def together(folder: Path, workers: int) -> tuple[float, float, float]:
+    """A scan on so many local Dask workers: its seconds, how many workers were at a task on average, their CPU seconds.
+
+    The second does not depend on who else uses the machine.
+    """
     from distributed import LocalCluster
 
     from tollens.pool.cluster import cluster
@@ -102,27 +106,32 @@ def together(folder: Path, workers: int) -> tuple[float, float]:
     from tollens.run.settings import ScanSettings
 
     spent: list[float] = []
+    busy: list[float] = []
     with (
-        LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None) as local,
+        LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=":0") as local,
         cluster(local.scheduler_address, bits) as inner,
     ):
 
         def mapped(function: Any, tasks: Iterable[Any], /, lost: Any = None) -> Iterator[Any]:
-            for result, seconds in inner(Timed(function), tasks):
-                spent.append(seconds)
+            for result, seconds, cpu in inner(Timed(function), tasks):
+                busy.append(seconds)
+                spent.append(cpu)
                 yield result
 
         settings = ScanSettings(threads=1, null_draws=0)
-        scan(folder / "model.safetensors", settings, map_fn=mapped)  # imports and tables, once a worker
+        warm = ScanSettings(threads=1, null_draws=0, layers="layers.[0-3].weight")
+        scan(folder / "model.safetensors", warm, map_fn=mapped)  # imports and tables, once a worker
         spent.clear()
+        busy.clear()
         begin = time.perf_counter()
         scan(folder / "model.safetensors", settings, map_fn=mapped)
         wall = time.perf_counter() - begin
-    return wall, sum(spent) / (workers * wall)
+    return wall, sum(busy) / wall, sum(spent)
 
 
-def extrapolation(rate: float, full: float, price: float) -> list[Line]:
-    """The lines for one terabyte, from flop/s of a core and the cost of all readings over that of the tail."""
+def extrapolation(rate: float, full: float, dearest: float, price: float) -> list[Line]:
+    """The lines for one terabyte, from flop/s of a core and the cost of all readings over that of the tail: of a layer
+    that the screen clears, and of one with traps."""
     parameters = sum(M * N * count for (M, N), count in LARGE.items())
     work = sum(flops(M, N) * count for (M, N), count in LARGE.items()) * PARAMETERS / parameters
     hours = work / rate / 3600
@@ -148,6 +157,13 @@ def extrapolation(rate: float, full: float, price: float) -> list[Line]:
             f"{hours * full:.0f} core-hours, {hours * full * price:.2f} dollars",
             None,
             f"{full:.2f} times the tail",
+        ),
+        Line(
+            "all readings, traps in every layer",
+            "-",
+            f"{hours * dearest:.0f} core-hours, {hours * dearest * price:.2f} dollars",
+            None,
+            f"{dearest:.2f} times the tail",
         ),
         Line(
             f"longest task, {M}x{N}, one core, --only tail",
@@ -195,26 +211,41 @@ def _layers(quick: bool, price: float) -> None:
                     f"({4 * M * N / 1e6:.0f} MB are the matrix){null}",
                 )
             )
+    M, N = QUICK[0] if quick else FULL[0]
+    trapped = cost(M, N, None, TRAPPED)
+    dearest = trapped.cpu / tails[M, N].cpu
+    lines.append(
+        Line(
+            f"{M}x{N} all readings, with traps",
+            "-",
+            f"{trapped.cpu:.1f} s cpu",
+            None,
+            f"{trapped.wall:.1f} s wall, peak {trapped.peak:.0f} MB; elements of Student's t with 3 degrees of freedom",
+        )
+    )
     slowest = min(flops(*shape) / found.cpu for shape, found in tails.items() if shape[1] < 8 * shape[0])
     shape = max(fulls, key=lambda shape: flops(*shape))
-    lines += extrapolation(slowest, fulls[shape].cpu / tails[shape].cpu, price)
+    lines += extrapolation(slowest, fulls[shape].cpu / tails[shape].cpu, dearest, price)
     show("scale: one layer and one terabyte", lines, ["one thread, float32, Gaussian matrices, which need no shuffle"])
 
 
 def _workers(quick: bool) -> None:
-    folder = checkpoint(4, 128, 256) if quick else checkpoint(48, 1024, 4096)
-    one, _ = together(folder, 1)
-    two, busy = together(folder, 2)
-    lines = [
-        Line("one worker", "-", f"{one:.1f} s", None),
-        Line(
-            "two workers",
-            f">= {SPEEDUP} times",
-            f"{one / two:.2f} times",
-            None if quick else one / two >= SPEEDUP,
-            f"{two:.1f} s; the workers were at a task {busy:.1%} of the time",
-        ),
-    ]
+    folder = checkpoint(4, 128, 256) if quick else checkpoint(24, 2048, 4096)
+    lines, walls = [], {}
+    for workers in (1, 2):
+        walls[workers], busy, cpu = together(folder, workers)
+        lines.append(
+            Line(
+                f"{workers} worker{'s' if workers > 1 else ''}",
+                "-",
+                f"{walls[workers]:.1f} s",
+                None,
+                f"{cpu:.1f} s cpu; {busy:.2f} workers at a task on average",
+            )
+        )
+    ratio = walls[1] / walls[2]
+    met = None if quick else ratio >= SPEEDUP
+    lines.append(Line("two workers against one", f">= {SPEEDUP} times", f"{ratio:.2f} times", met))
     show("scale workers: local Dask workers of one thread", lines, [f"{folder.name}, all readings, no null"])
 
 
