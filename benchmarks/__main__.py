@@ -19,6 +19,7 @@ NAMES = (
     "peers",
     "growth",
     "memory",
+    "scale",
     "seal_peers",
 )
 
