@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,9 +19,10 @@ from tollens.subject.buffers import reason_to_skip
 from tollens.subject.checkpoint import Checkpoint
 from tollens.subject.convolution import ConvView
 from tollens.subject.cut import Cut, block, load
-from tollens.subject.dtypes import Floats
+from tollens.subject.dtypes import STORED, Floats
 from tollens.subject.roles import NOT_A_WEIGHT, UNMATCHED, Role, assign
 from tollens.subject.scaled import Scale, rescale, scale_of
+from tollens.subject.shelf import keeping
 from tollens.subject.source import Hash, Source
 from tollens.subject.tensor import TensorInfo
 from tollens.subject.ties import ties
@@ -57,6 +61,28 @@ class MatrixView:
         if self.scale is not None:
             rescale(self.source, self.scale, out)
         return out
+
+    @contextmanager
+    def nearby(self) -> Iterator[MatrixView]:
+        """The same matrix; while the context lasts, each of its bytes is fetched from a remote file once."""
+        folder = self.source.folder
+        if isinstance(folder, Path):
+            yield self
+            return
+        url = folder / self.tensor.file
+        wanted = {url: self._range()} if self.source.container == "raw" else {}
+        shared = None if self.cut.unbroken else (url, self.tensor.name, self.tensor.version)
+        with keeping(wanted, shared) as shelf:
+            yield replace(self, source=replace(self.source, shelf=shelf))
+
+    def _range(self) -> tuple[int, int]:
+        """The bytes of the file from the first to the last number that the cut folds."""
+        tensor = self.tensor
+        if tensor.strides is not None:
+            return tensor.offset, tensor.offset
+        width = STORED[tensor.dtype].bits // 8
+        begin = tensor.offset + self.cut.start * width
+        return begin, begin + math.prod(self.cut.fold) * width
 
 
 @dataclass(frozen=True, slots=True)

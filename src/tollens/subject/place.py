@@ -6,9 +6,12 @@ import re
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TypeAlias
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+(::[^/]*)*://")  # two letters at least: C:\ is a path
+LOCAL = re.compile(r"(file|local)://(localhost)?(?=/)", re.IGNORECASE)
+WEB = ("http", "https")
+PLAIN = "/%!$&'()*+,;=:@~"  # what a name may hold as it is: one that is taken out of a URL is quoted already
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +45,18 @@ class Url:
 
     def __truediv__(self, name: str) -> Url:
         split = self._split
-        return Url(split._replace(path=f"{split.path.rstrip('/')}/{name}").geturl())
+        below = quote(name, safe=PLAIN) if self.protocol in WEB else name
+        return Url(split._replace(path=f"{split.path.rstrip('/')}/{below}").geturl())
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """The parts that `str()` leaves out."""
+        split = self._split
+        parts = (split.query, split.fragment, split.netloc.rpartition("@")[0], split.password)
+        return tuple(sorted((p for p in parts if p), key=len, reverse=True))
+
+    def __repr__(self) -> str:
+        return f"Url({str(self)!r})"
 
     def __str__(self) -> str:
         split = self._split
@@ -55,3 +69,10 @@ Place: TypeAlias = Path | Url
 
 def is_url(text: str) -> bool:
     return SCHEME.match(text) is not None
+
+
+def place_of(text: str) -> Place:
+    """A path, or what a URL names: `file:///a%20b` is the path `/a b`."""
+    if here := LOCAL.match(text):
+        return Path(unquote(text[here.end() :]))
+    return Url(text) if is_url(text) else Path(text)
