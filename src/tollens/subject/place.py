@@ -8,6 +8,8 @@ from pathlib import Path, PurePosixPath
 from typing import TypeAlias
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
+from tollens.core.errors import TollensError
+
 SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+(::[^/]*)*://")  # two letters at least: C:\ is a path
 LOCAL = re.compile(r"(file|local)://(localhost)?(?=/)", re.IGNORECASE)
 WEB = ("http", "https")
@@ -72,7 +74,16 @@ def is_url(text: str) -> bool:
 
 
 def place_of(text: str) -> Place:
-    """A path, or what a URL names: `file:///a%20b` is the path `/a b`."""
+    """A path, or what a URL names: `file:///a%20b` is the path `/a b`. Raises: `path_missing` if it is malformed."""
     if here := LOCAL.match(text):
         return Path(unquote(text[here.end() :]))
-    return Url(text) if is_url(text) else Path(text)
+    if not is_url(text):
+        return Path(text)
+    try:
+        _ = urlsplit(text).port
+    except ValueError as error:
+        raise TollensError(
+            "path_missing", f"{text.partition('://')[0]}://...", expected="a URL", found=str(error)[:60].split("'")[0],
+            fix="Check the spelling of the address.",
+        ) from None  # fmt: skip
+    return Url(text)

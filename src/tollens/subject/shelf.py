@@ -7,7 +7,7 @@ import tempfile
 import threading
 from bisect import bisect_right
 from collections.abc import Hashable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from typing import IO
 
@@ -44,6 +44,7 @@ class Shelf:
         self._wanted = wanted
         self._pieces: dict[Url, list[_Piece]] = {}
         self._file: IO[bytes] | None = None
+        self._open = ExitStack()
         self._end = 0
         self._block = bytearray()
 
@@ -57,10 +58,8 @@ class Shelf:
         """Give all of it up."""
         self._pieces.clear()
         self._block = bytearray()
-        if self._file is not None:
-            self._file.close()
-            self._file = None
-        self._end = 0
+        self._open.close()
+        self._file, self._end = None, 0
 
     def read_into(self, url: Url, far: file.Blob, offset: int, view: memoryview) -> int:
         """Fill `view` from what is kept, and from `far` what is not."""
@@ -97,7 +96,7 @@ class Shelf:
     def _keep(self, data: memoryview) -> int | bytes:
         try:
             if self._file is None:
-                self._file = tempfile.TemporaryFile(buffering=0)
+                self._file = self._open.enter_context(tempfile.TemporaryFile(buffering=0))
             done = 0
             while done < len(data):
                 done += os.pwrite(self._file.fileno(), data[done:], self._end + done)

@@ -147,6 +147,8 @@ class WebFile:
         if self.version and now != self.version:
             raise remote.altered(self._url, f"version {self.version}", f"version {now:.80}")
         length = headers.get("Content-Length", str(count))
+        if length.isdecimal() and int(length) < count:
+            raise remote.altered(self._url, f"{count} bytes from byte {offset} on", f"an answer of {length:.20}")
         if (first, last) != (offset, offset + count - 1) or last >= size or length != str(count):
             raise remote.unsupported(self._url, f"Content-Range {given!r:.60} of {length!r:.20} bytes")
         self.version = now
