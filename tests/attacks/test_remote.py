@@ -306,7 +306,7 @@ def test_a_file_that_changes_amid_its_data() -> None:
         part(handler, served, begin, end, ETag=next(tags))
 
     matrix = np.zeros((3, MIB), dtype=np.float32)
-    with answering(other, stored(matrix)) as server:
+    with answering(other, fixed(stored(matrix))) as server:
         assert refusal(server).code == "changed_while_reading"
 
 
@@ -333,7 +333,7 @@ def test_a_scan_ends_with_the_error_and_not_with_a_layer_less() -> None:
 def test_no_one_listens() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
-        with pytest.raises(TollensError, match="remote_failed.*3 times"):
+        with pytest.raises(TollensError, match=r"remote_failed.*3 times"):
             open_checkpoint(f"http://127.0.0.1:{taken.getsockname()[1]}/{NAME}")
 
 

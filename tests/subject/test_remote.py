@@ -252,12 +252,7 @@ def test_an_object_that_changes_while_it_is_open() -> None:
     store = fsspec.filesystem("memory")
     store.pipe_file("/bucket/a", b"1234")
     try:
-        buffer = memoryview(bytearray(4))
-        with (
-            pytest.raises(TollensError, match="changed_while_reading"),
-            remote.opened(Url("memory://bucket/a")) as blob,
-        ):
-            assert blob.read_into(0, buffer) == 4
+        with pytest.raises(TollensError, match="changed_while_reading"), remote.opened(Url("memory://bucket/a")):
             store.pipe_file("/bucket/a", b"12345")
     finally:
         store.rm("/bucket", recursive=True)
@@ -270,11 +265,16 @@ def test_a_file_url_is_a_path(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["simplecache::memory://a", "zip://a::http://127.0.0.1/b.zip", "ssh://host/a", "ftp://host/a", "data://,a"]
-)
+    "url",
+    [
+        "simplecache::memory://a", "zip://a::http://u:hunter2@127.0.0.1/b.zip", "memory://a::http://u:hunter2@127.0.0.1/b",
+        "ssh://host/a", "ftp://u:hunter2@host/a", "data://,a",
+    ],
+)  # fmt: skip
 def test_protocols_that_are_not_opened(url: str) -> None:
-    with pytest.raises(TollensError, match="protocol_unsupported"):
+    with pytest.raises(TollensError, match="protocol_unsupported") as caught:
         open_checkpoint(url)
+    assert "hunter2" not in str(caught.value)
 
 
 @pytest.mark.parametrize(("protocol", "package"), [("s3", "s3fs"), ("gs", "gcsfs"), ("az", "adlfs")])

@@ -33,6 +33,11 @@ class Url:
         return self.text.partition("://")[0].lower()
 
     @property
+    def is_chained(self) -> bool:
+        """Whether fsspec would read several addresses out of it."""
+        return "::" in self.text and self.protocol not in WEB
+
+    @property
     def name(self) -> str:
         return PurePosixPath(self._split.path).name
 
@@ -61,6 +66,8 @@ class Url:
         return f"Url({str(self)!r})"
 
     def __str__(self) -> str:
+        if self.is_chained:  # the addresses within may hold the same
+            return f"{self.protocol}://..."
         split = self._split
         host = split.netloc.rpartition("@")[2]
         return split._replace(netloc=host, query="", fragment="").geturl()
@@ -80,7 +87,8 @@ def place_of(text: str) -> Place:
     if not is_url(text):
         return Path(text)
     try:
-        _ = urlsplit(text).port
+        split = urlsplit(text)
+        _ = split.port if split.scheme in WEB else None
     except ValueError as error:
         raise TollensError(
             "path_missing", f"{text.partition('://')[0]}://...", expected="a URL", found=str(error)[:60].split("'")[0],

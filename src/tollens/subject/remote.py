@@ -167,10 +167,11 @@ def filesystem(url: Url) -> Any:
     Raises: `extra_missing`, `protocol_unsupported`, `protocol_package_missing`.
     """
     protocol = url.protocol
-    if protocol not in PROTOCOLS:
+    if protocol not in PROTOCOLS or url.is_chained:
         raise TollensError(
             "protocol_unsupported", str(url), expected=f"a URL of {', '.join(PROTOCOLS)} or file",
-            found=f"{protocol}://", fix="Copy the checkpoint to one of these, or to this machine.",
+            found="a chain of addresses" if url.is_chained else f"{protocol}://",
+            fix="Copy the checkpoint to one of these, or to this machine.",
         )  # fmt: skip
     missing = missing_extra(("fsspec", "aiohttp") if protocol in WEB else ("fsspec",))
     if missing is not None:
@@ -178,11 +179,12 @@ def filesystem(url: Url) -> Any:
             "extra_missing", str(url), expected="the remote extra", found=f"no module {missing}",
             fix=f"Install it: {install_command('remote')}",
         )  # fmt: skip
+    import fsspec
     from fsspec.core import url_to_fs
     from fsspec.registry import known_implementations
 
     try:
-        return url_to_fs(url.text)[0]
+        return fsspec.filesystem(protocol) if protocol in WEB else url_to_fs(url.text)[0]
     except ImportError as error:
         package = str(known_implementations[protocol]["class"]).partition(".")[0]
         raise TollensError(

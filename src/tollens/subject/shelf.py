@@ -96,7 +96,7 @@ class Shelf:
     def _keep(self, data: memoryview) -> int | bytes:
         try:
             if self._file is None:
-                self._file = self._open.enter_context(tempfile.TemporaryFile(buffering=0))
+                self._file = self._open.enter_context(tempfile.TemporaryFile(buffering=0))  # noqa: SIM115
             done = 0
             while done < len(data):
                 done += os.pwrite(self._file.fileno(), data[done:], self._end + done)
