@@ -18,6 +18,7 @@ NAMES = (
     "peers",
     "growth",
     "memory",
+    "remote",
     "seal_peers",
 )
 
