@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from benchmarks.range_server import Server, fixed, serving
 from safetensors.numpy import save_file
+from tests.subject.torch_files import View, saved
 
 from tollens.core.errors import TollensError
 from tollens.pool import processes
@@ -158,14 +159,43 @@ def test_a_matrix_that_is_no_tie_costs_a_few_bytes(tmp_path: Path) -> None:
         assert server.sent - before == 2 * 4096
 
 
-def test_an_archive_is_read_by_ranges(tmp_path: Path) -> None:
+def npz(path: Path) -> None:
     rng = np.random.default_rng(0)
-    arrays = {f"a{i}": rng.standard_normal((64, 128)) for i in range(3)}
-    np.savez(tmp_path / "m.npz", **arrays)
+    np.savez(path, **{f"a{i}": rng.standard_normal((128, 512)) for i in range(3)})
+
+
+def torch(path: Path) -> None:
+    """One tensor as it lies and one transposed."""
+    data = np.random.default_rng(0).standard_normal((256, 512), dtype=np.float32)
+    size = data.size
+    views = {"a": View("0", "F32", size, (256, 512)), "b": View("1", "F32", size, (512, 256), (1, 512))}
+    path.write_bytes(saved(views, {"0": data.tobytes(), "1": data[::-1].tobytes()}))
+
+
+def quantised(path: Path) -> None:
+    gguf = pytest.importorskip("gguf")
+    writer = gguf.GGUFWriter(path, "llama")
+    for i in range(2):
+        values = np.random.default_rng(i).standard_normal((256, 1024), dtype=np.float32)
+        kind = gguf.GGMLQuantizationType.Q8_0
+        writer.add_tensor(f"blk.{i}.ffn_up.weight", gguf.quants.quantize(values, kind), raw_dtype=kind)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+@pytest.mark.parametrize(("write", "name"), [(npz, "m.npz"), (torch, "pytorch_model.bin"), (quantised, "m.gguf")])
+def test_every_format_is_read_by_ranges(write: Callable[[Path], None], name: str, tmp_path: Path) -> None:
+    write(tmp_path / name)
+    here = scan(tmp_path / name, SETTINGS)
     with serving(served(tmp_path)) as server:
-        found = scan(f"{server.address}/model/m.npz", SETTINGS)
-        assert all(asked for _, asked in server.asked if asked is not None)
-    assert found.layers == scan(tmp_path / "m.npz", SETTINGS).layers
+        far = scan(f"{server.address}/model/{name}", SETTINGS)
+        assert server.sent < (tmp_path / name).stat().st_size + 3 * 65_536  # directories and windows on headers
+        assert max(end - begin for _, asked in server.asked if asked for begin, end in [asked]) <= remote.BLOCK
+    assert len(here.layers) >= 2
+    assert far.layers == here.layers
+    assert far.notes == here.notes
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ import msgspec
 from msgspec import UNSET
 
 from tollens.core.errors import TollensError
+from tollens.core.extras import install_command
 from tollens.core.work import MapFn, serial
 from tollens.instrument.null import ShapeNull
 from tollens.instrument.registry import INSTRUMENTS
@@ -69,8 +70,10 @@ def scan(
     far = isinstance(checkpoint.path, Url)
     with ThreadPoolExecutor(1) as beside:  # hashing releases the interpreter lock and needs no worker
         files = None if far else beside.submit(checkpoint.digest)
-        layers = list(_measured(views, settings, frozenset(refused), map_fn, progress))
-    let_go()
+        try:
+            layers = list(_measured(views, settings, frozenset(refused), map_fn, progress))
+        finally:
+            let_go()
     plain = [msgspec.to_builtins(layer) for layer in layers]
     findings = by_severity(f for fields in plain for f in findings_of(_ours(fields), needs_power_law=law))
     judged = [layer for layer in layers if _judged(layer, findings)]
@@ -90,7 +93,7 @@ def scan(
         settings=msgspec.to_builtins(settings),
         claim=answer,
         findings=findings,
-        notes=_notes(layers, refused),
+        notes=[*_notes(layers, refused), *_unread(found)],
         layers=_ranked(layers, findings),
         skipped=[SkippedTensor(s.name, list(s.shape), s.dtype, s.reason) for s in found.skipped],
         aliased=[AliasedTensor(a.name, a.of) for a in found.aliases],
@@ -233,6 +236,10 @@ def _notes(layers: Sequence[LayerReport], refused: Mapping[str, str]) -> list[No
         names = [layer.name for layer in layers if code in layer.flags]
         if names:
             notes.append(Note(code, names, f"{len(names)} of {len(layers)} layers: {sentence}."))
+    expanded = [layer.name for layer in layers if any(flag.startswith("dequantised:") for flag in layer.flags)]
+    if expanded:
+        sentence = f"{len(expanded)} of {len(layers)} layers: stored quantised; the readings are of expanded numbers."
+        notes.append(Note("dequantised", expanded, sentence))
     if layers and all(layer.undefined.get("traps_all") == "not_requested" for layer in layers):
         notes.append(
             Note("not_requested", [], "only the tail was measured: no rank, no trap and no null was looked for.")
@@ -248,6 +255,15 @@ def _notes(layers: Sequence[LayerReport], refused: Mapping[str, str]) -> list[No
     if unmatched:
         notes.append(Note("unmatched", unmatched, f"{len(unmatched)} of {len(layers)} layers: the role is not known."))
     return notes
+
+
+def _unread(found: Inventory) -> list[Note]:
+    """What an optional package would have made readable."""
+    names = [s.name for s in found.skipped if s.reason == "gguf_extra_missing"]
+    if not names:
+        return []
+    what = f"{len(names)} tensor{_s(len(names))} quantised in blocks"
+    return [Note("gguf_extra_missing", names, f"{what} not read. To read them: {install_command('gguf')}")]
 
 
 def _ranked(layers: Sequence[LayerReport], findings: Sequence[Finding]) -> list[LayerReport]:

@@ -19,7 +19,8 @@ from tollens.subject.buffers import reason_to_skip
 from tollens.subject.checkpoint import Checkpoint
 from tollens.subject.convolution import ConvView
 from tollens.subject.cut import Cut, block, load
-from tollens.subject.dtypes import STORED, Floats
+from tollens.subject.dtypes import STORED, Floats, Kind, kind_of
+from tollens.subject.ggml import BLOCKS
 from tollens.subject.roles import NOT_A_WEIGHT, UNMATCHED, Role, assign
 from tollens.subject.scaled import Scale, rescale, scale_of
 from tollens.subject.shelf import keeping
@@ -38,7 +39,8 @@ class MatrixView:
     `[v]`, `[gate]`, `[up]`, `[e,gate]`, `[g0]` gate of a recurrent layer or group of a convolution, `[s0]`
     kernel position. `view` says how it lies in the tensor: `stored`, `part`, `expert`, `gate`, `flat`,
     `slices`. `dtype` is the stored type. `flags` are codes: `fused_unsplit`, `tie_differs`, and
-    `dequantised:fp8` where the stored numbers are multiplied by the factors of `scale`.
+    `dequantised:fp8` where the stored numbers are multiplied by the factors of `scale`, `dequantised:q8_0` and
+    the like where they are blocks that were expanded.
     """
 
     name: str
@@ -76,13 +78,16 @@ class MatrixView:
             yield replace(self, source=replace(self.source, shelf=shelf))
 
     def _range(self) -> tuple[int, int]:
-        """The bytes of the file from the first to the last number that the cut folds."""
+        """The bytes of the file from the first to the last number that the cut folds; empty where what lies between
+        two numbers may be no part of the tensor.
+        """
         tensor = self.tensor
         if tensor.strides is not None:
             return tensor.offset, tensor.offset
-        width = STORED[tensor.dtype].bits // 8
-        begin = tensor.offset + self.cut.start * width
-        return begin, begin + math.prod(self.cut.fold) * width
+        block = BLOCKS.get(tensor.dtype)
+        elements, width = (1, STORED[tensor.dtype].bits // 8) if block is None else (block.elements, block.nbytes)
+        begin, end = self.cut.start, self.cut.start + math.prod(self.cut.fold)
+        return tensor.offset + begin // elements * width, tensor.offset + -(-end // elements) * width
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +154,8 @@ def matrices(checkpoint: Checkpoint, *, conv_view: ConvView = "flat") -> Invento
         unsplit = _is_whole(pieces) and _is_fused(tensor, role)
         flags: tuple[str, ...] = ("fused_unsplit",) if unsplit else ()
         flags = flags if scale is None else (*flags, "dequantised:fp8")
+        if kind_of(tensor.dtype) is Kind.BLOCKS:
+            flags = (*flags, f"dequantised:{tensor.dtype.lower()}")
         if tensor.name in tied.differing:
             flags = (*flags, "tie_differs")
         for label, view, cut, own in pieces:

@@ -41,7 +41,8 @@ VERSION_FIELDS = ("ETag", "etag", "generation", "md5Hash", "LastModified", "last
 NAMES = (
     "model.safetensors.index.json", "model.safetensors", "config.json", "adapter_config.json",
     "adapter_model.safetensors", "diffusion_pytorch_model.safetensors.index.json",
-    "diffusion_pytorch_model.safetensors", "consolidated.safetensors", "model.npz",
+    "diffusion_pytorch_model.safetensors", "consolidated.safetensors", "pytorch_model.bin.index.json",
+    "pytorch_model.bin", "model.npz", "model.gguf",
 )  # fmt: skip
 """What a folder of a web server is asked for: it cannot be listed, and its pages are not to be believed."""
 FILES = (".safetensors", ".json", ".npz", ".gguf", ".bin", ".pt", ".pth", ".ckpt", ".pkl", ".zip", ".model")
@@ -295,6 +296,8 @@ def _asked(url: Url, question: Callable[[], T]) -> T:
             raise file.not_regular(url) from None
         except PermissionError as error:
             raise file.unreadable(url, PermissionError(told(url, error))) from None
+        except ValueError as error:  # an address that its package cannot read
+            raise failed(url, told(url, error)) from None
         except _failures(url) as error:
             last = told(url, error)
     raise failed(url, f"{last}, {PATIENCE.again + 1} times")
