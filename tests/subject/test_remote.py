@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -251,6 +251,38 @@ def test_a_signed_address_is_sent_as_it_is_and_never_shown(server: Server) -> No
     assert pickle.loads(pickle.dumps(url)).text == url.text
 
 
+def test_headers_come_from_the_configuration_of_fsspec(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    from fsspec.config import conf
+
+    seen: list[str | None] = []
+    handler = server.RequestHandlerClass
+
+    class Watching(handler):
+        def do_GET(self) -> None:
+            seen.append(self.headers.get("X-Token"))
+            handler.do_GET(self)
+
+    server.RequestHandlerClass = Watching
+    monkeypatch.setitem(conf, "http", {"headers": {"X-Token": "t"}})
+    open_checkpoint(f"{server.address}/model")
+    assert set(seen) == {"t"}
+
+
+def test_pages_are_no_files(server: Server) -> None:
+    """Many servers answer with a page for what is not there."""
+    handler = server.RequestHandlerClass
+
+    class Talking(handler):
+        def give(self, status: int, body: bytes, headers: Mapping[str, str] | None = None) -> None:
+            page = {"Content-Type": "text/html; charset=utf-8"}
+            handler.give(self, 200, b"<html>", page) if status == 404 else handler.give(self, status, body, headers)
+
+    server.RequestHandlerClass = Talking
+    assert len(open_checkpoint(f"{server.address}/model").tensors) == 10
+    with pytest.raises(TollensError, match=r"path_missing.*a web page"):
+        open_checkpoint(f"{server.address}/other")
+
+
 def test_an_object_store(tmp_path: Path) -> None:
     """The memory of fsspec has folders, versions and ranges as buckets have."""
     import fsspec
@@ -298,10 +330,11 @@ def test_a_file_url_is_a_path(tmp_path: Path) -> None:
     "url",
     [
         "simplecache::memory://a", "zip://a::http://u:hunter2@127.0.0.1/b.zip", "memory://a::http://u:hunter2@127.0.0.1/b",
-        "ssh://host/a", "ftp://u:hunter2@host/a", "data://,a",
+        "hf://org/model", "ssh://host/a", "ftp://u:hunter2@host/a", "data://,a",
     ],
 )  # fmt: skip
-def test_protocols_that_are_not_opened(url: str) -> None:
+def test_protocols_that_are_not_opened(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     with pytest.raises(TollensError, match="protocol_unsupported") as caught:
         open_checkpoint(url)
     assert "hunter2" not in str(caught.value)

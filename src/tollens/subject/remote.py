@@ -37,6 +37,8 @@ PROTOCOLS: dict[str, tuple[str, ...]] = {
 packages raise besides the errors of the system. Left out: whatever wraps another file system (`zip`, `simplecache`),
 runs commands or logs in (`ssh`, `smb`), or hands over whole files (`ftp`, `github`, `data`).
 """
+BROUGHT = {"hf": "huggingface_hub"}
+"""Opened only where its package is there already: a hub is not proposed to anybody."""
 VERSION_FIELDS = ("ETag", "etag", "generation", "md5Hash", "LastModified", "last_modified", "mtime", "created")
 NAMES = (
     "model.safetensors.index.json", "model.safetensors", "config.json", "adapter_config.json",
@@ -168,9 +170,10 @@ def filesystem(url: Url) -> Any:
     Raises: `extra_missing`, `protocol_unsupported`, `protocol_package_missing`.
     """
     protocol = url.protocol
-    if protocol not in PROTOCOLS or url.is_chained:
+    known = [name for name in PROTOCOLS if name not in BROUGHT or missing_extra((BROUGHT[name],)) is None]
+    if protocol not in known or url.is_chained:
         raise TollensError(
-            "protocol_unsupported", str(url), expected=f"a URL of {', '.join(PROTOCOLS)} or file",
+            "protocol_unsupported", str(url), expected=f"a URL of {', '.join(known)} or file",
             found="a chain of addresses" if url.is_chained else f"{protocol}://",
             fix="Copy the checkpoint to one of these, or to this machine.",
         )  # fmt: skip

@@ -131,6 +131,11 @@ class WebFile:
             return False
         if status == 416:
             raise remote.altered(self._url, f"bytes from {offset} on", "a file that ends before")
+        if status == 200 and headers.get("Content-Type", "").startswith("text/html"):
+            raise TollensError(
+                "path_missing", str(self._url), expected="a file of a checkpoint", found="a web page",
+                fix="Check the spelling of the address, and name the file itself.",
+            )  # fmt: skip
         if status == 200:
             raise remote.unsupported(self._url, "the whole file")
         if status != 206:
