@@ -20,6 +20,7 @@ NAMES = (
     "growth",
     "memory",
     "scale",
+    "remote",
     "seal_peers",
 )
 

@@ -24,8 +24,11 @@ from tollens.run.plugins import installed, plugged_quantities
 from tollens.run.refusal import refusals
 from tollens.run.result import AliasedTensor, Environment, LayerReport, ScanReport, SkippedTensor, Subject
 from tollens.run.settings import ScanSettings
+from tollens.run.tensors_digest import tensors_digest
 from tollens.subject.checkpoint import Checkpoint, open_checkpoint
 from tollens.subject.matrices import Inventory, MatrixView, matrices
+from tollens.subject.place import Url
+from tollens.subject.shelf import let_go
 
 Progress = Callable[[int, int, str], None]
 WHOLE = frozenset({"alternatives", "localisation", "mp_sigma2_estimates", "outliers", "permutation_id"})
@@ -48,7 +51,8 @@ def scan(
 ) -> ScanReport:
     """Judge a checkpoint from its weights alone; the object that `tollens scan --json` prints.
 
-    `path` is a .safetensors file, a folder with shards or a Hugging Face checkpoint, or a .npz file. `claim` is a
+    `path` is a .safetensors file, a folder with shards or a Hugging Face checkpoint, a .npz file, or the URL of one,
+    of which each byte that is analysed is fetched once and no other but the headers. `claim` is a
     rule over layer fields such as "all(stable_rank >= 8)". `map_fn` runs the work, `progress(done, total, name)`
     is told of each finished task. Raises: TollensError with a code for anything wrong with the input.
     """
@@ -65,9 +69,13 @@ def scan(
     refused = refusals(used(settings))
     before = repeated(map_fn)
     lost: list[str] = []
+    far = isinstance(checkpoint.path, Url)
     with ThreadPoolExecutor(1) as beside:  # hashing releases the interpreter lock and needs no worker
-        digest = beside.submit(checkpoint.digest)
-        layers = list(_measured(views, settings, frozenset(refused), map_fn, progress, lost))
+        files = None if far else beside.submit(checkpoint.digest)
+        try:
+            layers = list(_measured(views, settings, frozenset(refused), map_fn, progress, lost))
+        finally:
+            let_go()
     plain = [msgspec.to_builtins(layer) for layer in layers]
     findings = by_severity(f for fields in plain for f in findings_of(_ours(fields), needs_power_law=law))
     judged = [layer for layer in layers if _judged(layer, findings)]
@@ -78,8 +86,8 @@ def scan(
         verdict=str(verdict),
         headline=_headline(summary),
         subject=Subject(
-            os.fsencode(path).decode("utf-8", "backslashreplace"),
-            "sha256:" + digest.result(),
+            os.fsencode(str(checkpoint.path) if far else path).decode("utf-8", "backslashreplace"),
+            tensors_digest(checkpoint.tensors, layers) if files is None else "sha256:" + files.result(),
             checkpoint.format,
             sum(t.size for t in checkpoint.tensors),
             len(checkpoint.tensors),

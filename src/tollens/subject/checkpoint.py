@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from tollens.core.errors import TollensError
-from tollens.subject import file, gguf, huggingface, npz, safetensors, sharded, torch_zip
+from tollens.subject import file, gguf, huggingface, npz, remote, safetensors, sharded, torch_zip
 from tollens.subject.contents import Contents
 from tollens.subject.dtypes import Floats, decoded
 from tollens.subject.formats import Format, Probe, format_of
-from tollens.subject.place import Place, Url, is_url
+from tollens.subject.place import Place, Url, place_of
 from tollens.subject.source import Container, Source, empty
 from tollens.subject.tensor import TensorInfo
 
@@ -127,7 +127,9 @@ def open_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
             "path_missing", "''", expected="a checkpoint file or folder", found="an empty path",
             fix="Name the file or the folder; an unset variable reads like this.",
         )  # fmt: skip
-    place: Place = Url(text) if is_url(text) else Path(text)
+    place = place_of(text)
+    if isinstance(place, Url):
+        remote.forget()
     found = _open_folder(place) if file.kind(place) == "folder" else _open_file(place)
     if not found.tensors:
         raise _error("no_tensors", place, "at least one tensor", "none", "Save the model's weights again.")
@@ -257,13 +259,21 @@ def _checkpoint(
     return Checkpoint(
         path,
         form,
-        contents.tensors,
+        _versioned(folder, contents.tensors),
         config if config is not None else contents.config,
         Source(folder, container),
         files if config is None else (*files, huggingface.CONFIG),
         ignored=(*contents.others, *ignored),
         metadata=contents.metadata,
     )
+
+
+def _versioned(folder: Place, tensors: tuple[TensorInfo, ...]) -> tuple[TensorInfo, ...]:
+    """The tensors, each with the version of the remote file whose header spoke of it."""
+    if isinstance(folder, Path):
+        return tensors
+    versions = {name: remote.version(folder / name) for name in {t.file for t in tensors}}
+    return tuple(replace(t, version=versions[t.file]) for t in tensors)
 
 
 def _ambiguous(path: Place, names: list[str]) -> TollensError:

@@ -271,6 +271,28 @@ ERRORS: dict[str, Code] = {
         "The file's size or modification time changed during the scan, so the readings may belong to two versions.",
         "Scan again when nothing writes to the checkpoint.",
     ),
+    "protocol_unsupported": Code(
+        "Protocol not opened",
+        "Remote checkpoints are read by ranges of bytes. This protocol has none, wraps another one, or would have to "
+        "be trusted with more than reading.",
+        "Copy the checkpoint to a bucket, a web server or this machine.",
+    ),
+    "protocol_package_missing": Code(
+        "Package of a protocol not installed",
+        "The `remote` extra brings http; each object store has a package of its own, which is left to you.",
+        "Run the install command that the message prints.",
+    ),
+    "range_unsupported": Code(
+        "Server does not serve ranges of bytes",
+        "The server was asked for a part of a file and answered with something else: the whole file, other bytes, "
+        "more bytes, or compressed ones. Nothing is fetched that was not asked for, so the scan ends here.",
+        "Fetch the checkpoint first, or serve it from where ranges are answered.",
+    ),
+    "remote_failed": Code(
+        "Server did not deliver",
+        "The connection broke, timed out or was refused as often as it was tried, or the answer made no sense.",
+        "Check the address and the network and run it again.",
+    ),
     "no_such_layer": Code(
         "No layer matches",
         "The layer pattern matches none of the matrices in the checkpoint.",
