@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from tollens.core.errors import TollensError
-from tollens.subject import file, huggingface, npz, safetensors, sharded
+from tollens.subject import adapter, file, huggingface, npz, safetensors, sharded
+from tollens.subject.adapter import AdapterConfig
 from tollens.subject.contents import Contents
 from tollens.subject.dtypes import Floats, decoded
 from tollens.subject.formats import Format, Probe, format_of
@@ -30,7 +31,8 @@ class Checkpoint:
 
     `format` is the name of a row of `formats.FORMATS`, or `sharded`. `files` make up the checkpoint (names relative
     to `source.folder`); `unindexed` are tensors that an index leaves out; `ignored` are weight files and archive
-    members beside it that were not read; `metadata` is what all of its files say of themselves.
+    members beside it that were not read; `metadata` is what all of its files say of themselves. `adapter`
+    is the configuration of a low-rank adapter, whose weights these are.
     """
 
     path: Place
@@ -42,6 +44,7 @@ class Checkpoint:
     unindexed: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
     metadata: Mapping[str, str] = field(default_factory=dict)
+    adapter: AdapterConfig | None = None
 
     def digest(self) -> str:
         """SHA-256, 64 hexadecimal digits: of the file, or for a folder of the sorted list of (relative name,
@@ -210,15 +213,18 @@ def _checkpoint(
     ignored: tuple[str, ...] = (),
 ) -> Checkpoint:
     config = huggingface.read_config(folder)
+    tuned = adapter.read_adapter(folder, files)
+    beside = [huggingface.CONFIG] * (config is not None) + [adapter.CONFIG] * (tuned is not None)
     return Checkpoint(
         path,
         form,
         contents.tensors,
         config if config is not None else contents.config,
         Source(folder, container),
-        files if config is None else (*files, huggingface.CONFIG),
+        (*files, *beside),
         ignored=(*contents.others, *ignored),
         metadata=contents.metadata,
+        adapter=tuned,
     )
 
 
