@@ -7,7 +7,7 @@ With B = Q_B R_B and A' = Q_A R_A (Q with orthonormal columns) the singular valu
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -191,8 +191,8 @@ def _cost(shape: tuple[int, int]) -> Cost:
 def _known(diagonal: list[float], gamma: float) -> FactorPart:
     """diag(`diagonal`) as a product whose factors are skewed by a triangular matrix and its inverse."""
     n = len(diagonal)
-    skew = np.tril(np.ones((n, n)))
-    return FactorPart("known", (np.diag(diagonal) @ skew, np.linalg.inv(skew)), gamma, ("F64", "F64"))
+    skew, back = np.tril(np.ones((n, n))), np.eye(n) - np.eye(n, k=-1)  # inverses of each other
+    return FactorPart("known", (np.diag(diagonal) @ skew, back), gamma, ("F64", "F64"))
 
 
 @instrument(
@@ -221,7 +221,9 @@ def _known(diagonal: list[float], gamma: float) -> FactorPart:
     invariances=("scale", "transpose", "permutation", "rotation"),
     scale_invariant=(*SCALE_FREE, "numerical_rank", "rcond_b", "rcond_a"),
     known_answers=tuple(
-        KnownAnswer("diag(1, 2, 3) times 2, by factors", lambda: _known([1.0, 2.0, 3.0], 2.0), quantity, value, 1e-12, why)
+        KnownAnswer(
+            "diag(1, 2, 3) times 2, by factors", lambda: _known([1.0, 2.0, 3.0], 2.0), quantity, value, 1e-12, why
+        )
         for quantity, value, why in (
             ("fro2", 56.0, "4*(1+4+9)"),
             ("spectral2", 36.0, "(2*3)^2"),
@@ -238,6 +240,8 @@ def factored(part: FactorPart, params: None, rng: np.random.Generator) -> list[R
     are stored. Where the scaling is not known, norms are UNDEFINED and ranks are given.
     """
     found = product_of(*part.factors, part.source_dtypes)
+    if part.gamma == 0.0:
+        found = replace(found, values=np.zeros_like(found.values), floor=0.0, rounding=0.0)
     relative = found.relative
     tolerance = max(found.floor, found.rounding)
     rank = int(np.count_nonzero(found.values > tolerance))
@@ -246,17 +250,17 @@ def factored(part: FactorPart, params: None, rng: np.random.Generator) -> list[R
     top = float(found.values[0])
     share = float(relative.sum())
     return [
-        reading("lambda_max", scale.squared(top)),
-        reading("lambda_min_visible", scale.squared(float(seen[-1])) if seen.size else Undefined("zero_matrix")),
-        reading("blind_floor", scale.squared(found.floor)),
-        reading("fro2", scale.squared(top * math.sqrt(share))),
-        reading("spectral2", scale.squared(top)),
+        reading("lambda_max", scale.power(top, 2)),
+        reading("lambda_min_visible", scale.power(float(seen[-1]), 2) if seen.size else Undefined("zero_matrix")),
+        reading("blind_floor", scale.power(found.floor, 2)),
+        reading("fro2", scale.power(top * math.sqrt(share), 2)),
+        reading("spectral2", scale.power(top, 2)),
         reading("log10_fro2", scale.log10_squared(top, share)),
         reading("log10_spectral2", scale.log10_squared(top)),
         *(reading(quantity, value) for quantity, value in _ranks(relative).items()),
         reading("numerical_rank", rank),
-        reading("rank_tolerance", scale.plain(tolerance)),
-        reading("singular_values", _listed([scale.plain(float(s)) for s in found.values])),
+        reading("rank_tolerance", scale.power(tolerance, 1)),
+        reading("singular_values", _listed([scale.power(float(s), 1) for s in found.values])),
         reading("rcond_b", found.rcond[0]),
         reading("rcond_a", found.rcond[1]),
     ]
@@ -269,31 +273,31 @@ class _Scale:
     product: Product
     gamma: float | None
 
-    def plain(self, value: float) -> float | Undefined:
-        return self._given(value, 1)
-
-    def squared(self, value: float) -> float | Undefined:
-        return self._given(value, 2)
+    def power(self, value: float, power: int) -> float | Undefined:
+        """`value` in weights, to the power of 1 or 2."""
+        if value == 0.0:
+            return 0.0
+        if self.gamma is None:
+            return Undefined("scaling_unknown")
+        made, top = self._made(value, power), self._made(float(self.product.values[0]), power)
+        lost = made == math.inf or 0.0 < top < NORMAL or (top == 0.0 and self.product.values[0] > 0.0)
+        return Undefined("scale_out_of_range") if lost else made
 
     def log10_squared(self, value: float, times: float = 1.0) -> float | Undefined:
-        if value == 0.0 or self.gamma == 0.0:
+        if value == 0.0:
             return Undefined("zero_matrix")
         if self.gamma is None:
             return Undefined("scaling_unknown")
         parts = math.log10(value), math.log10(abs(self.gamma)), self.product.exponent * math.log10(2.0)
         return 2.0 * sum(parts) + math.log10(times)
 
-    def _given(self, value: float, power: int) -> float | Undefined:
-        if value == 0.0 or self.gamma == 0.0:
-            return 0.0
-        if self.gamma is None:
-            return Undefined("scaling_unknown")
+    def _made(self, value: float, power: int) -> float:
+        assert self.gamma is not None
         fraction, exponent = math.frexp(abs(self.gamma))
         try:
-            made = math.ldexp((value * fraction) ** power, power * (exponent + self.product.exponent))
+            return math.ldexp((value * fraction) ** power, power * (exponent + self.product.exponent))
         except OverflowError:
-            made = math.inf
-        return made if NORMAL <= made < math.inf else Undefined("scale_out_of_range")
+            return math.inf
 
 
 def _listed(values: list[float | Undefined]) -> list[float] | Undefined:

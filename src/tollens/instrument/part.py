@@ -77,4 +77,4 @@ class FactorPart:
 
     @property
     def rank(self) -> int:
-        return self.factors[1].shape[0]
+        return int(self.factors[1].shape[0])

@@ -16,7 +16,7 @@ from tollens.core.seeding import generator
 from tollens.instrument.part import FactorPart, Part
 
 Measure: TypeAlias = Callable[[Any, Any, np.random.Generator], Sequence[Reading]]
-"""Of a part, parameters and a generator; the part is a FactorPart for an instrument that needs `factors`, else a Part."""
+"""Of a part, parameters and a generator; the part is a FactorPart where `factors` are needed, else a Part."""
 
 
 class Tier(IntEnum):
