@@ -172,7 +172,9 @@ def _open_folder(path: Place) -> Checkpoint:
     if indices:
         raise _ambiguous(path, indices)
     if weights:
-        chosen = (WEIGHTS,) if WEIGHTS in weights else tuple(weights)
+        tuned = adapter.STEM + safetensors.SUFFIX
+        whole = next((n for n in (WEIGHTS, tuned) if n in weights and (n == WEIGHTS or adapter.CONFIG in names)), None)
+        chosen = tuple(weights) if whole is None else (whole,)
         contents = sharded.read_files(path, chosen)
         form = "safetensors" if len(chosen) == 1 else "sharded"
         rest = tuple(n for n in (*weights, *archives, *pickles) if n not in chosen)
