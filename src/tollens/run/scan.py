@@ -55,7 +55,7 @@ def scan(
 ) -> ScanReport:
     """Judge a checkpoint from its weights alone; the object that `tollens scan --json` prints.
 
-    `path` is a .safetensors file, a folder with shards or a Hugging Face checkpoint, or a .npz file. `claim` is a
+    `path` is a .safetensors file, a folder with shards, a checkpoint or a LoRA adapter, or a .npz file. `claim` is a
     rule over layer fields such as "all(stable_rank >= 8)". `map_fn` runs the work, `progress(done, total, name)`
     is told of each finished task. Raises: TollensError with a code for anything wrong with the input.
     """
