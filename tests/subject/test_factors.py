@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
+from tests.subject.torch_files import View, saved
 
 from tollens.subject.adapter import parsed
 from tollens.subject.checkpoint import open_checkpoint
@@ -201,3 +203,21 @@ def test_names_stay_apart(tmp_path: Path) -> None:
 def test_an_altered_base_is_flagged(tmp_path: Path) -> None:
     config = {"r": 4, "lora_alpha": 4, "init_lora_weights": "pissa"}
     assert only(inventory(tmp_path, pair(Q), config)).flags == ("base_altered",)
+
+
+def test_an_adapter_that_torch_saved(tmp_path: Path) -> None:
+    """B lies transposed in its storage; other pickles of a training beside the weights are not read."""
+    a, b = block(4, 10), block(12, 4, seed=1)
+    views = {
+        f"{Q}.lora_A.weight": View("0", "F32", 40, (4, 10)),
+        f"{Q}.lora_B.weight": View("1", "F32", 48, (12, 4), (1, 12)),
+    }
+    raw = {"0": a.tobytes(), "1": np.ascontiguousarray(b.T).tobytes()}
+    (tmp_path / "adapter_model.bin").write_bytes(saved(views, raw))
+    (tmp_path / "other.bin").write_bytes(saved({"x": View("0", "F32", 40, (4, 10))}, {"0": raw["0"]}))
+    (tmp_path / "adapter_config.json").write_text(json.dumps({"r": 4, "lora_alpha": 2}, allow_nan=False))
+    opened = open_checkpoint(tmp_path)
+    view = only(matrices(opened))
+    assert (view.gamma, opened.ignored) == (0.5, ("other.bin",))
+    for found, stored in zip(view.load_factors(), (b, a), strict=True):
+        np.testing.assert_array_equal(found, stored)
