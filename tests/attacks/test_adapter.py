@@ -55,6 +55,7 @@ REFUSED: dict[str, tuple[bytes | dict[str, Any], str]] = {
     "twice the same key": (b'{"r": 2, "r": 3}', "duplicate_key"),
     "deep": (b'{"r":' + b"[" * 100_000 + b"]" * 100_000 + b"}", "header_too_deep"),
     "too long": (b'{"r": 2, "x": "' + b"x" * 10_000_000 + b'"}', "adapter_config_invalid"),
+    "too long and well formed": (b'{"r": 2}' + b" " * 10_000_000, "adapter_config_invalid"),
     "a counted repeat": (FINE | {"alpha_pattern": {"q{1000}": 2}}, "adapter_pattern_unsupported"),
     "a look-ahead": (FINE | {"rank_pattern": {"(?=q)q": 2}}, "adapter_pattern_unsupported"),
     "an open group": (FINE | {"rank_pattern": {"a)|(b": 2}}, "adapter_pattern_unsupported"),

@@ -86,14 +86,14 @@ def test_it_equals_the_dense_decomposition(shape: tuple[int, int, int], gamma: f
 
 @pytest.mark.parametrize("lost", [1, 3, 8])
 def test_a_lost_direction_is_seen(lost: int) -> None:
-    b, a = factors(300, 200, 32)
-    a[-lost:] = np.random.default_rng(1).standard_normal((lost, 32 - lost)) @ a[:-lost]
+    b, a = factors(90, 60, 16)
+    a[-lost:] = np.random.default_rng(1).standard_normal((lost, 16 - lost)) @ a[:-lost]
     dense = singular_values(b @ a)
     found = values(b, a)
-    np.testing.assert_allclose(found["singular_values"], dense[:32], rtol=0, atol=1e-12 * dense[0])
-    assert found["numerical_rank"] == 32 - lost == np.linalg.matrix_rank(b @ a)
+    np.testing.assert_allclose(found["singular_values"], dense[:16], rtol=0, atol=1e-12 * dense[0])
+    assert found["numerical_rank"] == 16 - lost == np.linalg.matrix_rank(b @ a)
     assert found["rcond_a"] < 1e-14 < found["rcond_b"]
-    assert found["lambda_min_visible"] == pytest.approx(dense[31 - lost] ** 2, rel=1e-9)
+    assert found["lambda_min_visible"] == pytest.approx(dense[15 - lost] ** 2, rel=1e-9)
 
 
 def test_stored_rounding_sets_the_tolerance() -> None:
@@ -242,7 +242,7 @@ def test_the_edge_of_the_free_product(shape: tuple[int, int, int], value: float)
     assert gaussian_stable_rank(*shape) == pytest.approx(value, rel=1e-3)
 
 
-@pytest.mark.parametrize("shape", [(4096, 4096, 64), (768, 3072, 64), (200, 200, 100), (50, 60, 200)])
+@pytest.mark.parametrize("shape", [(4096, 4096, 64), (768, 3072, 64), (120, 120, 60), (50, 60, 200)])
 def test_the_formula_holds_for_the_product_and_the_one_of_one_factor_does_not(shape: tuple[int, int, int]) -> None:
     """At finite rank the top eigenvalue stays below the edge, so the stable rank comes out up to 10 % higher."""
     drawn = float(factor_null(*shape, 60, np.random.default_rng(7)).values["stable_rank"].mean())

@@ -182,11 +182,13 @@ def test_the_digest_is_of_both_factors(tmp_path: Path) -> None:
 
 
 def test_stored_matrices_stand_beside_the_pairs(tmp_path: Path) -> None:
-    report = scanned(tmp_path, adapter(head=block(40, 30)), CONFIG | {"modules_to_save": ["head"]})
+    """In the order of their tensors in the file: by name, as safetensors stores tensors of one type."""
+    tensors = adapter(head=block(40, 30), tail=block(40, 30, seed=1))
+    report = scanned(tmp_path, tensors, CONFIG | {"modules_to_save": ["head", "tail"]})
     found = by_name(report)
+    ordered = sorted(found, key=lambda name: found[name].order)
+    assert ordered == ["base_model.model.head.weight", *NAMES, "base_model.model.tail.weight"]
     assert found["base_model.model.head.weight"].traps_all is not None
-    assert len(found) == 4
-    assert sorted(layer.order for layer in report.layers) == [0, 1, 2, 3]
 
 
 @pytest.mark.parametrize("pattern", ["layers.0.*", "*layers.0.*.lora_A.weight"])

@@ -18,6 +18,7 @@ from tests.subject.torch_files import View, saved
 from tollens.subject.adapter import parsed
 from tollens.subject.checkpoint import open_checkpoint
 from tollens.subject.factors import FactorView
+from tollens.subject.factors import pair as paired
 from tollens.subject.matrices import Inventory, account, matrices
 
 Stored = Mapping[str, NDArray[Any]]
@@ -221,3 +222,11 @@ def test_an_adapter_that_torch_saved(tmp_path: Path) -> None:
     assert (view.gamma, opened.ignored) == (0.5, ("other.bin",))
     for found, stored in zip(view.load_factors(), (b, a), strict=True):
         np.testing.assert_array_equal(found, stored)
+
+
+def test_a_tensor_that_the_index_leaves_out_has_no_partner(tmp_path: Path) -> None:
+    save_file(pair("x"), tmp_path / "m.safetensors")
+    opened = open_checkpoint(tmp_path / "m.safetensors")
+    left_out = frozenset({"x.lora_B.weight"})
+    found = paired(opened.tensors, opened.source, None, unindexed=left_out)
+    assert (found.views, found.reasons) == ([], {"x.lora_A.weight": "lora_unpaired"})
