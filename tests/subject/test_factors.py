@@ -228,5 +228,5 @@ def test_a_tensor_that_the_index_leaves_out_has_no_partner(tmp_path: Path) -> No
     save_file(pair("x"), tmp_path / "m.safetensors")
     opened = open_checkpoint(tmp_path / "m.safetensors")
     left_out = frozenset({"x.lora_B.weight"})
-    found = paired(opened.tensors, opened.source, None, unindexed=left_out)
+    found = paired(opened.tensors, opened.source, None, {}, unindexed=left_out)
     assert (found.views, found.reasons) == ([], {"x.lora_A.weight": "lora_unpaired"})

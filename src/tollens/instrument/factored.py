@@ -32,13 +32,13 @@ class Product:
     """The singular values of B @ A, `values` * 2^`exponent`, with `values` (min(out, r, in),) descending.
 
     `floor` is the rounding of this path and `rounding` the most that the rounding of the stored factors moves a
-    singular value by, both in the unit of `values`. `rcond` are smallest over largest singular value of B and of A.
+    singular value by, None where it is not known; both in the unit of `values`. `rcond` are smallest over largest singular value of B and of A.
     """
 
     values: Matrix
     exponent: int
     floor: float
-    rounding: float
+    rounding: float | None
     rcond: tuple[float | Undefined, float | Undefined]
 
     @property
@@ -53,7 +53,7 @@ def product_of(b: Matrix, a: Matrix, dtypes: tuple[str, str] = ("F64", "F64")) -
 
     Each stored element is off by up to u of its size, u half the eps of its type; if uniformly, the error E of the
     product has E|E|_F^2 = (u_B^2 + u_A^2)/3 * sum_k |b_k|^2 |a_k|^2, and no singular value moves by more than |E|
-    (Weyl 1912). Raises: `eigensolver_failed`; KeyError for a type whose eps is not known.
+    (Weyl 1912). A type without a known eps leaves that bound out. Raises: `eigensolver_failed`.
     """
     b, shift_b = _scaled(b)
     a, shift_a = _scaled(a)
@@ -61,12 +61,14 @@ def product_of(b: Matrix, a: Matrix, dtypes: tuple[str, str] = ("F64", "F64")) -
     values = _svd(upper_b @ upper_a.T)
     own = _svd(upper_b), _svd(upper_a)
     norms_b, norms_a = np.square(b).sum(axis=0), np.square(a).sum(axis=1)
-    units = [STORED_EPS[dtype.lower()] / 2.0 for dtype in dtypes]
+    units = [STORED_EPS.get(dtype.lower()) for dtype in dtypes]
+    known = [eps / 2.0 for eps in units if eps is not None]
+    weight = float(np.dot(norms_b, norms_a))
     return Product(
         values,
         shift_b + shift_a,
         a.shape[0] * EPS_F64 * float(own[0][0]) * float(own[1][0]),
-        math.sqrt((units[0] ** 2 + units[1] ** 2) / 3.0 * float(np.dot(norms_b, norms_a))),
+        math.sqrt((known[0] ** 2 + known[1] ** 2) / 3.0 * weight) if len(known) == 2 else None,
         (_rcond(own[0], a.shape[0]), _rcond(own[1], a.shape[0])),
     )
 
@@ -243,8 +245,8 @@ def factored(part: FactorPart, params: None, rng: np.random.Generator) -> list[R
     if part.gamma == 0.0:
         found = replace(found, values=np.zeros_like(found.values), floor=0.0, rounding=0.0)
     relative = found.relative
-    tolerance = max(found.floor, found.rounding)
-    rank = int(np.count_nonzero(found.values > tolerance))
+    unknown = Undefined("no_rounding_step")
+    tolerance = None if found.rounding is None else max(found.floor, found.rounding)
     scale = _Scale(found, part.gamma)
     seen = found.values[found.values > found.floor]
     top = float(found.values[0])
@@ -258,8 +260,8 @@ def factored(part: FactorPart, params: None, rng: np.random.Generator) -> list[R
         reading("log10_fro2", scale.log10_squared(top, share)),
         reading("log10_spectral2", scale.log10_squared(top)),
         *(reading(quantity, value) for quantity, value in _ranks(relative).items()),
-        reading("numerical_rank", rank),
-        reading("rank_tolerance", scale.power(tolerance, 1)),
+        reading("numerical_rank", unknown if tolerance is None else int(np.count_nonzero(found.values > tolerance))),
+        reading("rank_tolerance", unknown if tolerance is None else scale.power(tolerance, 1)),
         reading("singular_values", _listed([scale.power(float(s), 1) for s in found.values])),
         reading("rcond_b", found.rcond[0]),
         reading("rcond_a", found.rcond[1]),

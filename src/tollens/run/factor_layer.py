@@ -16,7 +16,16 @@ from tollens.instrument.compatible import compatible
 from tollens.instrument.factored import FactorNull, factor_null, factored
 from tollens.instrument.part import FactorPart
 from tollens.protocol.sentence import null_distance, sentence
-from tollens.run.layer import FIELDS, LAYER_FAILURES, MEASURED, LayerTask, blas_threads, measure_layer, nonfinite
+from tollens.run.layer import (
+    FIELDS,
+    LAYER_FAILURES,
+    MEASURED,
+    LayerTask,
+    blas_threads,
+    lost_layer,
+    measure_layer,
+    nonfinite,
+)
 from tollens.run.plugins import plugged_quantities
 from tollens.run.result import LayerReport
 from tollens.run.settings import ScanSettings
@@ -39,6 +48,11 @@ class FactorTask:
 def measure_any(task: LayerTask | FactorTask) -> LayerReport:
     """All readings of one matrix, stored or given by its factors."""
     return measure_factors(task) if isinstance(task, FactorTask) else measure_layer(task)
+
+
+def lost_any(task: LayerTask | FactorTask) -> LayerReport:
+    """The report of a matrix whose workers died, each of them: FAILED, `worker_died`."""
+    return _report(task, None, failed="worker_died") if isinstance(task, FactorTask) else lost_layer(task)
 
 
 def measure_factors(task: FactorTask) -> LayerReport:
@@ -80,7 +94,7 @@ def _nonfinite(view: FactorView, factors: tuple[Any, Any]) -> dict[str, Any] | N
 
 def _report(
     task: FactorTask,
-    digest: str,
+    digest: str | None,
     readings: tuple[Reading, ...] = (),
     *,
     failed: str | None = None,
@@ -96,7 +110,8 @@ def _report(
     if settings.columns == "weightwatcher":
         unread += compatible.quantities
     undefined |= {name: failed or "factored" for name in unread if values.get(name) is None and name not in undefined}
-    undefined.pop("digest", None)
+    if digest is not None:
+        del undefined["digest"]
     null = {}
     if settings.null_draws and not failed:
         drawn = _null(M, N, view.rank, settings.null_draws, settings.seed)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from tollens.subject.adapter import PREFIX, AdapterConfig
 from tollens.subject.buffers import LORA, reason_to_skip
 from tollens.subject.cut import block, load
-from tollens.subject.dtypes import STORED, Kind, kind_of
+from tollens.subject.dtypes import Kind, kind_of
 from tollens.subject.source import Hash, Source
 from tollens.subject.tensor import TensorInfo
 
@@ -26,6 +26,7 @@ VARIANT = re.compile(
     r"|vera_lambda_[bd]|randlora_(lambda|gamma)|ia3_l|oft_[rRs]|oft_(diag|blocks)|boft_[RSs]|prompt_embeddings)"
     r"(?=[._]|$).*"
 )
+ALPHA = "adapter.lora.alpha"  # of GGUF files, the same for all of their pairs
 Matrix = NDArray[np.float64]
 
 
@@ -55,7 +56,7 @@ class FactorView:
     @property
     def dtype(self) -> str:
         """The stored type of the factors, the narrower one where they differ."""
-        return min(self.a.dtype, self.b.dtype, key=lambda dtype: STORED[dtype].bits)
+        return min(self.b, self.a, key=lambda tensor: tensor.nbytes / tensor.size).dtype
 
     def load_factors(self, hashed: Hash | None = None) -> tuple[Matrix, Matrix]:
         """(B, A) in float64, (out, rank) and (rank, in); `hashed` is fed the stored bytes of B, then of A.
@@ -97,22 +98,25 @@ def pair(
     tensors: Sequence[TensorInfo],
     source: Source,
     adapter: AdapterConfig | None,
+    metadata: Mapping[str, str],
     *,
     unindexed: frozenset[str] = frozenset(),
 ) -> Pairing:
     """Every pair of factors among the tensors of a checkpoint, in the order of their first halves.
 
-    Scalars named `<module>.alpha` (the convention of single-file adapters) are read where no configuration is given.
+    Where no configuration is given, the scaling is that of the file's `metadata` (llama.cpp), or of scalars named
+    `<module>.alpha`, which are read (the convention of single-file adapters).
 
     Reasons: `adapter_unsupported`, `lora_unpaired`, `lora_rank_differs:declared/stored`,
     `lora_shapes_differ`, those of `reason_to_skip`. Raises: those of `Source.read`.
     """
     beside = {t.name: t for t in tensors}
     found = Pairing([], {})
+    scaling = _Scaling(adapter, metadata, source, beside)
     for name, module in _modules(tensors, beside, adapter, unindexed, found.reasons).items():
         unsupported = module.variant or (adapter is not None and adapter.variant is not None)
         for key, halves in module.pairs.items():
-            made = "adapter_unsupported" if unsupported else _view(name, key, halves, source, beside, adapter)
+            made = "adapter_unsupported" if unsupported else _view(name, key, halves, scaling)
             if isinstance(made, FactorView):
                 found.views.append(made)
             else:
@@ -154,9 +158,7 @@ def _view(
     module: str,
     key: _Key,
     halves: Mapping[str, TensorInfo],
-    source: Source,
-    beside: Mapping[str, TensorInfo],
-    adapter: AdapterConfig | None,
+    scaling: _Scaling,
 ) -> FactorView | str:
     """The pair, or the reason why it is none."""
     if len(halves) < 2:
@@ -166,39 +168,68 @@ def _view(
     if b.shape[1] != rank or len(a.shape) != len(b.shape) or any(side != 1 for side in b.shape[2:]):
         return "lora_shapes_differ"
     name = module.removeprefix(PREFIX)
+    adapter = scaling.adapter
     declared = adapter.rank(name) if adapter is not None else None
     if declared is not None and declared != rank:
         return f"lora_rank_differs:{declared}/{rank}"
-    embedding = "embedding" in key.before
-    gamma = adapter.gamma(name, rank) if adapter is not None else _own_gamma(module, rank, source, beside)
+    gamma = scaling.gamma(module, name, rank)
     flags = ["scaling_unknown"] if gamma is None else []
     if adapter is not None and adapter.from_base is not None:
         flags.append("base_altered")
+    blocks = dict.fromkeys(half.dtype.lower() for half in (b, a) if kind_of(half.dtype) is Kind.BLOCKS)
+    flags += [f"dequantised:{dtype}" for dtype in blocks]
     other = key.after.removesuffix(".weight").strip(".")  # the adapter's own name, where several share the file
     flat = "down" in key.halves and "." not in module  # a path written with underscores, which hides the dots
     return FactorView(
         name=f"{name or 'weight'}[{other}]" if other not in ("", "default") else name or "weight",
-        target=None if flat else f"{name}.weight".lstrip("."),
+        target=None if flat else f"{name.removesuffix('.weight')}.weight".lstrip("."),
         a=a,
         b=b,
         gamma=gamma,
-        transposed=embedding or (adapter is not None and adapter.transposed),
+        transposed="embedding" in key.before or (adapter is not None and adapter.transposed),
         shape=(b.shape[0], math.prod(a.shape[1:])),
         rank=rank,
-        source=source,
+        source=scaling.source,
         flags=tuple(flags),
     )
 
 
-def _own_gamma(module: str, rank: int, source: Source, beside: Mapping[str, TensorInfo]) -> float | None:
-    """alpha/rank with the alpha stored beside the factors; None without one, or where it is 0 or not finite, which
-    loaders read in two ways.
-    """
-    stored = beside.get(f"{module}.alpha")
-    if stored is None or stored.size != 1 or kind_of(stored.dtype) is not Kind.FLOAT:
+@dataclass(frozen=True, slots=True)
+class _Scaling:
+    """Where the number that scales a product may stand."""
+
+    adapter: AdapterConfig | None
+    metadata: Mapping[str, str]
+    source: Source
+    beside: Mapping[str, TensorInfo]
+
+    def gamma(self, module: str, name: str, rank: int) -> float | None:
+        """The scaling of a module of that rank; None where nothing gives it."""
+        if self.adapter is not None:
+            return self.adapter.gamma(name, rank)
+        declared = self.metadata.get(ALPHA)
+        if declared is not None:
+            alpha = _number(declared)
+            return None if alpha is None else alpha / rank if alpha else 1.0  # 0 stands for a scaling of one
+        return self._beside(module, rank)
+
+    def _beside(self, module: str, rank: int) -> float | None:
+        """alpha/rank with the alpha stored beside the factors; None without one, or where it is 0 or not finite,
+        which loaders read in two ways.
+        """
+        stored = self.beside.get(f"{module}.alpha")
+        if stored is None or stored.size != 1 or kind_of(stored.dtype) is not Kind.FLOAT:
+            return None
+        alpha = float(self.source.read(stored).reshape(-1)[0])
+        return alpha / rank if math.isfinite(alpha) and alpha != 0.0 else None
+
+
+def _number(text: str) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
         return None
-    alpha = float(source.read(stored).reshape(-1)[0])
-    return alpha / rank if math.isfinite(alpha) and alpha != 0.0 else None
+    return value if math.isfinite(value) else None
 
 
 def _unique(views: Sequence[FactorView], beside: Mapping[str, TensorInfo]) -> list[FactorView]:
