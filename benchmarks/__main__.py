@@ -10,6 +10,7 @@ NAMES = (
     "startup",
     "lint",
     "protocol",
+    "torch_files",
     "group_sequential",
     "beta_loss",
     "components",
@@ -18,6 +19,7 @@ NAMES = (
     "peers",
     "growth",
     "memory",
+    "scale",
     "seal_peers",
 )
 
