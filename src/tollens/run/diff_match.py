@@ -1,0 +1,180 @@
+"""Which tensor of DERIVED stands against which of BASE: by name and shape, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+
+from tollens.run.diff_result import Renaming, UnmatchedTensor
+from tollens.run.result import SkippedTensor
+from tollens.subject.checkpoint import Checkpoint
+from tollens.subject.dtypes import Kind, kind_of
+from tollens.subject.matrices import Alias, Inventory, MatrixView, matrices
+from tollens.subject.tensor import TensorInfo
+
+WRAPPERS = ("", "model.", "module.", "_orig_mod.", "module._orig_mod.", "_orig_mod.module.", "module.model.")
+"""What wrappers put in front of every name: a model in a larger class, data parallelism, a compiler."""
+NO_WEIGHTS = frozenset({"not_a_weight", "packed_unsupported", "not_in_index", "empty_tensor", "dtype_unsupported"})
+"""Reasons of an inventory for which a tensor is not compared element by element either."""
+
+
+@dataclass(frozen=True, slots=True)
+class TensorPair:
+    """A float tensor that is no matrix, on both sides."""
+
+    base: TensorInfo
+    derived: TensorInfo
+    order: int
+
+
+@dataclass(frozen=True, slots=True)
+class Matched:
+    """What is compared with what, and what is not and why. `views` pairs (base, derived, order in BASE)."""
+
+    views: list[tuple[MatrixView, MatrixView, int]]
+    tensors: list[TensorPair]
+    unmatched: list[UnmatchedTensor]
+    skipped: list[SkippedTensor]
+    renamed: Renaming | None
+
+
+def match(base: Checkpoint, derived: Checkpoint) -> Matched:
+    """Pair the tensors of two checkpoints.
+
+    Matrices are cut out of both sides as BASE is cut; where one side ties two names to one tensor, both names are
+    compared. Raises: those of `matrices`.
+    """
+    ours, theirs = ({t.name: t for t in c.tensors} for c in (base, derived))
+    prefixes, renamed = _prefixes(ours, theirs)
+    partner = _partners(ours, theirs, *prefixes)
+    pairs = {name: theirs[other] for name, other in partner.items() if ours[name].shape == theirs[other].shape}
+    unmatched = _unmatched(ours, theirs, partner, pairs)
+    found, other = matrices(base), matrices(derived)
+    cut, cut_there = _views(found, ours), _views(other, theirs)
+    reasons = _reasons(found) | _reasons(other, partner)
+    views: list[tuple[MatrixView, MatrixView, int]] = []
+    tensors: list[TensorPair] = []
+    skipped: list[SkippedTensor] = []
+    both_tied = _tied_alike(found, other, partner)
+    for order, (name, tensor) in enumerate(ours.items()):
+        if name not in pairs:
+            continue
+        if name in both_tied:
+            skipped.append(_skipped(tensor, "tied_on_both_sides"))
+            continue
+        there = pairs[name]
+        reason = reasons.get(name)
+        if reason in NO_WEIGHTS or kind_of(tensor.dtype) is not Kind.FLOAT or kind_of(there.dtype) is not Kind.FLOAT:
+            skipped.append(_skipped(tensor, reason if reason in NO_WEIGHTS else "not_a_weight"))
+        elif name in cut or there.name in cut_there:
+            views += [
+                (*pair, order)
+                for pair in _cut_alike(cut.get(name), cut_there.get(there.name), tensor, there, base, derived)
+            ]
+        else:
+            tensors.append(TensorPair(tensor, there, order))
+    return Matched(views, tensors, unmatched, skipped, renamed)
+
+
+def _prefixes(ours: Iterable[str], theirs: Iterable[str]) -> tuple[tuple[str, str], Renaming | None]:
+    """The prefixes to leave out on each side: none, unless names then match that did not, and stay unique."""
+    ours, theirs = list(ours), list(theirs)
+    here, there = (
+        {p: stripped for p in WRAPPERS if (stripped := _stripped(names, p)) is not None} for names in (ours, theirs)
+    )
+    plain = len(here[""].keys() & there[""].keys())
+    best, most = ("", ""), plain
+    for first, second in sorted(product(here, there), key=lambda pair: len(pair[0]) + len(pair[1])):
+        count = len(here[first].keys() & there[second].keys())
+        if count > most:
+            best, most = (first, second), count
+    return best, (Renaming(*best, most - plain) if best != ("", "") else None)
+
+
+def _stripped(names: Sequence[str], prefix: str) -> dict[str, str] | None:
+    """Name without the prefix -> name; None where the prefix occurs nowhere or two names would become one."""
+    short = {name.removeprefix(prefix): name for name in names}
+    used = not prefix or any(name.startswith(prefix) for name in names)
+    return short if used and len(short) == len(names) else None
+
+
+def _partners(ours: Iterable[str], theirs: Iterable[str], first: str, second: str) -> dict[str, str]:
+    there = {name.removeprefix(second): name for name in theirs}
+    return {name: there[name.removeprefix(first)] for name in ours if name.removeprefix(first) in there}
+
+
+def _unmatched(
+    ours: Mapping[str, TensorInfo],
+    theirs: Mapping[str, TensorInfo],
+    partner: Mapping[str, str],
+    pairs: Mapping[str, TensorInfo],
+) -> list[UnmatchedTensor]:
+    listed = []
+    for name, tensor in ours.items():
+        if name not in partner:
+            listed.append(UnmatchedTensor(name, "only_in_base", list(tensor.shape)))
+        elif name not in pairs:
+            listed.append(UnmatchedTensor(name, "shape_differs", list(tensor.shape), list(theirs[partner[name]].shape)))
+    taken = set(partner.values())
+    listed += [
+        UnmatchedTensor(name, "only_in_derived", None, list(t.shape)) for name, t in theirs.items() if name not in taken
+    ]
+    return listed
+
+
+def _views(found: Inventory, tensors: Mapping[str, TensorInfo]) -> dict[str, list[MatrixView]]:
+    """The matrices in each tensor, those of an alias cut as the tensor it is tied to."""
+    views: dict[str, list[MatrixView]] = {}
+    for view in found.matrices:
+        views.setdefault(view.tensor.name, []).append(view)
+    for alias in found.aliases:
+        views[alias.name] = [_moved(v, tensors[alias.name]) for v in views.get(alias.of, ())]
+    return {name: cut for name, cut in views.items() if cut}
+
+
+def _moved(view: MatrixView, tensor: TensorInfo) -> MatrixView:
+    """The same cut of another tensor of the same shape."""
+    part = view.name.removeprefix(view.tensor.name)
+    return replace(view, name=tensor.name + part, tensor=tensor, dtype=tensor.dtype)
+
+
+def _cut_alike(
+    here: list[MatrixView] | None,
+    there: list[MatrixView] | None,
+    tensor: TensorInfo,
+    other: TensorInfo,
+    base: Checkpoint,
+    derived: Checkpoint,
+) -> list[tuple[MatrixView, MatrixView]]:
+    """The matrices of a tensor on both sides, cut as BASE is: a missing config.json must not change a diff."""
+    if here is not None and there is not None and [v.cut for v in here] == [v.cut for v in there]:
+        return list(zip(here, there, strict=True))
+    if here is None:
+        assert there is not None  # one of them is
+        return [(replace(_moved(v, tensor), source=base.source, scale=None, flags=()), v) for v in there]
+    scaled = [v for v in there or () if v.scale is not None]
+    if scaled:  # the factors belong to the whole matrix, so it is compared whole
+        return [(replace(_moved(v, tensor), source=base.source, scale=None, flags=()), v) for v in scaled]
+    return [(v, replace(_moved(v, other), source=derived.source, scale=None, flags=())) for v in here]
+
+
+def _reasons(found: Inventory, partner: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Name in BASE -> why the tensor is no matrix."""
+    back = None if partner is None else {there: here for here, there in partner.items()}
+    listed = ((s.name if back is None else back.get(s.name), s.reason) for s in found.skipped)
+    return {name: reason for name, reason in listed if name is not None}
+
+
+def _tied_alike(found: Inventory, other: Inventory, partner: Mapping[str, str]) -> set[str]:
+    """Names that both sides tie to the same tensor, which is compared under its own name."""
+    there = {(a.name, a.of) for a in other.aliases}
+
+    def alike(alias: Alias) -> bool:
+        return (partner.get(alias.name), partner.get(alias.of)) in there
+
+    return {alias.name for alias in found.aliases if alike(alias)}
+
+
+def _skipped(tensor: TensorInfo, reason: str) -> SkippedTensor:
+    return SkippedTensor(tensor.name, list(tensor.shape), tensor.dtype, reason)
