@@ -19,7 +19,7 @@ from tollens.subject.cut import Cut, block, load
 from tollens.subject.dtypes import Floats
 from tollens.subject.roles import NOT_A_WEIGHT, UNMATCHED, Role, assign
 from tollens.subject.scaled import Scale, rescale, scale_of
-from tollens.subject.source import Source
+from tollens.subject.source import Hash, Source
 from tollens.subject.tensor import TensorInfo
 from tollens.subject.ties import ties
 
@@ -48,12 +48,12 @@ class MatrixView:
     flags: tuple[str, ...] = ()
     scale: Scale | None = None
 
-    def load(self, dtype: npt.DTypeLike = np.float32) -> Floats:
-        """A fresh C-contiguous array (rows, cols) in f32 or f64.
+    def load(self, dtype: npt.DTypeLike = np.float32, hashed: Hash | None = None) -> Floats:
+        """A fresh C-contiguous array (rows, cols) in f32 or f64; `hashed` is fed the bytes that were read.
 
         Raises: `changed_while_reading`, `tensor_too_large`, `archive_invalid`, those of `file.opened`.
         """
-        out = load(self.source, self.tensor, self.cut, np.dtype(dtype))
+        out = load(self.source, self.tensor, self.cut, np.dtype(dtype), hashed)
         if self.scale is not None:
             rescale(self.source, self.scale, out)
         return out

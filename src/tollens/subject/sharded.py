@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
-import os
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from tollens.core.errors import TollensError
 from tollens.subject import document, file, safetensors
+from tollens.subject.contents import Contents
+from tollens.subject.place import Place
 from tollens.subject.tensor import TensorInfo
 
 INDEX_SUFFIX = ".safetensors.index.json"
 MAX_INDEX = 100_000_000
 
 
-def read_index(folder: Path, index: str) -> tuple[tuple[TensorInfo, ...], tuple[str, ...], tuple[str, ...]]:
-    """The tensors of an indexed checkpoint in the order of shard and data, the names of those that the
-    index leaves out, and the shards.
+@dataclass(frozen=True, slots=True)
+class Indexed:
+    """`contents` of an indexed checkpoint in the order of shard and data, the names of the tensors that the index
+    leaves out, and the shards.
+    """
+
+    contents: Contents
+    unindexed: tuple[str, ...]
+    shards: tuple[str, ...]
+
+
+def read_index(folder: Place, index: str) -> Indexed:
+    """The checkpoint that `folder/index` describes.
 
     Raises: `index_invalid`, `index_escapes`, `index_shard_missing`, `index_mismatch`, `duplicate_key`,
-    `header_too_deep`, those of `safetensors.read_header`.
+    `header_too_deep`, those of `safetensors.read`.
     """
     path = folder / index
     data = file.read(path, MAX_INDEX + 1)
@@ -32,36 +45,41 @@ def read_index(folder: Path, index: str) -> tuple[tuple[TensorInfo, ...], tuple[
         if not shard.endswith(safetensors.SUFFIX):
             raise _error("index_invalid", str(path), "shards named *.safetensors", f"{shard!r:.80}")
         check_inside(folder, shard)
-        if not os.path.lexists(folder / shard):
+        if not file.exists(folder, shard):
             raise _error("index_shard_missing", str(path), f"a file {shard!r:.80} beside the index", "none")
-    tensors = read_files(folder, shards)
-    held = {t.name: t.file for t in tensors}
+    contents = read_files(folder, shards)
+    held = {t.name: t.file for t in contents.tensors}
     for name, shard in weight_map.items():
         if held.get(name) != shard:
             found = "it is in no shard" if name not in held else f"it is in {held[name]}"
             raise _error("index_mismatch", f"{path}: {name!r:.80}", f"this tensor in {shard}", found)
-    return tensors, tuple(t.name for t in tensors if t.name not in weight_map), shards
+    return Indexed(contents, tuple(t.name for t in contents.tensors if t.name not in weight_map), shards)
 
 
-def read_files(folder: Path, names: tuple[str, ...]) -> tuple[TensorInfo, ...]:
-    """The tensors of several files, in the order given; no name may occur in two of them.
+def read_files(folder: Place, names: tuple[str, ...]) -> Contents:
+    """The tensors of several files, in the order given; no name may occur in two of them. `metadata` holds what
+    all files agree on.
 
-    Raises: `index_mismatch`, `index_escapes`, those of `safetensors.read_header`.
+    Raises: `index_mismatch`, `index_escapes`, those of `safetensors.read`.
     """
     tensors: list[TensorInfo] = []
     held: dict[str, str] = {}
+    told: list[Mapping[str, str]] = []
     for name in names:
         check_inside(folder, name)
-        for tensor in safetensors.read_header(folder, name):
+        contents = safetensors.read(folder, name)
+        told.append(contents.metadata)
+        for tensor in contents.tensors:
             if tensor.name in held:
                 where = f"{folder}: {tensor.name!r:.80}"
                 raise _error("index_mismatch", where, "every tensor once", f"{held[tensor.name]} and {name} hold it")
             held[tensor.name] = name
             tensors.append(tensor)
-    return tuple(tensors)
+    agreed = {key: text for key, text in told[0].items() if all(m.get(key) == text for m in told)} if told else {}
+    return Contents(tuple(tensors), metadata=agreed)
 
 
-def check_inside(folder: Path, name: str) -> None:
+def check_inside(folder: Place, name: str) -> None:
     """A file of a checkpoint lies in its folder. A link may lead to the `blobs` of the download cache that
     the folder is a snapshot of, and nowhere else.
 
@@ -70,6 +88,8 @@ def check_inside(folder: Path, name: str) -> None:
     parts = name.split("/")
     if name.startswith("/") or "\\" in name or "\0" in name or ".." in parts or "" in parts:
         raise _error("index_escapes", f"{folder}: {name!r:.80}", "a plain file name", "a path out of the folder")
+    if not isinstance(folder, Path):
+        return  # what a server's links lead to is its own affair
     root = folder.resolve()
     try:
         target = (root / name).resolve()

@@ -125,6 +125,11 @@ STATUSES: dict[str, Code] = {
         "fall by more than theirs.",
         "Keep the layer as it is, or repeat with more labelled inputs.",
     ),
+    "bytes_shared": Code(
+        "Bytes mixed with other matrices",
+        "The matrix is interleaved with others in one stored tensor, so that no range of bytes is its own to digest.",
+        "Compare the digest of the file.",
+    ),
     "not_requested": Code(
         "Not asked for",
         "The options of this run leave this reading out; its absence says nothing about the layer.",
