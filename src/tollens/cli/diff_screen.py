@@ -40,6 +40,8 @@ def _show(console: Console, report: DiffReport, *, show_all: bool) -> None:
         _expectation(console, report.expectation)
     console.print()
     _fact(console, "kinship", report.kinship.sentence)
+    if report.kinship.answer == "no":
+        _fact(console, "limit", report.kinship.limits[1])
     if report.kinship.settle is not None:
         _fact(console, "settles", report.kinship.settle)
     moved_most = next((layer for layer in report.layers if layer.name == report.witness), None)
@@ -94,11 +96,11 @@ def _table(layers: list[LayerDelta], width: int) -> Table:
     for title in ("change", "rank", "above"):
         table.add_column(title, justify="right", no_wrap=True)
     if wide:
-        for title in ("changed", "cosine", "kin"):
+        for title in ("shuffled", "changed", "cosine", "kin"):
             table.add_column(title, justify="right", no_wrap=True)
     for title in ("left*", "right*"):
         table.add_column(title, justify="right", no_wrap=True)
-    fixed = 96 if wide else 66
+    fixed = 105 if wide else 66
     for layer in layers:
         cells = [
             _elided(printable(layer.name), max(14, width - fixed)),
@@ -110,9 +112,10 @@ def _table(layers: list[LayerDelta], width: int) -> Table:
         ]
         if wide:
             cells += [
+                "-" if layer.shuffled is None else str(layer.shuffled.above),
                 "-" if layer.changed_share is None else f"{layer.changed_share:.1%}",
                 "-" if layer.cosine is None else f"{layer.cosine:.4f}",
-                "-" if layer.kinship is None else ("yes" if layer.kinship.above else "no"),
+                _kin(layer),
             ]
         cells += [_overlap(layer.overlap_left), _overlap(layer.overlap_right)]
         table.add_row(*map(Text, cells))  # as text: a name in brackets is no markup
@@ -123,6 +126,13 @@ def _change(layer: LayerDelta) -> str:
     if layer.relative_change is None:
         return "-"
     return "0" if layer.relative_change == 0.0 else f"{layer.relative_change:.2g}"
+
+
+def _kin(layer: LayerDelta) -> str:
+    if layer.kinship is None:
+        return "-"
+    told = "yes" if layer.kinship.above else "no"
+    return told if layer.kinship.tested else f"({told})"
 
 
 def _overlap(found: Overlap | None) -> str:

@@ -139,11 +139,11 @@ def _part(base: Array, derived: Array, grid: Grid | None, base_rounded: bool) ->
     equal = int(np.count_nonzero(base.view(bits) == derived.view(bits)))
     b, d = base.astype(np.float64), derived.astype(np.float64)
     delta = d - b
-    inner = float(np.vdot(b, d))
+    inner = _dot(b, d)
     sizes = np.abs(delta)
     b2, d2 = np.square(b, out=b), np.square(d, out=d)
     shared = (
-        base.size, equal, int(np.count_nonzero(delta)), inner, float(np.vdot(delta, delta)),
+        base.size, equal, int(np.count_nonzero(delta)), inner, _dot(delta, delta),
         float(sizes.max(initial=0.0)), b2.sum(axis=1), b2.sum(axis=0), d2.sum(axis=1), d2.sum(axis=0),
     )  # fmt: skip
     if grid is None:
@@ -157,26 +157,30 @@ def _part(base: Array, derived: Array, grid: Grid | None, base_rounded: bool) ->
     return Elements(*shared, steps.sum(axis=1), steps.sum(axis=0), largest, most)
 
 
+def _dot(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
+    """The sum of products, which no number of BLAS threads changes."""
+    return float(np.einsum("i,i->", x.reshape(-1), y.reshape(-1)))
+
+
+SUMMED = ("count", "equal", "changed", "inner", "delta2", "base_cols", "derived_cols", "step_cols")
+LARGEST = ("max_delta", "max_ulps", "max_step")
+LINED_UP = ("base_rows", "derived_rows", "step_rows")
+
+
 def _joined(parts: Iterator[Elements]) -> Elements:
-    """The sums of all blocks, in their order."""
-    taken = list(parts)
-    first = taken[0]
-
-    def along(name: str) -> Any:
-        return np.concatenate([getattr(p, name) for p in taken])
-
-    def across(name: str) -> Any:
-        return np.sum([getattr(p, name) for p in taken], axis=0)
-
-    fields: dict[str, Any] = {n: sum(getattr(p, n) for p in taken) for n in ("count", "equal", "changed", "inner")}
-    fields["delta2"] = math.fsum(p.delta2 for p in taken)
-    fields["max_delta"] = max(p.max_delta for p in taken)
-    for side in ("base", "derived") if first.max_ulps is None else ("base", "derived", "step"):
-        fields[f"{side}_rows"], fields[f"{side}_cols"] = along(f"{side}_rows"), across(f"{side}_cols")
-    if first.max_ulps is not None:
-        fields["max_ulps"] = max(p.max_ulps or 0.0 for p in taken)
-        fields["max_step"] = max(p.max_step or 0.0 for p in taken)
-    return Elements(**fields)
+    """The sums of all blocks, added in their order; only the sums of their rows are kept until the end."""
+    first = next(parts)
+    known = [name for name in (*SUMMED, *LARGEST) if getattr(first, name) is not None]
+    total: dict[str, Any] = {name: getattr(first, name) for name in known}
+    rows: dict[str, list[Any]] = {n: [getattr(first, n)] for n in LINED_UP if getattr(first, n) is not None}
+    for part in parts:
+        for name in known:
+            found = getattr(part, name)
+            total[name] = max(total[name], found) if name in LARGEST else total[name] + found
+        for name, lines in rows.items():
+            lines.append(getattr(part, name))
+    total |= {name: np.concatenate(lines) for name, lines in rows.items()}
+    return Elements(**total)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,12 +14,13 @@ from tollens.core.reading import Undefined
 Array = NDArray[np.floating[Any]]
 BLOCK = 128  # rows and columns of the block that is permuted: the null of unrelated noise has deviation 1/BLOCK
 SPLITS = 20  # random halvings of the rows of BASE that say how far apart two samples of them are
+CUT, ROUNDS = 3.0, 20
 LEAST_SPREAD = 1e-3  # deviation of row norms, over their mean, below which they tell no rows apart
 
 
 @dataclass(frozen=True, slots=True)
 class Alignment:
-    """Cosine of a block of two matrices with row and column means removed, and the largest one chance gave."""
+    """Cosine of a block of two matrices, means removed and large elements cut, and the largest one chance gave."""
 
     cosine: float
     null_high: float
@@ -35,8 +36,9 @@ class Alignment:
 def alignment(base: Array, derived: Array, draws: int, rng: np.random.Generator) -> Alignment | Undefined:
     """The cosine against two nulls: rows and columns of `base` in random order, and with random signs.
 
-    Both matrices are (rows, cols). A block of at most BLOCK rows and columns is drawn from both alike and its row and
-    column means are removed, so that means, norms and whatever else any two networks share count for nothing. The
+    Both matrices are (rows, cols). A block of at most BLOCK rows and columns is drawn from both alike, its row and
+    column means are removed and its large elements are cut to CUT times the root mean square of what results, so that
+    means, norms and a few loud weights, which any two networks may share, count for nothing. The
     permutations keep the elements of the block and forget which row is which; the signs keep the size of every element
     and its place, as where both networks have their large weights in the same columns. Under independence the
     rows and columns, or their signs, are exchangeable, so that to exceed all `draws` of one null has probability
@@ -46,16 +48,16 @@ def alignment(base: Array, derived: Array, draws: int, rng: np.random.Generator)
     """
     rows, cols = (_some(n, rng) for n in base.shape)
     a, b = (_centred(w[np.ix_(rows, cols)]) for w in (base, derived))
-    size = math.sqrt(float(np.vdot(a, a))) * math.sqrt(float(np.vdot(b, b)))
+    size = math.sqrt(_dot(a, a)) * math.sqrt(_dot(b, b))
     if not size > 0.0:
         return Undefined("no_variance")
     highest = -1.0
     for _ in range(draws):
         turned = a.take(rng.permutation(a.shape[0]), axis=0).take(rng.permutation(a.shape[1]), axis=1)
-        highest = max(highest, float(np.vdot(turned, b)) / size)
+        highest = max(highest, _dot(turned, b) / size)
     signs = [rng.integers(0, 2, (draws, n)) * 2.0 - 1.0 for n in a.shape]
     flipped = np.einsum("di,di->d", signs[0] @ (a * b), signs[1]) / size
-    return Alignment(float(np.vdot(a, b)) / size, max(highest, float(flipped.max())), draws, max(a.shape))
+    return Alignment(_dot(a, b) / size, max(highest, float(flipped.max())), draws, max(a.shape))
 
 
 def sorted_distance(base: NDArray[np.float64], derived: NDArray[np.float64], rng: np.random.Generator) -> float | None:
@@ -88,13 +90,32 @@ def _some(side: int, rng: np.random.Generator) -> NDArray[np.int64]:
 
 
 def _centred(block: Array) -> NDArray[np.float64]:
-    """Row and column means removed, and the largest element brought near 1 so that squares stay in range."""
+    """Row and column means removed before and after the large elements are cut; the scale is near 1."""
     values: NDArray[np.float64] = block.astype(np.float64)
     largest = float(np.abs(values).max(initial=0.0))
     if largest > 0.0:
         values *= 2.0 ** -math.frexp(largest)[1]
-    values = values - values.mean(axis=0, keepdims=True)
-    values = values - values.mean(axis=1, keepdims=True)
-    if float(np.abs(values).max(initial=0.0)) < 1e-12:  # what is left of equal elements is rounding
-        return np.zeros_like(values)
+    centred = _without_means(values)
+    if float(np.abs(centred).max(initial=0.0)) < 1e-12:  # what is left of equal elements is rounding
+        return np.zeros_like(centred)
+    return _without_means(_cut(centred))
+
+
+def _without_means(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    centred = values - values.mean(axis=0, keepdims=True)
+    centred -= centred.mean(axis=1, keepdims=True)
+    return centred
+
+
+def _cut(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """No element beyond CUT times the root mean square of all, as it is after the cut."""
+    for _ in range(ROUNDS):
+        limit = CUT * math.sqrt(_dot(values, values) / values.size)
+        if float(np.abs(values).max()) <= limit * (1.0 + 1e-6):
+            break
+        values = np.clip(values, -limit, limit)
     return values
+
+
+def _dot(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
+    return float(np.einsum("i,i->", x.reshape(-1), y.reshape(-1)))

@@ -16,6 +16,7 @@ from tollens.instrument.spectrum import SAFE_EXPONENT
 Rows = NDArray[np.float64]
 EXTRA = 4  # start vectors beyond the wanted ones: what is wanted then converges at the gap to the ones after them
 STEPS = 12  # products at most
+EQUAL = 1e-6  # of the largest eigenvalue: closer ones are one in float32
 ROUNDING = 1e-4  # of itself: what two ways to the same eigenvalue in float32 may differ by, with room
 SETTLED = 0.02  # sine of the angle below which a subspace is taken as found
 
@@ -75,8 +76,9 @@ def _doubt(values: Rows, residuals: Rows, rank: int, closed: bool) -> float:
     if values.size <= rank:
         return 0.0 if closed else 1.0
     gap = float(values[rank - 1] - values[rank])
-    size = float(np.linalg.norm(residuals[:rank]))
-    return min(1.0, size / gap) if gap > 0.0 else 1.0
+    if gap <= EQUAL * float(values[0]):  # a closed space may hold some of the directions of one value and not others
+        return 1.0
+    return min(1.0, float(np.linalg.norm(residuals[:rank])) / gap)
 
 
 def overlap(first: Rows, second: Rows) -> float:

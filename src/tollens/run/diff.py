@@ -28,6 +28,8 @@ from tollens.run.scan import environment
 from tollens.subject.checkpoint import Checkpoint, open_checkpoint
 
 Progress = Callable[[int, int, str], None]
+NOTHING_LEARNED = frozenset({"not_a_weight", "not_in_index", "empty_tensor", "tied_on_both_sides"})
+"""Reasons for which a tensor that is not compared leaves no doubt about the others."""
 Compared = LayerDelta | TensorDelta
 C = TypeVar("C", LayerDelta, TensorDelta)
 
@@ -228,15 +230,20 @@ def _expectation(
     for one in sorted(compared, key=lambda c: (c.state != "moved", _by_change(c))):
         if one.state not in allowed and one.state != "unknown":
             return Expectation(asked, Verdict.KILLED, f"{one.state}: {one.sentence}", one.name)
-    if found.unmatched and settings.layers is None:
-        alone = found.unmatched[0]
+    lone = [u for u in found.unmatched if u.weight]
+    if lone and settings.layers is None:
+        alone = lone[0]
         return Expectation(
-            asked, Verdict.KILLED, f"{alone.reason}: {len(found.unmatched)} tensors have no partner", alone.name
+            asked, Verdict.KILLED, f"{alone.reason}: {len(lone)} weight tensors have no partner", alone.name
         )
     unknown = next((c for c in compared if c.state == "unknown"), None)
     if unknown is not None:
         settle = "a checkpoint in which this tensor is finite"
         return Expectation(asked, Verdict.UNDETERMINED, unknown.sentence, unknown.name, settle)
+    unread = next((s for s in found.skipped if s.reason not in NOTHING_LEARNED), None)
+    if unread is not None and settings.layers is None:
+        settle = "a checkpoint that stores this tensor as floating-point numbers"
+        return Expectation(asked, Verdict.UNDETERMINED, f"not compared: {unread.reason}", unread.name, settle)
     if not compared:
         settle = "checkpoints that have tensors of the same name and shape"
         return Expectation(asked, Verdict.UNDETERMINED, "nothing could be compared", None, settle)

@@ -127,7 +127,10 @@ def _measured(task: DeltaTask, threads: int) -> LayerDelta:
     else:
         missing |= dict.fromkeys(_OVERLAPS, "only_rounding")
     del base
-    fields["shuffled"] = _shuffled(task, delta, moments, unit, spectrum, threads)
+    shuffled = _shuffled(task, delta, moments, unit, spectrum, threads)
+    fields["shuffled"] = shuffled
+    if state.state == "moved":
+        state = State("moved", f"{state.sentence}; {shuffled.above} beyond the same change in random order")
     return _report(task, state, fields, missing)
 
 

@@ -39,42 +39,62 @@ class Matched:
     renamed: Renaming | None
 
 
+class _Side:
+    """One checkpoint, its tensors by name, the matrices in each, and why the others give none."""
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        self.checkpoint = checkpoint
+        self.tensors = {t.name: t for t in checkpoint.tensors}
+        self.found = matrices(checkpoint)
+        self.reasons = {s.name: s.reason for s in self.found.skipped}
+        self.views = _views(self.found, self.tensors)
+
+    def is_weight(self, name: str) -> bool:
+        return self.reasons.get(name) not in ("not_a_weight", "not_in_index", "empty_tensor")
+
+
 def match(base: Checkpoint, derived: Checkpoint) -> Matched:
     """Pair the tensors of two checkpoints.
 
     Matrices are cut out of both sides as BASE is cut; where one side ties two names to one tensor, both names are
     compared. Raises: those of `matrices`.
     """
-    ours, theirs = ({t.name: t for t in c.tensors} for c in (base, derived))
-    prefixes, renamed = _prefixes(ours, theirs)
-    partner = _partners(ours, theirs, *prefixes)
-    pairs = {name: theirs[other] for name, other in partner.items() if ours[name].shape == theirs[other].shape}
-    unmatched = _unmatched(ours, theirs, partner, pairs)
-    found, other = matrices(base), matrices(derived)
-    cut, cut_there = _views(found, ours), _views(other, theirs)
-    reasons = _reasons(found) | _reasons(other, partner)
-    views: list[tuple[MatrixView, MatrixView, int]] = []
-    tensors: list[TensorPair] = []
-    skipped: list[SkippedTensor] = []
-    both_tied = _tied_alike(found, other, partner)
-    for order, (name, tensor) in enumerate(ours.items()):
+    ours, theirs = _Side(base), _Side(derived)
+    prefixes, renamed = _prefixes(ours.tensors, theirs.tensors)
+    partner = _partners(ours.tensors, theirs.tensors, *prefixes)
+    pairs = {
+        name: theirs.tensors[other]
+        for name, other in partner.items()
+        if ours.tensors[name].shape == theirs.tensors[other].shape
+    }
+    found = Matched([], [], _unmatched(ours, theirs, partner, pairs), [], renamed)
+    tied = _tied_alike(ours.found, theirs.found, partner)
+    for order, (name, tensor) in enumerate(ours.tensors.items()):
         if name not in pairs:
             continue
-        if name in both_tied:
-            skipped.append(_skipped(tensor, "tied_on_both_sides"))
-            continue
         there = pairs[name]
-        reason = reasons.get(name)
-        if reason in NO_WEIGHTS or kind_of(tensor.dtype) is not Kind.FLOAT or kind_of(there.dtype) is not Kind.FLOAT:
-            skipped.append(_skipped(tensor, reason if reason in NO_WEIGHTS else "not_a_weight"))
-        elif name in cut or there.name in cut_there:
-            views += [
-                (*pair, order)
-                for pair in _cut_alike(cut.get(name), cut_there.get(there.name), tensor, there, base, derived)
-            ]
+        reason = _not_compared(ours, theirs, name, there.name)
+        if name in tied:
+            found.skipped.append(_skipped(tensor, "tied_on_both_sides"))
+        elif reason is not None:
+            found.skipped.append(_skipped(tensor, reason))
+        elif name in ours.views or there.name in theirs.views:
+            cut = _cut_alike(ours.views.get(name), theirs.views.get(there.name), tensor, there, base, derived)
+            found.views.extend((*views, order) for views in cut)
         else:
-            tensors.append(TensorPair(tensor, there, order))
-    return Matched(views, tensors, unmatched, skipped, renamed)
+            found.tensors.append(TensorPair(tensor, there, order))
+    return found
+
+
+def _not_compared(ours: _Side, theirs: _Side, name: str, other: str) -> str | None:
+    """Why a pair of tensors is not compared at all; None if it is."""
+    for side, own in ((ours, name), (theirs, other)):
+        reason = side.reasons.get(own)
+        if reason in NO_WEIGHTS:
+            return reason
+        if kind_of(side.tensors[own].dtype) is not Kind.FLOAT:
+            return "packed_unsupported"
+    return None
 
 
 def _prefixes(ours: Iterable[str], theirs: Iterable[str]) -> tuple[tuple[str, str], Renaming | None]:
@@ -105,21 +125,21 @@ def _partners(ours: Iterable[str], theirs: Iterable[str], first: str, second: st
 
 
 def _unmatched(
-    ours: Mapping[str, TensorInfo],
-    theirs: Mapping[str, TensorInfo],
-    partner: Mapping[str, str],
-    pairs: Mapping[str, TensorInfo],
+    base: _Side, derived: _Side, partner: Mapping[str, str], pairs: Mapping[str, TensorInfo]
 ) -> list[UnmatchedTensor]:
     listed = []
-    for name, tensor in ours.items():
+    for name, tensor in base.tensors.items():
+        shape, weight = list(tensor.shape), base.is_weight(name)
         if name not in partner:
-            listed.append(UnmatchedTensor(name, "only_in_base", list(tensor.shape)))
+            listed.append(UnmatchedTensor(name, "only_in_base", weight, shape))
         elif name not in pairs:
-            listed.append(UnmatchedTensor(name, "shape_differs", list(tensor.shape), list(theirs[partner[name]].shape)))
+            there = list(derived.tensors[partner[name]].shape)
+            listed.append(UnmatchedTensor(name, "shape_differs", weight, shape, there))
     taken = set(partner.values())
-    listed += [
-        UnmatchedTensor(name, "only_in_derived", None, list(t.shape)) for name, t in theirs.items() if name not in taken
-    ]
+    for name, tensor in derived.tensors.items():
+        if name not in taken:
+            alone = UnmatchedTensor(name, "only_in_derived", derived.is_weight(name), None, list(tensor.shape))
+            listed.append(alone)
     return listed
 
 
@@ -157,13 +177,6 @@ def _cut_alike(
     if scaled:  # the factors belong to the whole matrix, so it is compared whole
         return [(replace(_moved(v, tensor), source=base.source, scale=None, flags=()), v) for v in scaled]
     return [(v, replace(_moved(v, other), source=derived.source, scale=None, flags=())) for v in here]
-
-
-def _reasons(found: Inventory, partner: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Name in BASE -> why the tensor is no matrix."""
-    back = None if partner is None else {there: here for here, there in partner.items()}
-    listed = ((s.name if back is None else back.get(s.name), s.reason) for s in found.skipped)
-    return {name: reason for name, reason in listed if name is not None}
 
 
 def _tied_alike(found: Inventory, other: Inventory, partner: Mapping[str, str]) -> set[str]:

@@ -154,10 +154,14 @@ class TensorDelta(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class UnmatchedTensor(msgspec.Struct, frozen=True):
-    """A tensor without a partner. `reason` is only_in_base, only_in_derived or shape_differs (with both shapes)."""
+    """A tensor without a partner. `reason` is only_in_base, only_in_derived or shape_differs (with both shapes).
+
+    `weight` is false for buffers (position numbers, masks, rotary caches), which carry nothing that was learned.
+    """
 
     name: str
     reason: str
+    weight: bool = True
     base_shape: list[int] | None = None
     derived_shape: list[int] | None = None
 
