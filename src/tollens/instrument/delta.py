@@ -134,6 +134,7 @@ def _mapped(part: Callable[[int], Elements], starts: range, threads: int) -> Ite
         yield from pool.map(part, starts)
 
 
+@np.errstate(over="ignore", invalid="ignore", under="ignore")  # what leaves float64 is infinite, and seen to be
 def _part(base: Array, derived: Array, grid: Grid | None, base_rounded: bool) -> Elements:
     bits = np.uint32 if base.dtype == np.float32 else np.uint64
     equal = int(np.count_nonzero(base.view(bits) == derived.view(bits)))

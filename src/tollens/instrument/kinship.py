@@ -102,7 +102,7 @@ def _centred(block: Array) -> NDArray[np.float64]:
 
 
 def _without_means(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    centred = values - values.mean(axis=0, keepdims=True)
+    centred: NDArray[np.float64] = values - values.mean(axis=0, keepdims=True)
     centred -= centred.mean(axis=1, keepdims=True)
     return centred
 

@@ -76,7 +76,7 @@ def answer(evidence: Sequence[LayerEvidence], draws: int) -> KinshipAnswer:
     def told(word: str, sentence: str, settle: str | None = None) -> KinshipAnswer:
         return KinshipAnswer(word, sentence, n, above, level, p, cosine, null, agreeing, settle)
 
-    if p <= LEVEL:
+    if p <= LEVEL * (1.0 + 1e-9):  # one layer of one is exactly at the level
         return told("yes", f"kin: {shown}")
     if 2 * agreeing >= n and n > 1:
         return told(

@@ -36,10 +36,11 @@ from tollens.subject.matrices import MatrixView
 
 Array = NDArray[np.floating[Any]]
 TOP = 8  # singular values of Delta that a report lists
-NAMED = frozenset({"embedding", "head", "position_embedding", "patch_embedding"})
+NAMED = frozenset({"embedding", "head", "position_embedding", "token_type_embedding", "patch_embedding"})
 """Roles whose rows or columns mean the same in any two networks, such as one token a row."""
 SEVERAL, FEW = 3, 1  # permutations of a small and of a large Delta that its elements alone do not clear
 UNSETTLED = 0.1  # sine of the angle by which a subspace may be off before a reader is told
+LARGEST = 2.0**127
 KIN_SIDE = 32  # smaller matrices have a null so wide that they tell nothing
 OPTIONAL = (
     "equal_share", "changed_share", "relative_change", "cosine", "max_abs", "max_ulps", "base_fro2", "fro2",
@@ -105,6 +106,8 @@ def _measured(task: DeltaTask, threads: int) -> LayerDelta:
     else:
         fields["kinship"] = kin
     cast = _cast(task, base, derived, grid_name) if seen.changed else None
+    if seen.max_delta > LARGEST:  # a difference of the largest numbers of float32 leaves its range
+        base, derived = base.astype(np.float64), derived.astype(np.float64)
     delta = np.subtract(derived, base, out=derived)
     if seen.changed == 0:
         fields |= {"fro2": 0.0, "spectral2": 0.0}
