@@ -46,7 +46,8 @@ def reason_to_skip(
     if kind in (Kind.INTEGER, Kind.BOOL) or CACHE.search(tensor.name):
         return "not_a_weight"
     if kind is Kind.OTHER:
-        return "dtype_unsupported" if tensor.dtype in STORED else "not_a_weight"
+        named = tensor.dtype in STORED or tensor.dtype.startswith("torch.")  # text and dates of npz are no weights
+        return "dtype_unsupported" if named else "not_a_weight"
     if 0 in tensor.shape:
         return "empty_tensor"
     if _is_mask(tensor):

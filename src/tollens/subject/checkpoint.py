@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from tollens.core.errors import TollensError
-from tollens.subject import file, huggingface, npz, safetensors, sharded
+from tollens.subject import file, huggingface, npz, safetensors, sharded, torch_zip
 from tollens.subject.contents import Contents
 from tollens.subject.dtypes import Floats, decoded
 from tollens.subject.formats import Format, Probe, format_of
@@ -22,6 +23,14 @@ from tollens.subject.tensor import TensorInfo
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".joblib", ".dill", ".mar", ".nemo")
 INDEX = "model" + sharded.INDEX_SUFFIX
 WEIGHTS = "model" + safetensors.SUFFIX
+TORCH = (".bin", ".pt", ".pth", ".ckpt")
+TORCH_INDEX = "pytorch_model" + sharded.TORCH_INDEX_SUFFIX
+TORCH_WEIGHTS = "pytorch_model.bin"
+TRAINING = re.compile(
+    r"(?i)(training_args|(.*_)?optim(izer)?(_states?)?|(lr_)?scheduler|scaler|rng_states?|random_states?|trainer_state)"
+    r"([_-]\d+)*\.\w+"
+)
+"""Files that a training leaves beside the weights."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,24 +135,31 @@ def open_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
 
 
 def _open_file(path: Place) -> Checkpoint:
-    if path.suffix.lower() in PICKLES:
-        raise npz.pickle_refused(path, f"a file named *{path.suffix}")
-    if path.name.endswith(sharded.INDEX_SUFFIX):
+    if path.name.endswith(tuple(sharded.SHARDS)):
         return _open_indexed(path, path.parent, path.name, ())
+    return _open_format(path, _format(path), path.parent, path.name)
+
+
+def _format(path: Place) -> Format:
+    """The format of a file, by its content."""
     probe = _probe(path)
     if not probe.start:
         raise _error("empty_file", path, "a checkpoint", "a file of 0 bytes", "Fetch or save the file again.")
+    if torch_zip.is_legacy(probe.start):
+        raise torch_zip.legacy_refused(path)
     if probe.start[0] == 0x80 and probe.start[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05") and probe.start[8:9] != b"{":
         raise npz.pickle_refused(path, "a file that begins like a pickle")
     known = format_of(probe)
     if known is not None:
-        return _open_format(path, known, path.parent, path.name)
+        return known
+    if path.suffix.lower() in PICKLES:
+        raise npz.pickle_refused(path, f"a file named *{path.suffix} that is no zip archive")
     if path.suffix.lower() == ".npz":
         raise _error(
             "archive_invalid", path, "a zip archive", f"{probe.start[:4]!r}", "Save it with numpy.savez again."
         )
     raise _error(
-        "format_unknown", path, "safetensors, a shard index or npz", f"bytes {probe.start[:8]!r}",
+        "format_unknown", path, "safetensors, an archive of torch.save, npz or an index", f"bytes {probe.start[:8]!r}",
         "Convert the checkpoint to safetensors.",
     )  # fmt: skip
 
@@ -181,10 +197,30 @@ def _open_folder(path: Place) -> Checkpoint:
         return _checkpoint(
             path, path, "npz", "npz", npz.read(path, archives[0]), (archives[0],), ignored=tuple(pickles)
         )
-    if pickles:
-        raise npz.pickle_refused(path / pickles[0], f"a file named *{Path(pickles[0]).suffix}")
+    return _open_pickles(path, names, pickles)
+
+
+def _open_pickles(path: Place, names: list[str], pickles: list[str]) -> Checkpoint:
+    """A folder whose weights, if any, were saved by PyTorch; what a training leaves beside them is not read."""
+    indices = [n for n in names if n.endswith(sharded.TORCH_INDEX_SUFFIX)]
+    if TORCH_INDEX in indices or len(indices) == 1:
+        return _open_indexed(path, path, TORCH_INDEX if TORCH_INDEX in indices else indices[0], tuple(pickles))
+    if indices:
+        raise _ambiguous(path, indices)
+    weights = [n for n in pickles if Path(n).suffix.lower() in TORCH and not TRAINING.fullmatch(n)]
+    if len(weights) > 1 and TORCH_WEIGHTS not in weights:
+        raise _ambiguous(path, weights)
+    if weights:
+        name = TORCH_WEIGHTS if TORCH_WEIGHTS in weights else weights[0]
+        sharded.check_inside(path, name)
+        known = _format(path / name)
+        rest = tuple(n for n in pickles if n != name)
+        return _checkpoint(path, path, known.name, known.container, known.read(path, name), (name,), ignored=rest)
+    others = [n for n in pickles if not TRAINING.fullmatch(n)]
+    if others:
+        raise npz.pickle_refused(path / others[0], f"a file named *{Path(others[0]).suffix}")
     raise _error(
-        "no_checkpoint", path, "a folder with *.safetensors or one *.npz", f"{len(names)} other entries",
+        "no_checkpoint", path, "a folder with *.safetensors, *.npz or *.bin", f"{len(names)} other entries",
         "Name the folder that holds the weights.",
     )  # fmt: skip
 

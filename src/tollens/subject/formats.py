@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tollens.subject import npz, safetensors
+from tollens.subject import npz, safetensors, torch_zip
 from tollens.subject.contents import Contents
 from tollens.subject.place import Place
 from tollens.subject.source import Container
@@ -34,11 +34,16 @@ def _is_zip(probe: Probe) -> bool:
     return probe.start[:4] in (b"PK\x03\x04", b"PK\x05\x06")
 
 
+def _is_torch_zip(probe: Probe) -> bool:
+    return _is_zip(probe) and torch_zip.claims(probe.place)
+
+
 def _is_safetensors(probe: Probe) -> bool:
     return probe.place.suffix.lower() == safetensors.SUFFIX or probe.start[8:9] == b"{"
 
 
 FORMATS = (
+    Format("torch", "raw", _is_torch_zip, torch_zip.read),
     Format("npz", "npz", _is_zip, npz.read),
     Format("safetensors", "raw", _is_safetensors, safetensors.read),
 )

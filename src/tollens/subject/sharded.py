@@ -1,18 +1,24 @@
-"""A folder of safetensors files: with an index that says which tensor is where, or without one."""
+"""A folder of several files of one format: with an index that says which tensor is where, or without one."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from tollens.core.errors import TollensError
-from tollens.subject import document, file, safetensors
+from tollens.subject import document, file, safetensors, torch_zip
 from tollens.subject.contents import Contents
 from tollens.subject.place import Place
 from tollens.subject.tensor import TensorInfo
 
 INDEX_SUFFIX = ".safetensors.index.json"
+TORCH_INDEX_SUFFIX = ".bin.index.json"
+SHARDS = {
+    INDEX_SUFFIX: (safetensors.SUFFIX, safetensors.read),
+    TORCH_INDEX_SUFFIX: (".bin", torch_zip.read),
+}
+"""By the ending of an index: that of its shards, and who reads them."""
 MAX_INDEX = 100_000_000
 
 
@@ -28,12 +34,13 @@ class Indexed:
 
 
 def read_index(folder: Place, index: str) -> Indexed:
-    """The checkpoint that `folder/index` describes.
+    """The checkpoint that `folder/index` describes; its name ends with one of the keys of `SHARDS`.
 
     Raises: `index_invalid`, `index_escapes`, `index_shard_missing`, `index_mismatch`, `duplicate_key`,
-    `header_too_deep`, those of `safetensors.read`.
+    `header_too_deep`, those of the reader of the shards.
     """
     path = folder / index
+    suffix, read = next(shard for ending, shard in SHARDS.items() if index.endswith(ending))
     data = file.read(path, MAX_INDEX + 1)
     if len(data) > MAX_INDEX:
         raise _error("index_invalid", str(path), f"at most {MAX_INDEX} bytes", "more")
@@ -42,12 +49,12 @@ def read_index(folder: Place, index: str) -> Indexed:
         raise _error("index_invalid", f"{path}: weight_map", "a map of tensor names to file names", "another type")
     shards = tuple(sorted(set(weight_map.values())))
     for shard in shards:
-        if not shard.endswith(safetensors.SUFFIX):
-            raise _error("index_invalid", str(path), "shards named *.safetensors", f"{shard!r:.80}")
+        if not shard.endswith(suffix):
+            raise _error("index_invalid", str(path), f"shards named *{suffix}", f"{shard!r:.80}")
         check_inside(folder, shard)
         if not file.exists(folder, shard):
             raise _error("index_shard_missing", str(path), f"a file {shard!r:.80} beside the index", "none")
-    contents = read_files(folder, shards)
+    contents = read_files(folder, shards, read)
     held = {t.name: t.file for t in contents.tensors}
     for name, shard in weight_map.items():
         if held.get(name) != shard:
@@ -56,18 +63,22 @@ def read_index(folder: Place, index: str) -> Indexed:
     return Indexed(contents, tuple(t.name for t in contents.tensors if t.name not in weight_map), shards)
 
 
-def read_files(folder: Place, names: tuple[str, ...]) -> Contents:
+def read_files(
+    folder: Place, names: tuple[str, ...], read: Callable[[Place, str], Contents] = safetensors.read
+) -> Contents:
     """The tensors of several files, in the order given; no name may occur in two of them. `metadata` holds what
     all files agree on.
 
-    Raises: `index_mismatch`, `index_escapes`, those of `safetensors.read`.
+    Raises: `index_mismatch`, `index_escapes`, those of `read`.
     """
     tensors: list[TensorInfo] = []
     held: dict[str, str] = {}
+    others: tuple[str, ...] = ()
     told: list[Mapping[str, str]] = []
     for name in names:
         check_inside(folder, name)
-        contents = safetensors.read(folder, name)
+        contents = read(folder, name)
+        others += contents.others
         told.append(contents.metadata)
         for tensor in contents.tensors:
             if tensor.name in held:
@@ -76,7 +87,7 @@ def read_files(folder: Place, names: tuple[str, ...]) -> Contents:
             held[tensor.name] = name
             tensors.append(tensor)
     agreed = {key: text for key, text in told[0].items() if all(m.get(key) == text for m in told)} if told else {}
-    return Contents(tuple(tensors), metadata=agreed)
+    return Contents(tuple(tensors), others, agreed)
 
 
 def check_inside(folder: Place, name: str) -> None:
