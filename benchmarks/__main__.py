@@ -18,6 +18,7 @@ NAMES = (
     "peers",
     "growth",
     "memory",
+    "diff",
     "seal_peers",
 )
 
