@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tollens.core.errors import TollensError
-from tollens.subject import file, huggingface, npz, safetensors, sharded, torch_zip
+from tollens.subject import file, gguf, huggingface, npz, safetensors, sharded, torch_zip
 from tollens.subject.contents import Contents
 from tollens.subject.dtypes import Floats, decoded
 from tollens.subject.formats import Format, Probe, format_of
@@ -143,13 +143,13 @@ def _open_file(path: Place) -> Checkpoint:
 def _format(path: Place) -> Format:
     """The format of a file, by its content."""
     probe = _probe(path)
+    known = format_of(probe)
     if not probe.start:
         raise _error("empty_file", path, "a checkpoint", "a file of 0 bytes", "Fetch or save the file again.")
     if torch_zip.is_legacy(probe.start):
         raise torch_zip.legacy_refused(path)
     if probe.start[0] == 0x80 and probe.start[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05") and probe.start[8:9] != b"{":
         raise npz.pickle_refused(path, "a file that begins like a pickle")
-    known = format_of(probe)
     if known is not None:
         return known
     if path.suffix.lower() in PICKLES:
@@ -159,14 +159,15 @@ def _format(path: Place) -> Format:
             "archive_invalid", path, "a zip archive", f"{probe.start[:4]!r}", "Save it with numpy.savez again."
         )
     raise _error(
-        "format_unknown", path, "safetensors, an archive of torch.save, npz or an index", f"bytes {probe.start[:8]!r}",
+        "format_unknown", path, "safetensors, an archive of torch.save, npz, GGUF, llama2.c or an index",
+        f"bytes {probe.start[:8]!r}",
         "Convert the checkpoint to safetensors.",
     )  # fmt: skip
 
 
 def _probe(path: Place) -> Probe:
     with file.opened(path) as blob:
-        start = bytearray(16)
+        start = bytearray(min(32, blob.size))
         try:
             return Probe(path, bytes(start[: blob.read_into(0, memoryview(start))]), blob.size)
         except OSError as error:
@@ -178,25 +179,28 @@ def _open_folder(path: Place) -> Checkpoint:
     indices = [n for n in names if n.endswith(sharded.INDEX_SUFFIX)]
     weights = [n for n in names if n.endswith(safetensors.SUFFIX)]
     archives = [n for n in names if n.endswith(".npz")]
+    ggufs = [n for n in names if n.endswith(gguf.SUFFIX)]
     pickles = [n for n in names if Path(n).suffix.lower() in PICKLES]
+    others = (*archives, *ggufs, *pickles)
     if INDEX in indices or len(indices) == 1:
         index = INDEX if INDEX in indices else indices[0]
-        return _open_indexed(path, path, index, (*weights, *archives, *pickles))
+        return _open_indexed(path, path, index, (*weights, *others))
     if indices:
         raise _ambiguous(path, indices)
     if weights:
         chosen = (WEIGHTS,) if WEIGHTS in weights else tuple(weights)
         contents = sharded.read_files(path, chosen)
         form = "safetensors" if len(chosen) == 1 else "sharded"
-        rest = tuple(n for n in (*weights, *archives, *pickles) if n not in chosen)
+        rest = tuple(n for n in (*weights, *others) if n not in chosen)
         return _checkpoint(path, path, form, "raw", contents, chosen, ignored=rest)
-    if len(archives) > 1:
-        raise _ambiguous(path, archives)
+    if len(archives) > 1 or (archives and ggufs) or (len(ggufs) > 1 and not sharded.is_series(path, ggufs)):
+        raise _ambiguous(path, [*archives, *ggufs])
     if archives:
-        sharded.check_inside(path, archives[0])
-        return _checkpoint(
-            path, path, "npz", "npz", npz.read(path, archives[0]), (archives[0],), ignored=tuple(pickles)
-        )
+        contents = sharded.read_files(path, tuple(archives), npz.read)
+        return _checkpoint(path, path, "npz", "npz", contents, tuple(archives), ignored=tuple(pickles))
+    if ggufs:
+        contents = sharded.read_files(path, tuple(ggufs), gguf.read)
+        return _checkpoint(path, path, "gguf", "raw", contents, tuple(ggufs), ignored=tuple(pickles))
     return _open_pickles(path, names, pickles)
 
 
@@ -220,7 +224,7 @@ def _open_pickles(path: Place, names: list[str], pickles: list[str]) -> Checkpoi
     if others:
         raise npz.pickle_refused(path / others[0], f"a file named *{Path(others[0]).suffix}")
     raise _error(
-        "no_checkpoint", path, "a folder with *.safetensors, *.npz or *.bin", f"{len(names)} other entries",
+        "no_checkpoint", path, "a folder with *.safetensors, *.npz, *.gguf or *.bin", f"{len(names)} other entries",
         "Name the folder that holds the weights.",
     )  # fmt: skip
 

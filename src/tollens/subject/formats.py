@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tollens.subject import npz, safetensors, torch_zip
+from tollens.subject import gguf, llama2c, npz, safetensors, torch_zip
 from tollens.subject.contents import Contents
 from tollens.subject.place import Place
 from tollens.subject.source import Container
@@ -13,7 +13,7 @@ from tollens.subject.source import Container
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """What a format is recognised by: where the file is, its first bytes (at most 16) and its size in bytes."""
+    """What a format is recognised by: where the file is, its first bytes (at most 32) and its size in bytes."""
 
     place: Place
     start: bytes
@@ -42,12 +42,22 @@ def _is_safetensors(probe: Probe) -> bool:
     return probe.place.suffix.lower() == safetensors.SUFFIX or probe.start[8:9] == b"{"
 
 
+def _is_gguf(probe: Probe) -> bool:
+    return probe.place.suffix.lower() == gguf.SUFFIX or probe.start[:4] == gguf.MAGIC
+
+
+def _is_llama2c(probe: Probe) -> bool:
+    return llama2c.is_known(probe.place, probe.start, probe.size)
+
+
 FORMATS = (
     Format("torch", "raw", _is_torch_zip, torch_zip.read),
     Format("npz", "npz", _is_zip, npz.read),
+    Format("gguf", "raw", _is_gguf, gguf.read),
+    Format("llama2c", "raw", _is_llama2c, llama2c.read),
     Format("safetensors", "raw", _is_safetensors, safetensors.read),
 )
-"""In the order in which they are tried."""
+"""In the order in which they are tried: a GGUF file of 123 tensors has the brace that safetensors begins with."""
 
 
 def format_of(probe: Probe) -> Format | None:

@@ -16,7 +16,7 @@ from tollens.subject.buffers import reason_to_skip
 from tollens.subject.checkpoint import Checkpoint
 from tollens.subject.convolution import ConvView
 from tollens.subject.cut import Cut, block, load
-from tollens.subject.dtypes import Floats
+from tollens.subject.dtypes import Floats, Kind, kind_of
 from tollens.subject.roles import NOT_A_WEIGHT, UNMATCHED, Role, assign
 from tollens.subject.scaled import Scale, rescale, scale_of
 from tollens.subject.source import Hash, Source
@@ -34,7 +34,8 @@ class MatrixView:
     `[v]`, `[gate]`, `[up]`, `[e,gate]`, `[g0]` gate of a recurrent layer or group of a convolution, `[s0]`
     kernel position. `view` says how it lies in the tensor: `stored`, `part`, `expert`, `gate`, `flat`,
     `slices`. `dtype` is the stored type. `flags` are codes: `fused_unsplit`, `tie_differs`, and
-    `dequantised:fp8` where the stored numbers are multiplied by the factors of `scale`.
+    `dequantised:fp8` where the stored numbers are multiplied by the factors of `scale`, `dequantised:q8_0` and
+    the like where they are blocks that were expanded.
     """
 
     name: str
@@ -123,6 +124,8 @@ def matrices(checkpoint: Checkpoint, *, conv_view: ConvView = "flat") -> Invento
         unsplit = _is_whole(pieces) and _is_fused(tensor, role)
         flags: tuple[str, ...] = ("fused_unsplit",) if unsplit else ()
         flags = flags if scale is None else (*flags, "dequantised:fp8")
+        if kind_of(tensor.dtype) is Kind.BLOCKS:
+            flags = (*flags, f"dequantised:{tensor.dtype.lower()}")
         if tensor.name in tied.differing:
             flags = (*flags, "tie_differs")
         for label, view, cut, own in pieces:

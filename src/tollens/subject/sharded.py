@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +21,7 @@ SHARDS = {
 }
 """By the ending of an index: that of its shards, and who reads them."""
 MAX_INDEX = 100_000_000
+NUMBERED = re.compile(r"(.*)-(\d{5})-of-(\d{5})(\.[a-z]+)", re.ASCII | re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,27 +69,43 @@ def read_files(
     folder: Place, names: tuple[str, ...], read: Callable[[Place, str], Contents] = safetensors.read
 ) -> Contents:
     """The tensors of several files, in the order given; no name may occur in two of them. `metadata` holds what
-    all files agree on.
+    all files agree on; `config` is that of the first file that has one.
 
     Raises: `index_mismatch`, `index_escapes`, those of `read`.
     """
     tensors: list[TensorInfo] = []
     held: dict[str, str] = {}
-    others: tuple[str, ...] = ()
-    told: list[Mapping[str, str]] = []
+    found: list[Contents] = []
     for name in names:
         check_inside(folder, name)
-        contents = read(folder, name)
-        others += contents.others
-        told.append(contents.metadata)
-        for tensor in contents.tensors:
+        found.append(read(folder, name))
+        for tensor in found[-1].tensors:
             if tensor.name in held:
                 where = f"{folder}: {tensor.name!r:.80}"
                 raise _error("index_mismatch", where, "every tensor once", f"{held[tensor.name]} and {name} hold it")
             held[tensor.name] = name
             tensors.append(tensor)
+    told = [contents.metadata for contents in found]
     agreed = {key: text for key, text in told[0].items() if all(m.get(key) == text for m in told)} if told else {}
-    return Contents(tuple(tensors), others, agreed)
+    config = next((contents.config for contents in found if contents.config is not None), None)
+    return Contents(tuple(tensors), tuple(other for c in found for other in c.others), agreed, config)
+
+
+def is_series(folder: Place, names: list[str]) -> bool:
+    """Whether files are the parts of one checkpoint, numbered -00001-of-00003 and so on.
+
+    Raises: `index_shard_missing` where they are and a part is not there.
+    """
+    matches = [NUMBERED.fullmatch(name) for name in names]
+    parts = {(m[1], m[3], m[4]) for m in matches if m is not None}
+    if None in matches or len(parts) != 1:
+        return False
+    [(stem, count, suffix)] = parts
+    if int(count) > len(names):
+        wanted = (f"{stem}-{i:05}-of-{count}{suffix}" for i in range(1, int(count) + 1))
+        absent = next(name for name in wanted if name not in names)
+        raise _error("index_shard_missing", str(folder), f"all {int(count)} parts", f"no {absent!r:.80}")
+    return True
 
 
 def check_inside(folder: Place, name: str) -> None:

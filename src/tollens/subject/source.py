@@ -9,25 +9,22 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import IO, Any, Literal, Protocol, TypeAlias
+from functools import partial
+from pathlib import Path
+from typing import IO, Any, Literal, TypeAlias
 
 import numpy as np
 
 from tollens.core.errors import TollensError
-from tollens.subject import file, npz
+from tollens.subject import file, ggml, npz
 from tollens.subject.dtypes import STORED, Bytes, Floats, Kind, decode_into, decoded, is_direct, kind_of
+from tollens.subject.ggml import Hash as Hash
 from tollens.subject.place import Place
 from tollens.subject.strided import gathered
 from tollens.subject.tensor import TensorInfo
 
 Container: TypeAlias = Literal["raw", "npz"]
 """How tensors lie in their files: as byte ranges, or as members of an archive."""
-
-
-class Hash(Protocol):
-    """A running digest, such as those of hashlib."""
-
-    def update(self, data: memoryview, /) -> object: ...
 
 
 Fill: TypeAlias = Callable[[int, memoryview], None]
@@ -37,15 +34,21 @@ DECODE_CHUNK = 1 << 18  # elements: the raw bytes and the result of one step sta
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """The numbers of one tensor in stored order; `fortran` says that its first side varies fastest."""
+    """The numbers of one tensor in stored order; `fortran` says that its first side varies fastest. Where `fill`
+    gives other bytes than the stored ones, those of expanded blocks, `tensor` describes what it gives, and `fed`
+    makes the same `fill` with a digest of the stored ones.
+    """
 
     tensor: TensorInfo
     fortran: bool
     swapped: bool
     fill: Fill
+    fed: Callable[[Hash], Fill] | None = None
 
     def hashed(self, digest: Hash) -> Stream:
-        """The same stream, which also feeds what is read to `digest`."""
+        """The same stream, which also feeds the stored bytes of what is read to `digest`."""
+        if self.fed is not None:
+            return replace(self, fill=self.fed(digest))
 
         def fill(offset: int, view: memoryview) -> None:
             self.fill(offset, view)
@@ -77,10 +80,17 @@ class Source:
     folder: Place
     container: Container
 
+    def __reduce__(self) -> tuple[object, ...]:  # another process may stand in another folder
+        folder = self.folder.absolute() if isinstance(self.folder, Path) else self.folder
+        return Source, (folder, self.container)
+
     @contextmanager
     def stream(self, tensor: TensorInfo) -> Iterator[Stream]:
-        """Open one tensor. Raises: `dtype_unsupported`, `changed_while_reading`, those of the container."""
-        if kind_of(tensor.dtype) is not Kind.FLOAT:
+        """Open one tensor. Raises: `dtype_unsupported`, `changed_while_reading`, those of the container and of
+        `ggml.expand`.
+        """
+        kind = kind_of(tensor.dtype)
+        if kind not in (Kind.FLOAT, Kind.BLOCKS):
             raise TollensError(
                 "dtype_unsupported", f"{self.folder / tensor.file}: {tensor.name}", expected="a float type",
                 found=tensor.dtype, fix="Convert the tensor to f32, f16 or bf16.",
@@ -95,6 +105,11 @@ class Source:
         else:
             with file.opened(path) as blob:
                 fill = _from_blob(blob, tensor, path)
+                if kind is Kind.BLOCKS:
+                    floats = replace(tensor, dtype="F32", nbytes=4 * tensor.size)
+                    fed = partial(ggml.reader, fill, tensor)
+                    yield Stream(floats, False, False, fed(), fed)
+                    return
                 yield Stream(tensor, False, False, fill if tensor.strides is None else _in_order(fill, tensor))
 
     def read(self, tensor: TensorInfo) -> Floats:

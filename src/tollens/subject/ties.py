@@ -71,13 +71,14 @@ def _place(tensor: TensorInfo) -> tuple[object, ...]:
 
 def _same_bytes(source: Source, a: TensorInfo, b: TensorInfo) -> bool:
     """Whether two tensors of one shape and type hold the same bytes; stops at the first difference."""
-    one: Bytes = np.empty(min(CHUNK, a.nbytes), dtype=np.uint8)
-    two: Bytes = np.empty_like(one)
     with source.stream(a) as first, source.stream(b) as second:
         if (first.fortran, first.swapped) != (second.fortran, second.swapped):
             return False
-        for begin in range(0, a.nbytes, CHUNK):
-            count = min(CHUNK, a.nbytes - begin)
+        total = first.tensor.nbytes  # of what the stream gives: expanded blocks are more than is stored
+        one: Bytes = np.empty(min(CHUNK, total), dtype=np.uint8)
+        two: Bytes = np.empty_like(one)
+        for begin in range(0, total, CHUNK):
+            count = min(CHUNK, total - begin)
             first.fill(begin, one[:count].data)
             second.fill(begin, two[:count].data)
             if not np.array_equal(one[:count], two[:count]):

@@ -42,7 +42,7 @@ ERRORS: dict[str, Code] = {
     ),
     "format_unknown": Code(
         "Format not recognised",
-        "The file's beginning matches no supported format.",
+        "The file's beginning matches none of the supported formats.",
         "Convert the checkpoint to safetensors.",
     ),
     "pickle_refused": Code(
@@ -129,8 +129,8 @@ ERRORS: dict[str, Code] = {
         "Download or write the file again.",
     ),
     "header_too_deep": Code(
-        "JSON nested too deeply",
-        "The JSON nests deeper than any real checkpoint does.",
+        "Header nested too deeply",
+        "The header nests deeper than that of any real checkpoint.",
         "Write the file again with a standard tool.",
     ),
     "duplicate_key": Code(
@@ -172,6 +172,27 @@ ERRORS: dict[str, Code] = {
         "Bytes after the last tensor",
         "The file goes on where its header says that it ends; what follows belongs to nothing.",
         "Download or write the file again.",
+    ),
+    "tensor_unaligned": Code(
+        "Tensor not aligned",
+        "A tensor begins at a byte that the alignment the file declares does not divide.",
+        "Convert the model again.",
+    ),
+    "file_size_mismatch": Code(
+        "Size of the file and header disagree",
+        "The format has no magic number. The first numbers of the file describe a model, and the file is not as long "
+        "as that model.",
+        "Download the file again and compare its size with the source.",
+    ),
+    "format_version_unsupported": Code(
+        "Version of the format not read",
+        "The file is of a known format, in a version or byte order of it that Tollens does not read.",
+        "Write the file again in the version that the message names.",
+    ),
+    "tokenizer_not_weights": Code(
+        "A tokenizer, not a model",
+        "The file is the tokenizer that belongs to a checkpoint; it holds pieces of text and no weights.",
+        "Name the file of the model beside it.",
     ),
     "metadata_not_strings": Code(
         "Metadata malformed",
@@ -257,9 +278,28 @@ ERRORS: dict[str, Code] = {
     ),
     "worker_died": Code(
         "A worker process died",
-        "One of the processes that measure matrices was ended from outside, most often by the system for lack of "
-        "memory. What the others found was given up, so that no layer goes missing in silence.",
-        "Run with fewer --jobs or on a machine with more memory.",
+        "A process that measures matrices was ended from outside, most often by the system for lack of memory. Its "
+        "task was begun anew twice and ended each worker; a layer that this happens to is reported as failed, and "
+        "the others stand.",
+        "Run with fewer --jobs or on machines with more memory.",
+    ),
+    "workers_unreachable": Code(
+        "No scheduler at that address",
+        "Nothing at the address of --workers answers as the scheduler of a Dask cluster.",
+        "Start the scheduler and its workers first, and copy the address that it prints.",
+    ),
+    "workers_differ": Code(
+        "A worker has other libraries",
+        "The last bits of a result depend on the versions of Tollens, numpy and scipy, on the BLAS and on the vector "
+        "instructions of the processor. A worker that differs in one of them would give numbers that another run "
+        "does not reproduce, so it is given no work.",
+        "Install the same environment on every worker, and set the same OPENBLAS_CORETYPE and "
+        "NPY_DISABLE_CPU_FEATURES where processors differ.",
+    ),
+    "workers_gone": Code(
+        "No workers",
+        "The Dask cluster had no worker for too long, so that nobody could do the work.",
+        "Start workers and scan again.",
     ),
     "table_syntax": Code(
         "Table cannot be read",
