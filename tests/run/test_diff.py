@@ -19,7 +19,7 @@ import tollens
 from tollens.core.codes import CODES
 from tollens.core.errors import TollensError
 from tollens.instrument.spectrum import spectrum_of
-from tollens.pool import processes
+from tollens.pool.local import processes
 from tollens.run.diff import diff
 from tollens.run.diff_result import DiffReport, LayerDelta, TensorDelta
 from tollens.run.diff_settings import DiffSettings

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
@@ -11,8 +9,8 @@ import msgspec
 
 from tollens.cli.progress import progress_bar
 from tollens.cli.terminal import emit
+from tollens.cli.workers import threads_each, worker_options, workers
 from tollens.core.errors import Exit
-from tollens.core.work import MapFn, serial
 
 if TYPE_CHECKING:
     from tollens.run.diff_result import DiffReport
@@ -26,6 +24,7 @@ EXITS = {
     "KILLED": Exit.KILLED,
     "UNDETERMINED": Exit.UNDETERMINED,
 }
+PRELOAD = ("tollens.run.diff_layer", "tollens.run.diff_tensor")
 
 
 class DiffOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,6 +39,7 @@ class DiffOptions(msgspec.Struct, frozen=True, kw_only=True):
     precision: Literal["f32", "f64"]
     seed: int
     jobs: int
+    workers: str | None
     threads: int | None
     show_all: bool
     quiet: bool
@@ -54,7 +54,7 @@ class DiffOptions(msgspec.Struct, frozen=True, kw_only=True):
             roundings=2 if self.roundings == "2" else 1,
             precision=self.precision,
             seed=self.seed,
-            threads=self.threads or max(1, len(os.sched_getaffinity(0)) // self.jobs),
+            threads=threads_each(self.threads, self.jobs, self.workers),
         )
 
 
@@ -93,8 +93,7 @@ class DiffOptions(msgspec.Struct, frozen=True, kw_only=True):
 @click.option(
     "--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, help="Every random draw follows from it."
 )
-@click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Worker processes.")
-@click.option("--threads", type=click.IntRange(1), help="BLAS threads a worker. [default: cores/jobs]")
+@worker_options
 @click.option("--all", "show_all", is_flag=True, help="Print every layer, not only the first 20.")
 @click.option("--quiet", is_flag=True, help="No progress on stderr, only the verdict on stdout.")
 def command(base: str, derived: str, **options: Any) -> int:
@@ -106,7 +105,7 @@ def command(base: str, derived: str, **options: Any) -> int:
     asked = msgspec.convert(options, DiffOptions)
     if asked.as_json and asked.as_csv:
         raise click.UsageError("--json and --csv are two answers; ask for one.")
-    with workers(asked.jobs) as map_fn, progress_bar(asked.quiet) as progress:
+    with workers(asked.jobs, asked.workers, PRELOAD) as map_fn, progress_bar(asked.quiet) as progress:
         from tollens.run.diff import diff  # now: the workers import the same at the same time
 
         report = diff(base, derived, asked.settings(), map_fn=map_fn, progress=progress)
@@ -126,12 +125,3 @@ def _answer(report: DiffReport, asked: DiffOptions) -> str | bytes:
     from tollens.cli.diff_screen import diff_text
 
     return diff_text(report, show_all=asked.show_all)
-
-
-def workers(jobs: int) -> AbstractContextManager[MapFn]:
-    """The map that the work goes through: this process alone, or several others."""
-    if jobs == 1:
-        return nullcontext(serial)
-    from tollens.pool import processes  # costs 0.02 s to import
-
-    return processes(jobs, preload=(__name__, "tollens.run.diff_layer", "tollens.run.diff_tensor"))

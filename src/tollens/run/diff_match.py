@@ -92,7 +92,7 @@ def _not_compared(ours: _Side, theirs: _Side, name: str, other: str) -> str | No
         reason = side.reasons.get(own)
         if reason in NO_WEIGHTS:
             return reason
-        if kind_of(side.tensors[own].dtype) is not Kind.FLOAT:
+        if kind_of(side.tensors[own].dtype) not in (Kind.FLOAT, Kind.BLOCKS):
             return "packed_unsupported"
     return None
 
@@ -172,11 +172,17 @@ def _cut_alike(
         return list(zip(here, there, strict=True))
     if here is None:
         assert there is not None  # one of them is
-        return [(replace(_moved(v, tensor), source=base.source, scale=None, flags=()), v) for v in there]
+        return [(_elsewhere(v, tensor, base), v) for v in there]
     scaled = [v for v in there or () if v.scale is not None]
     if scaled:  # the factors belong to the whole matrix, so it is compared whole
-        return [(replace(_moved(v, tensor), source=base.source, scale=None, flags=()), v) for v in scaled]
-    return [(v, replace(_moved(v, other), source=derived.source, scale=None, flags=())) for v in here]
+        return [(_elsewhere(v, tensor, base), v) for v in scaled]
+    return [(v, _elsewhere(v, other, derived)) for v in here]
+
+
+def _elsewhere(view: MatrixView, tensor: TensorInfo, checkpoint: Checkpoint) -> MatrixView:
+    """The same cut of a tensor of the other checkpoint."""
+    flags = (f"dequantised:{tensor.dtype.lower()}",) if kind_of(tensor.dtype) is Kind.BLOCKS else ()
+    return replace(_moved(view, tensor), source=checkpoint.source, scale=None, flags=flags)
 
 
 def _tied_alike(found: Inventory, other: Inventory, partner: Mapping[str, str]) -> set[str]:
