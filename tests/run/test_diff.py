@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import gguf
 import ml_dtypes
 import msgspec
 import numpy as np
@@ -442,3 +443,33 @@ def test_a_sparse_change_is_held_against_its_own_permutations(diffed: Diffed) ->
     assert in_one_row.shuffled is not None
     assert in_one_row.shuffled.above == 1
     assert in_one_row.shuffled.energy_above > 0.99
+
+
+def test_a_quantised_copy_has_no_grid_and_says_so(tmp_path: Path) -> None:
+    """float16 against eight bits with a scale for every 32: all elements move by up to half of a step that the format
+    hides, and the change has no arrangement.
+    """
+    w = gaussian(64, 96, scale=1.0)
+    for name, kind in (("base", gguf.GGMLQuantizationType.F16), ("derived", gguf.GGMLQuantizationType.Q8_0)):
+        writer = gguf.GGUFWriter(tmp_path / f"{name}.gguf", "llama")
+        data = w.astype(np.float16) if name == "base" else gguf.quants.quantize(w, kind)
+        writer.add_tensor("blk.0.ffn_up.weight", data, raw_dtype=kind)
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_tensors_to_file()
+        writer.close()
+    report = diff(tmp_path / "base.gguf", tmp_path / "derived.gguf")
+    [found] = report.layers
+    assert found.flags[0] == "dequantised:q8_0"
+    assert (found.floor, found.undefined["floor"], found.undefined["max_ulps"]) == (
+        None,
+        "no_common_grid",
+        "no_common_grid",
+    )
+    assert found.state == "moved"
+    assert found.relative_change is not None
+    assert 0.001 < found.relative_change < 0.01
+    assert found.shuffled is not None
+    assert found.shuffled.above == 0
+    assert report.kinship.answer == "yes"
+    assert "no_common_grid" in [n.code for n in report.notes]
