@@ -21,6 +21,7 @@ NAMES = (
     "memory",
     "scale",
     "remote",
+    "diff",
     "seal_peers",
 )
 

@@ -324,4 +324,48 @@ STATUSES: dict[str, Code] = {
         "likely than the power law.",
         "Do not read the exponent; the preferred law and its ratio are given.",
     ),
+    "no_common_grid": Code(
+        "No common grid of numbers",
+        "One of the two tensors is stored as codes with scales, so that the step between neighbouring weights is not "
+        "known and neither is what rounding alone could change.",
+        "Read the change against its shuffled null, or compare with the checkpoint before quantisation.",
+    ),
+    "only_rounding": Code(
+        "Nothing but rounding changed",
+        "The difference of the two matrices is what rounding to the coarser stored type gives, so it has no leading "
+        "directions of its own.",
+        "None needed.",
+    ),
+    "subspace_unsettled": Code(
+        "Leading directions not set apart",
+        "No gap separates the leading singular values from those after them, so the subspace that was found is one of "
+        "several near the top; the field `doubt` bounds how far it may be off.",
+        "Ask for another number of directions with `--rank`.",
+    ),
+    "tied_on_both_sides": Code(
+        "Tied in both checkpoints",
+        "Both checkpoints store this tensor as a copy of another one, which is compared under its own name.",
+        "None needed; it is listed so that no tensor goes missing.",
+    ),
+    "only_in_base": Code(
+        "Tensor missing from DERIVED",
+        "BASE holds a tensor of this name and DERIVED does not, so it is not compared.",
+        "Check whether the export dropped it or wrote it under another name.",
+    ),
+    "only_in_derived": Code(
+        "Tensor missing from BASE",
+        "DERIVED holds a tensor of this name and BASE does not, so it is not compared.",
+        "Check whether it was added on purpose or renamed.",
+    ),
+    "shape_differs": Code(
+        "Shapes differ",
+        "Both checkpoints hold a tensor of this name in different shapes; nothing is broadcast, cut or transposed.",
+        "Check whether a vocabulary grew, or a matrix was stored transposed.",
+    ),
+    "prefix_left_out": Code(
+        "Names matched without a prefix",
+        "A wrapper had put the same prefix in front of the names of one side; without it more names match, each of "
+        "them once.",
+        "None needed; rename the tensors if the match is not meant.",
+    ),
 }
