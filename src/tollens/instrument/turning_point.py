@@ -4,7 +4,7 @@ While common structure is learned, the distance from the start grows ever more s
 d log distance / d log step falls. Fitting wrong labels needs weights far from the start (Li, Soltanolkotabi,
 Oymak 2020, AISTATS), and the many directions that memorise them come later (Arpit et al. 2017; Stephenson, Lee
 2021), so the exponent rises again. Test accuracy is best while it rises: from where the distance grows slowest
-to where the exponent is half-way to its second summit. On clean labels the exponent only falls.
+to where the exponent has made 70 % of its way to the second summit. On clean labels it only falls.
 
 The distance is taken across the first checkpoint, that is, without the part of the change along it: weight decay
 shrinks the start itself, which looks like movement and is none.
@@ -34,7 +34,7 @@ RATIO = 1.2  # closer in time, the noise of single updates dominates the differe
 CHANGE = 0.15  # fall before and rise after the slowest growth, in units of the exponent
 STEADY = 1.0  # a slowest exponent from here on is a rate that is being warmed up, not learning that has slowed
 DIFFUSIVE = 0.5  # of a random walk; wrong labels pull in fixed directions and reach 0.65 to 0.95
-HALF = 0.5
+SHARE = 0.7  # of the rise at the late end of the interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +53,10 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class _Rise:
-    """Log times of the slowest growth and of the half-way rise; the exponents at the foot and the summit."""
+    """Log times of the slowest growth and of the late end; the exponents at the foot and the summit."""
 
     start: float
-    half: float
+    end: float
     foot: float
     summit: float
 
@@ -98,8 +98,8 @@ def turning_point(steps: NDArray[np.int64], series: Mapping[str, Values]) -> Tur
     if len(rises) < len(others):
         return _undetermined("the second rise of the distance rests on one matrix")
     low = _nearest(times, whole.start - _jackknife([rise.start for rise in rises]))
-    high = _nearest(times, whole.half + _jackknife([rise.half for rise in rises]))
-    guess = _nearest(times, 0.5 * (whole.start + whole.half))
+    high = _nearest(times, whole.end + _jackknife([rise.end for rise in rises]))
+    guess = _nearest(times, 0.5 * (whole.start + whole.end))
     slowest = steps[_nearest(times, whole.start)]
     reason = (
         f"the distance from the start grows slowest, as step^{whole.foot:.2f}, near step {slowest} and then faster "
@@ -159,11 +159,11 @@ def _rise(middles: Values, exponents: Values) -> _Rise | str:
         return "the distance from the start shows no second rise, as if nothing was memorised after learning"
     if exponents[: foot + 1].max() - exponents[foot] < CHANGE:
         return "the distance from the start grows faster from the first checkpoints on: the turn may lie before them"
-    level = exponents[foot] + HALF * rise
-    last = int(np.flatnonzero(exponents[foot:summit] <= level)[-1]) + foot  # the crossing next to the summit
+    level = exponents[foot] + SHARE * rise
+    last = int(np.flatnonzero(exponents[foot:summit] <= level)[-1]) + foot  # the last crossing before the summit
     part = (level - exponents[last]) / (exponents[last + 1] - exponents[last])
-    half = float(middles[last] + part * (middles[last + 1] - middles[last]))
-    return _Rise(float(middles[foot]), half, float(exponents[foot]), float(exponents[summit]))
+    end = float(middles[last] + part * (middles[last + 1] - middles[last]))
+    return _Rise(float(middles[foot]), end, float(exponents[foot]), float(exponents[summit]))
 
 
 def _jackknife(values: list[float]) -> float:

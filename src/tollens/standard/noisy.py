@@ -115,7 +115,7 @@ def noisy_series(seed: int, folder: Path, setting: Setting = STANDARD) -> Traine
             batch, order = order[: setting.batch], order[setting.batch :]
             for name, slope in digits.gradient(weights, inputs[batch], targets[batch], recipe).items():
                 velocity[name] *= setting.momentum
-                velocity[name] -= (setting.rate * slope).astype(np.float32)
+                velocity[name] -= setting.rate * slope
                 weights[name] += velocity[name]
             done += 1
         path = folder / f"step-{stop:06d}.safetensors"
@@ -128,9 +128,7 @@ def noisy_series(seed: int, folder: Path, setting: Setting = STANDARD) -> Traine
 
 def main(arguments: Sequence[str]) -> int:
     """`python -m tollens.standard.noisy OUTDIR [SEED]`: exit 0, or 2 on other arguments."""
-    if len(arguments) not in (2, 3) or not arguments[-1 if len(arguments) == 3 else 0 :]:
-        return int(Exit.BAD_INPUT)
-    if len(arguments) == 3 and not arguments[2].isdecimal():
+    if len(arguments) not in (2, 3) or not (len(arguments) == 2 or arguments[2].isdecimal()):
         return int(Exit.BAD_INPUT)
     write(Path(arguments[1]), int(arguments[2]) if len(arguments) == 3 else 0)
     return 0
