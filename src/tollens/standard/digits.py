@@ -129,7 +129,8 @@ def gradient(
 ) -> dict[str, NDArray[Any]]:
     """Of the mean cross-entropy (nats) plus decay/2 times the squared elements, by back-propagation.
 
-    `inputs` (n, 64), `targets` one-hot (n, 10), all of one dtype, float32 or float64, which the result has. With `recipe.centred` the matrix gradients have mean zero.
+    `inputs` (n, 64), `targets` one-hot (n, 10), all of one dtype, float32 or float64, which the result has. With
+    `recipe.centred` the matrix gradients have mean zero.
     """
     values = activations(weights, inputs)
     shifted = np.exp(values[-1] - values[-1].max(axis=1, keepdims=True))

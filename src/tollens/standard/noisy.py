@@ -126,6 +126,20 @@ def noisy_series(seed: int, folder: Path, setting: Setting = STANDARD) -> Traine
     return Trained(tuple(paths), tuple(setting.steps()), tuple(test), tuple(train), len(test_set.labels))
 
 
+def followed(made: Trained) -> dict[str, NDArray[np.float64]]:
+    """`distance` from the first checkpoint and squared norm `fro2` of each matrix, arrays (matrices, T)."""
+    names = tuple(f"{layer}.weight" for layer in LAYERS)
+    found = {name: np.zeros((len(names), len(made.paths))) for name in ("distance", "fro2")}
+    first = digits.read_weights(made.paths[0])
+    for t, path in enumerate(made.paths):
+        weights = digits.read_weights(path)
+        for k, name in enumerate(names):
+            matrix = weights[name].astype(np.float64)
+            found["distance"][k, t] = np.linalg.norm(matrix - first[name])
+            found["fro2"][k, t] = np.sum(matrix**2)
+    return found
+
+
 def main(arguments: Sequence[str]) -> int:
     """`python -m tollens.standard.noisy OUTDIR [SEED]`: exit 0, or 2 on other arguments."""
     if len(arguments) not in (2, 3) or not (len(arguments) == 2 or arguments[2].isdecimal()):
