@@ -2,9 +2,9 @@
 
     python -m benchmarks.turning_point [--part standard|varied|all] [--quick]
 
-The rule was chosen on seeds 100 to 149 and 200 to 205; the seeds here were not looked at for that. The first three seeds are printed
-one by one. Baselines get intervals of as many checkpoints around the last checkpoint, the one of the smallest
-norm and the middle one. Needs scikit-learn.
+The rule was chosen on seeds from 100 on; the seeds here were not looked at for that. The first three are printed
+one by one. Baselines get intervals of as many checkpoints around the last checkpoint, the one of the smallest norm
+and the middle one. Needs scikit-learn.
 """
 
 from __future__ import annotations

@@ -21,9 +21,9 @@ class Outcome:
 
     `hit`: the interval holds the best checkpoint; `tied`: it holds one within a binomial standard error of the
     best. `width` is the share of the checkpoints in it, 0..1, and `chance` the probability that an interval of as
-    many checkpoints, placed uniformly in the series, holds the best one. `baselines` are the hits of intervals
-    of as many checkpoints around a checkpoint chosen without reading a spectrum. Where the turn is undetermined, there is no
-    interval: all are False and 0.
+    many checkpoints, placed uniformly in the series, holds the best one. `baselines` are the hits of intervals of
+    as many checkpoints around another choice. Where the turn is undetermined, there is no interval: all are False
+    and 0.
     """
 
     turn: Turn
