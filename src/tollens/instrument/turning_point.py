@@ -76,7 +76,7 @@ def turning_point(steps: NDArray[np.int64], series: Mapping[str, Values]) -> Tur
     not negative.
     """
     distance, fro2 = _checked(steps, series)
-    times = (steps - steps[0]).astype(np.float64)
+    times = (steps - steps[:1]).astype(np.float64)
     moved = across(distance, fro2)
     kept = _spread(times)
     if kept.size < MIN_EXPONENTS + 1:
