@@ -10,6 +10,7 @@ NAMES = (
     "startup",
     "lint",
     "protocol",
+    "torch_files",
     "group_sequential",
     "beta_loss",
     "components",
@@ -19,6 +20,7 @@ NAMES = (
     "peers",
     "growth",
     "memory",
+    "scale",
     "seal_peers",
 )
 

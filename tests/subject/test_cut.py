@@ -89,7 +89,7 @@ def test_a_long_run_is_read_without_what_lies_between(tmp_path: Path, monkeypatc
     save_file({"w": np.zeros((8, 3, 2048), dtype=np.float32)}, tmp_path / "m.safetensors")
     c = open_checkpoint(tmp_path / "m.safetensors")
     read: list[int] = []
-    plain = file.read_into
-    monkeypatch.setattr(file, "read_into", lambda fd, at, view: read.append(len(view)) or plain(fd, at, view))
+    plain = file.Regular.read_into
+    monkeypatch.setattr(file.Regular, "read_into", lambda b, at, view: read.append(len(view)) or plain(b, at, view))
     load(c.source, c.info("w"), folded((8, 3, 2048), {1: (1, 2)}, (0,), (2,)), np.dtype("f4"))
     assert sum(read) == 8 * 2048 * 4

@@ -13,12 +13,12 @@ from tollens.subject import file
 def test_reads_at_an_offset_and_says_how_much_there_was(tmp_path: Path) -> None:
     (tmp_path / "f").write_bytes(b"0123456789")
     buffer = bytearray(8)
-    with file.opened(tmp_path / "f") as fd:
-        assert file.size(fd) == 10
-        assert file.read_into(fd, 1, memoryview(buffer)) == 8
+    with file.opened(tmp_path / "f") as blob:
+        assert blob.size == 10
+        assert blob.read_into(1, memoryview(buffer)) == 8
         assert bytes(buffer) == b"12345678"
-        assert file.read_into(fd, 6, memoryview(buffer)) == 4
-        assert file.read_into(fd, 99, memoryview(buffer)) == 0
+        assert blob.read_into(6, memoryview(buffer)) == 4
+        assert blob.read_into(99, memoryview(buffer)) == 0
 
 
 def test_at_most_the_limit_is_read(tmp_path: Path) -> None:

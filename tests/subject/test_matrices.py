@@ -292,7 +292,7 @@ def test_no_tensor_of_a_known_family_is_lost(
 ) -> None:
     monkeypatch.setattr(module, "ties", lambda *_: Ties({}, frozenset()))  # there is no file to compare in
     config = {"model_type": model_type}
-    source = Source(Path("nowhere"), "safetensors")
+    source = Source(Path("nowhere"), "raw")
     found = matrices(Checkpoint(Path("nowhere"), "safetensors", tensors, config, source, ()))
     assert sum(account(tensors, found)) == len(tensors)
     by_reason: dict[str, list[str]] = {}

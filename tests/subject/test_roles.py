@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tollens.subject.families import MODEL_TYPES, PREFIXES, SCALES, TABLES, Fused, Inner, Kind
+from tollens.subject.families import MODEL_TYPES, PREFIXES, SCALES, TABLES
+from tollens.subject.family import Fused, Inner, Kind
 from tollens.subject.roles import (
     NOT_A_WEIGHT,
     UNMATCHED,
@@ -128,7 +129,7 @@ def test_every_word_of_the_tables_is_reached() -> None:
     assert {r.inner for r in roles} == {None, *get_args(Inner)}
     names = [t.name for g in GOLDEN for t in g.tensors]
     assert all(any(n.endswith("." + scale) for n in names) for scale in SCALES)
-    assert set(MODEL_TYPES.values()) | {"timm_vit"} == {t.family for t in TABLES}
+    assert set(MODEL_TYPES.values()) | {"timm_vit", "llama_cpp"} == {t.family for t in TABLES}
     assert {"mask", "rotary", "buffer"} == NOT_A_WEIGHT
 
 
@@ -146,7 +147,7 @@ def test_mutated_names_lose_their_role() -> None:
     """A character put into a name of a matrix makes it unmatched, unless it only changed a number."""
     rng = np.random.default_rng(20)
     alphabet = list("abcdefghijklmnopqrstuvwxyzABCDLE0123456789._-# ")
-    numbered = re.compile(r"\b(layers|layer|blocks|experts|h)\\\.\d+\\\.")
+    numbered = re.compile(r"\b(layers|layer|blocks|blk|experts|h)\\\.\d+\\\.")
     mutated_numbers = 0
     for golden in GOLDEN:
         truths = [

@@ -176,15 +176,12 @@ def _known(eigenvalues: list[float]) -> Part:
 def norms(part: Part, params: None, rng: np.random.Generator) -> list[Reading]:
     """Norms and ranks of the whole spectrum, whatever its size.
 
-    The rank is flagged `lower_bound` if the blind floor, and not the tolerance, hides eigenvalues.
+    The rank is flagged `lower_bound` if the blind floor, and not the tolerance, hides eigenvalues; it is undefined
+    for a stored type without a known eps.
     """
     spectrum = part.spectrum
     assert spectrum is not None  # `needs` was checked
     values = spectrum.eigenvalues
-    rms = math.hypot(part.moments.mean, part.moments.std)
-    tolerance = rank_tolerance(math.sqrt(values[-1]), part.N, part.M, rms, part.source_dtype)
-    rank = numerical_rank(values, tolerance, spectrum.blind_floor)
-    hidden = spectrum.blind_floor > tolerance * tolerance and rank < values.size
     return [
         reading("fro2", fro2(values)),
         reading("spectral2", spectral2(values)),
@@ -193,6 +190,20 @@ def norms(part: Part, params: None, rng: np.random.Generator) -> list[Reading]:
         reading("stable_rank", stable_rank(values)),
         reading("entropy_rank", entropy_rank(values)),
         reading("participation_rank", participation_rank(values)),
+        *_rank(part, spectrum),
+    ]
+
+
+def _rank(part: Part, spectrum: Spectrum) -> list[Reading]:
+    if part.source_dtype.lower() not in STORED_EPS:
+        absent = Undefined("no_rounding_step")
+        return [reading("numerical_rank", absent), reading("rank_tolerance", absent)]
+    values = spectrum.eigenvalues
+    rms = math.hypot(part.moments.mean, part.moments.std)
+    tolerance = rank_tolerance(math.sqrt(values[-1]), part.N, part.M, rms, part.source_dtype)
+    rank = numerical_rank(values, tolerance, spectrum.blind_floor)
+    hidden = spectrum.blind_floor > tolerance * tolerance and rank < values.size
+    return [
         reading("numerical_rank", rank, flags=("lower_bound",) if hidden else ()),
         reading("rank_tolerance", tolerance),
     ]

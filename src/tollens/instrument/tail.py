@@ -13,7 +13,7 @@ from tollens.core.native import _native
 from tollens.core.reading import Cost, Interval, Reading, Undefined, reading
 from tollens.instrument.part import Part
 from tollens.instrument.registry import KnownAnswer, instrument
-from tollens.instrument.spectrum import Spectrum, diagonal_part, rank_tolerance
+from tollens.instrument.spectrum import STORED_EPS, Spectrum, diagonal_part, rank_tolerance
 
 CHUNK = 1 << 20  # sample points held at once by a bootstrap, 8 MB
 
@@ -168,7 +168,8 @@ def tail_of(part: Part, min_side: int = 8) -> TailFit | Undefined:
         return Undefined("rank_one")
     s_max = math.sqrt(spectrum.lambda_max)
     rms = math.sqrt(float(spectrum.eigenvalues.sum()) / (spectrum.M * spectrum.N))
-    rounding = rank_tolerance(s_max, spectrum.N, spectrum.M, rms, part.source_dtype)
+    known = part.source_dtype.lower() in STORED_EPS  # what is expanded from blocks is rounded to float32 at least
+    rounding = rank_tolerance(s_max, spectrum.N, spectrum.M, rms, part.source_dtype if known else "f32")
     # A singular value moves by at most `rounding`, its square by twice s_max times that, and so do both ends.
     if x[-1] - x[0] <= max(10.0 * spectrum.blind_floor, 4.0 * s_max * rounding):
         return Undefined("no_spread")

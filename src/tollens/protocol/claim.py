@@ -19,7 +19,7 @@ from tollens.core.expression.syntax import Op, Quantified
 from tollens.core.reading import Undefined
 from tollens.core.units import parse_unit
 from tollens.protocol.answer import ClaimAnswer, ClaimWitness, UndeterminedValue
-from tollens.subject.families import Kind
+from tollens.subject.family import Kind
 
 WORDS: Mapping[str, frozenset[str]] = {
     "role": frozenset(get_args(Kind)) | {"linear", "expert", "lora", "delta"},

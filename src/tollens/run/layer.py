@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
@@ -103,7 +104,7 @@ def blas_threads(count: int) -> AbstractContextManager[Any]:
     return limit
 
 
-def measure_shape(task: ShapeTask) -> ShapeNull:
+def measure_shape(task: ShapeTask) -> ShapeNull | None:
     """The null spectra of one shape, the same for (seed, M, N) whoever draws them."""
     settings, extra = task.settings, {"mp_distance": fitted_distance}
     with blas_threads(1):
@@ -119,7 +120,7 @@ def measure_layer(task: LayerTask) -> LayerReport:
         weights = Weights(view)
         seen = extremes_of(weights.look())
         if not seen.finite:
-            return _report(task, [], status="FAILED", nonfinite=nonfinite(weights.look()))
+            return _report(task, [], weights.digest, status="FAILED", nonfinite=nonfinite(weights.look()))
         moments = moments_of(weights.look(), seen)
         part = Part(view.name, view.shape, view.dtype, weights.take, moments, kept=weights.look)
         try:
@@ -133,12 +134,23 @@ def measure_layer(task: LayerTask) -> LayerReport:
         except TollensError as error:
             if error.code not in LAYER_FAILURES:
                 raise
-            return _report(task, [], status="FAILED", failed=error.code)
-        return _report(task, readings, spectrum=spectrum, variance=moments.std**2, peer=peer)
+            return _report(task, [], weights.digest, status="FAILED", failed=error.code)
+        return _report(task, readings, weights.digest, spectrum=spectrum, variance=moments.std**2, peer=peer)
+
+
+def lost_layer(task: LayerTask) -> LayerReport:
+    """The report of a matrix whose workers died, each of them: FAILED, `worker_died`."""
+    return _report(task, [], None, status="FAILED", failed="worker_died")
+
+
+def lost_shape(task: ShapeTask) -> ShapeNull | None:
+    """A null whose workers died, each of them, is not there."""
+    return None
 
 
 class Weights:
-    """The matrix of a view: read when it is first looked at, and kept until it is taken.
+    """The matrix of a view: read when it is first looked at, and kept until it is taken. `digest` is then that of
+    its stored bytes; None where they are mixed with those of other matrices.
 
     In float64 if it is stored so, else in float32, which holds every narrower type exactly.
     """
@@ -146,11 +158,15 @@ class Weights:
     def __init__(self, view: MatrixView) -> None:
         self._view = view
         self._kept: Array | None = None
+        self.digest: str | None = None
 
     def look(self) -> Array:
         """The matrix, to be read only."""
         if self._kept is None:
-            self._kept = self._view.load(np.float64 if self._view.dtype == "F64" else np.float32)
+            first = hashlib.sha256() if self.digest is None and self._view.cut.unbroken else None
+            self._kept = self._view.load(np.float64 if self._view.dtype == "F64" else np.float32, first)
+            if first is not None:
+                self.digest = "sha256:" + first.hexdigest()
             self._kept.setflags(write=False)
         return self._kept
 
@@ -245,6 +261,7 @@ def _readings(part: Part, task: LayerTask) -> Iterable[Reading]:
 def _report(
     task: LayerTask,
     readings: list[Reading],
+    digest: str | None,
     *,
     spectrum: Spectrum | None = None,
     variance: float | None = None,
@@ -255,10 +272,12 @@ def _report(
 ) -> LayerReport:
     view, settings = task.view, task.settings
     M, N = min(view.shape), max(view.shape)
-    fields: dict[str, Any] = {}
+    fields: dict[str, Any] = {"digest": digest}
     plugged: dict[str, Any] = {}
     foreign = plugged_quantities()
     undefined: dict[str, str] = {}
+    if digest is None:
+        undefined["digest"] = failed if failed == "worker_died" else "bytes_shared"
     flags = list(view.flags)
     if failed is not None or nonfinite is not None:
         for measured in (tail, *AFTER_TAIL, *plugged_in()):
@@ -333,7 +352,7 @@ def _absence(name: str, undefined: Mapping[str, str], task: LayerTask, status: s
     if name == "alpha_interval":
         return "no_tail" if asked and task.settings.bootstrap else "not_requested"
     if name == "alpha_null":
-        return "no_null" if task.null is not None else "not_requested"
+        return "no_null" if asked and task.settings.null_draws else "not_requested"
     return "absent"
 
 

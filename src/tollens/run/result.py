@@ -49,7 +49,8 @@ class AliasedTensor(msgspec.Struct, frozen=True):
 class LayerReport(msgspec.Struct, frozen=True, kw_only=True):
     """Everything known of one weight matrix. A field that is null is explained in `undefined`.
 
-    `plugins` holds the values of instruments from other packages, by quantity.
+    `plugins` holds the values of instruments from other packages, by quantity. `digest`, "sha256:<hex>", is of the
+    stored bytes of the matrix, taken when they were read.
 
     Eigenvalues are of the small Gram matrix, not divided by N, in weight^2. M is the smaller side, N the larger one.
     """
@@ -70,6 +71,7 @@ class LayerReport(msgspec.Struct, frozen=True, kw_only=True):
     undefined: dict[str, str] = {}
     sentence: str = ""
     null_distance: float | None = None
+    digest: str | None = None
     lambda_max: float | None = None
     lambda_min_visible: float | None = None
     blind_floor: float | None = None

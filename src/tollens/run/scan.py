@@ -13,11 +13,12 @@ import msgspec
 from msgspec import UNSET
 
 from tollens.core.errors import TollensError
-from tollens.core.work import MapFn, serial
+from tollens.core.extras import install_command
+from tollens.core.work import MapFn, repeated, serial
 from tollens.instrument.null import ShapeNull
 from tollens.instrument.registry import INSTRUMENTS
 from tollens.protocol.finding import SEVERITY, Finding, Note, by_severity, findings_of, verdict_of
-from tollens.run.layer import LayerTask, ShapeTask, measure_layer, measure_shape, used
+from tollens.run.layer import LayerTask, ShapeTask, lost_layer, lost_shape, measure_layer, measure_shape, used
 from tollens.run.machine import this_machine
 from tollens.run.plugins import installed, plugged_quantities
 from tollens.run.refusal import refusals
@@ -62,9 +63,11 @@ def scan(
     found = matrices(checkpoint)
     views = _selected(found.matrices, settings.layers)
     refused = refusals(used(settings))
+    before = repeated(map_fn)
+    lost: list[str] = []
     with ThreadPoolExecutor(1) as beside:  # hashing releases the interpreter lock and needs no worker
         digest = beside.submit(checkpoint.digest)
-        layers = list(_measured(views, settings, frozenset(refused), map_fn, progress))
+        layers = list(_measured(views, settings, frozenset(refused), map_fn, progress, lost))
     plain = [msgspec.to_builtins(layer) for layer in layers]
     findings = by_severity(f for fields in plain for f in findings_of(_ours(fields), needs_power_law=law))
     judged = [layer for layer in layers if _judged(layer, findings)]
@@ -84,7 +87,7 @@ def scan(
         settings=msgspec.to_builtins(settings),
         claim=answer,
         findings=findings,
-        notes=_notes(layers, refused),
+        notes=[*_of_workers(layers, lost, repeated(map_fn) - before), *_notes(layers, refused), *_unread(found)],
         layers=_ranked(layers, findings),
         skipped=[SkippedTensor(s.name, list(s.shape), s.dtype, s.reason) for s in found.skipped],
         aliased=[AliasedTensor(a.name, a.of) for a in found.aliases],
@@ -133,15 +136,20 @@ def _measured(
     refused: frozenset[str],
     map_fn: MapFn,
     progress: Progress | None,
+    lost: list[str],
 ) -> Iterator[LayerReport]:
-    """The nulls of all shapes first, then every matrix against the null of its own."""
+    """The nulls of all shapes first, then every matrix against the null of its own. `lost` takes the names of nulls."""
     shapes: list[tuple[int, int]] = []
     if settings.null_draws and not settings.only:
         shapes = sorted({(min(v.shape), max(v.shape)) for v in views if min(v.shape) > 0})
     total, done = len(shapes) + len(views), 0
     nulls: dict[tuple[int, int], ShapeNull] = {}
-    for shape, null in zip(shapes, map_fn(measure_shape, [ShapeTask(*s, settings) for s in shapes]), strict=True):
-        nulls[shape] = null
+    drawn = map_fn(measure_shape, [ShapeTask(*s, settings) for s in shapes], lost=lost_shape)
+    for shape, null in zip(shapes, drawn, strict=True):
+        if null is not None:
+            nulls[shape] = null
+        else:
+            lost.append(f"{shape[0]}x{shape[1]}")
         done += 1
         if progress is not None:
             progress(done, total, f"null {shape[0]}x{shape[1]}")
@@ -150,7 +158,7 @@ def _measured(
         LayerTask(v, order, settings, max(1, matrices_judged), nulls.get((min(v.shape), max(v.shape))), refused)
         for order, v in enumerate(views)
     ]
-    for layer in map_fn(measure_layer, tasks):
+    for layer in map_fn(measure_layer, tasks, lost=lost_layer):
         done += 1
         if progress is not None:
             progress(done, total, layer.name)
@@ -213,6 +221,21 @@ def _s(n: int) -> str:
     return "" if n == 1 else "s"
 
 
+def _of_workers(layers: Sequence[LayerReport], nulls: Sequence[str], again: int) -> list[Note]:
+    """What workers that died have cost: nothing, time, a null or a layer."""
+    notes = []
+    dead = [layer.name for layer in layers if "worker_died" in layer.undefined.values()]
+    if dead:
+        notes.append(Note("worker_died", dead, f"{len(dead)} of {len(layers)} layers: every worker died at it."))
+    if nulls:
+        named = ", ".join(nulls)
+        notes.append(Note("no_null", [], f"No null of shape {named}: every worker died at it."))
+    if again:
+        told = "1 task was" if again == 1 else f"{again} tasks were"
+        notes.append(Note("task_repeated", [], f"{told} repeated because a worker died."))
+    return notes
+
+
 def _notes(layers: Sequence[LayerReport], refused: Mapping[str, str]) -> list[Note]:
     """What is worth knowing of several layers at once; never a finding."""
     sentences = {
@@ -227,6 +250,10 @@ def _notes(layers: Sequence[LayerReport], refused: Mapping[str, str]) -> list[No
         names = [layer.name for layer in layers if code in layer.flags]
         if names:
             notes.append(Note(code, names, f"{len(names)} of {len(layers)} layers: {sentence}."))
+    expanded = [layer.name for layer in layers if any(flag.startswith("dequantised:") for flag in layer.flags)]
+    if expanded:
+        sentence = f"{len(expanded)} of {len(layers)} layers: stored quantised; the readings are of expanded numbers."
+        notes.append(Note("dequantised", expanded, sentence))
     if layers and all(layer.undefined.get("traps_all") == "not_requested" for layer in layers):
         notes.append(
             Note("not_requested", [], "only the tail was measured: no rank, no trap and no null was looked for.")
@@ -242,6 +269,15 @@ def _notes(layers: Sequence[LayerReport], refused: Mapping[str, str]) -> list[No
     if unmatched:
         notes.append(Note("unmatched", unmatched, f"{len(unmatched)} of {len(layers)} layers: the role is not known."))
     return notes
+
+
+def _unread(found: Inventory) -> list[Note]:
+    """What an optional package would have made readable."""
+    names = [s.name for s in found.skipped if s.reason == "gguf_extra_missing"]
+    if not names:
+        return []
+    what = f"{len(names)} tensor{_s(len(names))} quantised in blocks"
+    return [Note("gguf_extra_missing", names, f"{what} not read. To read them: {install_command('gguf')}")]
 
 
 def _ranked(layers: Sequence[LayerReport], findings: Sequence[Finding]) -> list[LayerReport]:

@@ -6,13 +6,14 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from tollens.subject import ggml
 from tollens.subject.dtypes import STORED, Kind, kind_of
 from tollens.subject.scaled import scale_of
 from tollens.subject.tensor import TensorInfo
 
 # tables and masks that models compute and some exporters store
 CACHE = re.compile(
-    r"(^|\.)(inv_freq|freqs?_cis|freqs|cos_cached|sin_cached|rotary_pos_emb|position_ids|token_type_ids"
+    r"(^|\.)(inv_freq|freqs?_(cis|cos|sin)|freqs|cos_cached|sin_cached|rotary_pos_emb|position_ids|token_type_ids"
     r"|masked_bias|attention_mask|attn_mask|causal_mask|relative_position_index|relative_coords_table"
     r"|alibi|running_mean|running_var|num_batches_tracked|e_score_correction_bias)$"
 )
@@ -35,8 +36,8 @@ def reason_to_skip(
     """Why a tensor is no weight matrix of its own, judged from its name, type and shape and from the tensors
     `beside` it (all of the checkpoint, by name); None if it may be one.
 
-    Reasons: `packed_unsupported`, `not_a_weight`, `dtype_unsupported`, `empty_tensor`, `not_a_matrix`,
-    `lora_unpaired`, `lora_pair_unsupported`.
+    Reasons: `packed_unsupported`, `gguf_extra_missing`, `not_a_weight`, `dtype_unsupported`, `empty_tensor`,
+    `not_a_matrix`, `lora_unpaired`, `lora_pair_unsupported`.
     """
     kind = kind_of(tensor.dtype)
     if kind is Kind.PACKED or _is_packed(tensor, beside, config):
@@ -46,7 +47,8 @@ def reason_to_skip(
     if kind in (Kind.INTEGER, Kind.BOOL) or CACHE.search(tensor.name):
         return "not_a_weight"
     if kind is Kind.OTHER:
-        return "dtype_unsupported" if tensor.dtype in STORED else "not_a_weight"
+        named = tensor.dtype in STORED or tensor.dtype.startswith("torch.")  # text and dates of npz are no weights
+        return "dtype_unsupported" if named else "not_a_weight"
     if 0 in tensor.shape:
         return "empty_tensor"
     if _is_mask(tensor):
@@ -56,7 +58,7 @@ def reason_to_skip(
     if lora := LORA.search(tensor.name):
         partner = tensor.name[: lora.start(3)] + PARTNER[lora[3]] + tensor.name[lora.end(3) :]
         return "lora_pair_unsupported" if partner in beside else "lora_unpaired"
-    return None
+    return ggml.reason_to_skip(tensor.dtype) if kind is Kind.BLOCKS else None
 
 
 def _is_packed(tensor: TensorInfo, beside: Mapping[str, TensorInfo], config: Mapping[str, Any] | None) -> bool:

@@ -2,37 +2,47 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import os
-import stat
+import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from tollens.core.errors import TollensError
-from tollens.subject import file, huggingface, npz, safetensors, sharded
+from tollens.subject import file, gguf, huggingface, npz, safetensors, sharded, torch_zip
+from tollens.subject.contents import Contents
 from tollens.subject.dtypes import Floats, decoded
+from tollens.subject.formats import Format, Probe, format_of
+from tollens.subject.place import Place, Url, is_url
 from tollens.subject.source import Container, Source, empty
 from tollens.subject.tensor import TensorInfo
 
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".joblib", ".dill", ".mar", ".nemo")
 INDEX = "model" + sharded.INDEX_SUFFIX
 WEIGHTS = "model" + safetensors.SUFFIX
+TORCH = (".bin", ".pt", ".pth", ".ckpt")
+TORCH_INDEX = "pytorch_model" + sharded.TORCH_INDEX_SUFFIX
+TORCH_WEIGHTS = "pytorch_model.bin"
+TRAINING = re.compile(
+    r"(?i)(training_args|(.*_)?optim(izer)?(_states?)?|(lr_)?scheduler|scaler|rng_states?|random_states?|trainer_state)"
+    r"([_-]\d+)*\.\w+"
+)
+"""Files that a training leaves beside the weights."""
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
     """What was found at `path`.
 
-    `format` is `safetensors`, `sharded` or `npz`. `files` make up the checkpoint (names relative to
-    `source.folder`); `unindexed` are tensors that an index leaves out; `ignored` are weight files and archive
-    members beside it that were not read.
+    `format` is the name of a row of `formats.FORMATS`, or `sharded`. `files` make up the checkpoint (names relative
+    to `source.folder`); `unindexed` are tensors that an index leaves out; `ignored` are weight files and archive
+    members beside it that were not read; `metadata` is what all of its files say of themselves.
     """
 
-    path: Path
+    path: Place
     format: str
     tensors: tuple[TensorInfo, ...]
     config: Mapping[str, Any] | None
@@ -40,6 +50,7 @@ class Checkpoint:
     files: tuple[str, ...]
     unindexed: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
+    metadata: Mapping[str, str] = field(default_factory=dict)
 
     def digest(self) -> str:
         """SHA-256, 64 hexadecimal digits: of the file, or for a folder of the sorted list of (relative name,
@@ -47,7 +58,7 @@ class Checkpoint:
 
         Raises: those of `file.opened`.
         """
-        if not self.path.is_dir():
+        if self.path != self.source.folder:
             return file.sha256(self.path)
         listed = sorted([name, file.sha256(self.source.folder / name)] for name in self.files)
         text = json.dumps(listed, allow_nan=False, separators=(",", ":"), ensure_ascii=False)
@@ -103,121 +114,162 @@ class Checkpoint:
 
 
 def open_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
-    """Read the headers of a checkpoint: a safetensors file, an npz archive, a shard index, or a folder.
+    """Read the headers of a checkpoint: a file of one of the formats in `formats`, a shard index, or a folder, here
+    or at a URL.
 
     Raises TollensError: `path_missing`, `path_unreadable`, `path_not_a_file`, `pickle_refused`,
     `format_unknown`, `empty_file`, `no_checkpoint`, `ambiguous_checkpoint`, `no_tensors`, and those of the
-    readers in `safetensors`, `npz`, `sharded` and `huggingface`.
+    readers in `formats`, `sharded`, `huggingface` and `remote`.
     """
-    place = Path(path)
-    if not os.fspath(path):  # Path("") is the working directory, and an unset variable must not scan that
+    text = os.fspath(path)
+    if not text:  # Path("") is the working directory, and an unset variable must not scan that
         raise TollensError(
             "path_missing", "''", expected="a checkpoint file or folder", found="an empty path",
             fix="Name the file or the folder; an unset variable reads like this.",
         )  # fmt: skip
-    try:
-        mode = place.stat().st_mode
-    except (FileNotFoundError, NotADirectoryError):
-        raise file.missing(place) from None
-    except (OSError, ValueError) as error:
-        if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
-            raise file.missing(place) from None
-        raise file.unreadable(place, error) from None
-    if stat.S_ISDIR(mode):
-        found = _open_folder(place)
-    elif stat.S_ISREG(mode):
-        found = _open_file(place)
-    else:
-        raise file.not_regular(place)
+    place: Place = Url(text) if is_url(text) else Path(text)
+    found = _open_folder(place) if file.kind(place) == "folder" else _open_file(place)
     if not found.tensors:
         raise _error("no_tensors", place, "at least one tensor", "none", "Save the model's weights again.")
     return found
 
 
-def _open_file(path: Path) -> Checkpoint:
-    if path.suffix.lower() in PICKLES:
-        raise npz.pickle_refused(path, f"a file named *{path.suffix}")
-    if path.name.endswith(sharded.INDEX_SUFFIX):
+def _open_file(path: Place) -> Checkpoint:
+    if path.name.endswith(tuple(sharded.SHARDS)):
         return _open_indexed(path, path.parent, path.name, ())
-    start = file.read(path, 16)
-    if not start:
+    return _open_format(path, _format(path), path.parent, path.name)
+
+
+def _format(path: Place) -> Format:
+    """The format of a file, by its content."""
+    probe = _probe(path)
+    if not probe.start:
         raise _error("empty_file", path, "a checkpoint", "a file of 0 bytes", "Fetch or save the file again.")
-    folder = path.parent
-    if start[:4] in (b"PK\x03\x04", b"PK\x05\x06"):
-        tensors, others = npz.read_members(folder, path.name)
-        return _checkpoint(path, "npz", "npz", tensors, (path.name,), ignored=others)
-    if start[0] == 0x80 and start[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05") and start[8:9] != b"{":
+    if torch_zip.is_legacy(probe.start):
+        raise torch_zip.legacy_refused(path)
+    known = format_of(probe)
+    if _begins_like_a_pickle(probe.start) and (known is None or known.name != "llama2c"):  # a width of 640 is 80 02
         raise npz.pickle_refused(path, "a file that begins like a pickle")
-    if path.suffix.lower() == safetensors.SUFFIX or start[8:9] == b"{":
-        return _checkpoint(path, "safetensors", "safetensors", safetensors.read_header(folder, path.name), (path.name,))
+    if known is not None:
+        return known
+    if path.suffix.lower() in PICKLES:
+        raise npz.pickle_refused(path, f"a file named *{path.suffix} that is no zip archive")
     if path.suffix.lower() == ".npz":
-        raise _error("archive_invalid", path, "a zip archive", f"{start[:4]!r}", "Save it with numpy.savez again.")
+        raise _error(
+            "archive_invalid", path, "a zip archive", f"{probe.start[:4]!r}", "Save it with numpy.savez again."
+        )
     raise _error(
-        "format_unknown", path, "safetensors, a shard index or npz", f"bytes {start[:8]!r}",
+        "format_unknown", path, "safetensors, an archive of torch.save, npz, GGUF, llama2.c or an index",
+        f"bytes {probe.start[:8]!r}",
         "Convert the checkpoint to safetensors.",
     )  # fmt: skip
 
 
-def _open_folder(path: Path) -> Checkpoint:
-    try:
-        names = sorted(entry.name for entry in os.scandir(path))
-    except OSError as error:
-        raise file.unreadable(path, error) from None
+def _begins_like_a_pickle(start: bytes) -> bool:
+    return start[0] == 0x80 and start[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05") and start[8:9] != b"{"
+
+
+def _probe(path: Place) -> Probe:
+    with file.opened(path) as blob:
+        start = bytearray(min(32, blob.size))
+        try:
+            return Probe(path, bytes(start[: blob.read_into(0, memoryview(start))]), blob.size)
+        except OSError as error:
+            raise file.unreadable(path, error) from None
+
+
+def _open_folder(path: Place) -> Checkpoint:
+    names = file.listing(path)
     indices = [n for n in names if n.endswith(sharded.INDEX_SUFFIX)]
     weights = [n for n in names if n.endswith(safetensors.SUFFIX)]
     archives = [n for n in names if n.endswith(".npz")]
+    ggufs = [n for n in names if n.endswith(gguf.SUFFIX)]
     pickles = [n for n in names if Path(n).suffix.lower() in PICKLES]
+    others = (*archives, *ggufs, *pickles)
     if INDEX in indices or len(indices) == 1:
         index = INDEX if INDEX in indices else indices[0]
-        return _open_indexed(path, path, index, (*weights, *archives, *pickles))
+        return _open_indexed(path, path, index, (*weights, *others))
     if indices:
         raise _ambiguous(path, indices)
     if weights:
         chosen = (WEIGHTS,) if WEIGHTS in weights else tuple(weights)
-        tensors = sharded.read_files(path, chosen)
+        contents = sharded.read_files(path, chosen)
         form = "safetensors" if len(chosen) == 1 else "sharded"
-        rest = tuple(n for n in (*weights, *archives, *pickles) if n not in chosen)
-        return _checkpoint(path, form, "safetensors", tensors, chosen, ignored=rest)
-    if len(archives) > 1:
-        raise _ambiguous(path, archives)
+        rest = tuple(n for n in (*weights, *others) if n not in chosen)
+        return _checkpoint(path, path, form, "raw", contents, chosen, ignored=rest)
+    if len(archives) > 1 or (archives and ggufs) or (len(ggufs) > 1 and not sharded.is_series(path, ggufs)):
+        raise _ambiguous(path, [*archives, *ggufs])
     if archives:
-        sharded.check_inside(path, archives[0])
-        tensors, others = npz.read_members(path, archives[0])
-        return _checkpoint(path, "npz", "npz", tensors, (archives[0],), ignored=(*others, *pickles))
-    if pickles:
-        raise npz.pickle_refused(path / pickles[0], f"a file named *{Path(pickles[0]).suffix}")
+        contents = sharded.read_files(path, tuple(archives), npz.read)
+        return _checkpoint(path, path, "npz", "npz", contents, tuple(archives), ignored=tuple(pickles))
+    if ggufs:
+        contents = sharded.read_files(path, tuple(ggufs), gguf.read)
+        return _checkpoint(path, path, "gguf", "raw", contents, tuple(ggufs), ignored=tuple(pickles))
+    return _open_pickles(path, names, pickles)
+
+
+def _open_pickles(path: Place, names: list[str], pickles: list[str]) -> Checkpoint:
+    """A folder whose weights, if any, were saved by PyTorch; what a training leaves beside them is not read."""
+    indices = [n for n in names if n.endswith(sharded.TORCH_INDEX_SUFFIX)]
+    if TORCH_INDEX in indices or len(indices) == 1:
+        return _open_indexed(path, path, TORCH_INDEX if TORCH_INDEX in indices else indices[0], tuple(pickles))
+    if indices:
+        raise _ambiguous(path, indices)
+    weights = [n for n in pickles if Path(n).suffix.lower() in TORCH and not TRAINING.fullmatch(n)]
+    if len(weights) > 1 and TORCH_WEIGHTS not in weights:
+        raise _ambiguous(path, weights)
+    if weights:
+        name = TORCH_WEIGHTS if TORCH_WEIGHTS in weights else weights[0]
+        sharded.check_inside(path, name)
+        known = _format(path / name)
+        rest = tuple(n for n in pickles if n != name)
+        return _checkpoint(path, path, known.name, known.container, known.read(path, name), (name,), ignored=rest)
+    others = [n for n in pickles if not TRAINING.fullmatch(n)]
+    if others:
+        raise npz.pickle_refused(path / others[0], f"a file named *{Path(others[0]).suffix}")
     raise _error(
-        "no_checkpoint", path, "a folder with *.safetensors or one *.npz", f"{len(names)} other entries",
+        "no_checkpoint", path, "a folder with *.safetensors, *.npz, *.gguf or *.bin", f"{len(names)} other entries",
         "Name the folder that holds the weights.",
     )  # fmt: skip
 
 
-def _open_indexed(path: Path, folder: Path, index: str, beside: tuple[str, ...]) -> Checkpoint:
-    tensors, unindexed, shards = sharded.read_index(folder, index)
-    rest = tuple(n for n in beside if n not in shards)
-    return _checkpoint(path, "sharded", "safetensors", tensors, (index, *shards), unindexed=unindexed, ignored=rest)
+def _open_format(path: Place, known: Format, folder: Place, name: str) -> Checkpoint:
+    return _checkpoint(path, folder, known.name, known.container, known.read(folder, name), (name,))
+
+
+def _open_indexed(path: Place, folder: Place, index: str, beside: tuple[str, ...]) -> Checkpoint:
+    found = sharded.read_index(folder, index)
+    rest = tuple(n for n in beside if n not in found.shards)
+    made = _checkpoint(path, folder, "sharded", "raw", found.contents, (index, *found.shards), ignored=rest)
+    return replace(made, unindexed=found.unindexed)
 
 
 def _checkpoint(
-    path: Path,
+    path: Place,
+    folder: Place,
     form: str,
     container: Container,
-    tensors: tuple[TensorInfo, ...],
+    contents: Contents,
     files: tuple[str, ...],
-    *,
-    unindexed: tuple[str, ...] = (),
     ignored: tuple[str, ...] = (),
 ) -> Checkpoint:
-    folder = path if path.is_dir() else path.parent
     config = huggingface.read_config(folder)
-    listed = files if config is None else (*files, huggingface.CONFIG)
-    return Checkpoint(path, form, tensors, config, Source(folder, container), listed, unindexed, ignored)
+    return Checkpoint(
+        path,
+        form,
+        contents.tensors,
+        config if config is not None else contents.config,
+        Source(folder, container),
+        files if config is None else (*files, huggingface.CONFIG),
+        ignored=(*contents.others, *ignored),
+        metadata=contents.metadata,
+    )
 
 
-def _ambiguous(path: Path, names: list[str]) -> TollensError:
+def _ambiguous(path: Place, names: list[str]) -> TollensError:
     found = ", ".join(names)[:120]
     return _error("ambiguous_checkpoint", path, "one checkpoint in the folder", found, "Name the file to read.")
 
 
-def _error(code: str, path: Path, expected: str, found: str, fix: str) -> TollensError:
+def _error(code: str, path: Place, expected: str, found: str, fix: str) -> TollensError:
     return TollensError(code, str(path), expected=expected, found=found, fix=fix)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tollens.subject.dtypes import Floats, decoded
-from tollens.subject.source import Source, Stream, empty
+from tollens.subject.source import Hash, Source, Stream, empty
 from tollens.subject.tensor import TensorInfo
 
 RUN = 4_096  # bytes: below a page, one read per run costs more than reading what lies between
@@ -34,8 +34,12 @@ class Cut:
     @property
     def contiguous(self) -> bool:
         """Whether the matrix is one unbroken piece of the tensor, in its own order."""
-        whole = all(p == (0, n) for p, n in zip(self.pick, self.fold, strict=True))
-        return whole and self.axes == tuple(range(len(self.axes)))
+        return self.unbroken and self.axes == tuple(range(len(self.axes)))
+
+    @property
+    def unbroken(self) -> bool:
+        """Whether the matrix takes every number between its first and its last, in whatever order."""
+        return all(p == (0, n) for p, n in zip(self.pick, self.fold, strict=True))
 
 
 def block(start: int, rows: int, cols: int) -> Cut:
@@ -59,15 +63,17 @@ def folded(
     return Cut(start, fold, ranges, (*rows, *cols), shape)
 
 
-def load(source: Source, tensor: TensorInfo, cut: Cut, dtype: np.dtype[Any]) -> Floats:
-    """A fresh C-contiguous array of `cut.shape` in `dtype` (f32 or f64).
+def load(source: Source, tensor: TensorInfo, cut: Cut, dtype: np.dtype[Any], hashed: Hash | None = None) -> Floats:
+    """A fresh C-contiguous array of `cut.shape` in `dtype` (f32 or f64). `hashed` is fed the bytes that were read:
+    of an unbroken cut its stored bytes, in stored order and each once.
 
     Beside it stands at most one panel of `PANEL` numbers or one row of `cut.fold`, whichever is larger
     (Fortran-ordered archive members that are cut: the whole tensor).
 
     Raises: `tensor_too_large`, those of `Source.stream`.
     """
-    with source.stream(tensor) as stream:
+    with source.stream(tensor) as opened:
+        stream = opened if hashed is None else opened.hashed(hashed)
         if stream.fortran:
             if not (cut.start == 0 and cut.fold == tensor.shape and len(cut.fold) == 2 and cut.contiguous):
                 return _taken(source.read(tensor), cut, dtype, tensor)

@@ -12,6 +12,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from tollens.subject.ggml import BLOCKS
+
 Floats: TypeAlias = NDArray[np.float32] | NDArray[np.float64]
 Bytes: TypeAlias = NDArray[np.uint8]
 
@@ -25,6 +27,7 @@ class Kind(StrEnum):
     INTEGER = "integer"
     BOOL = "bool"
     PACKED = "packed"  # several values in one byte: meaningless without the rule that packed them
+    BLOCKS = "blocks"  # quantised in blocks, which `ggml` expands to f32
     OTHER = "other"  # complex, exponents only, text: recognised and not decoded
 
 
@@ -72,6 +75,8 @@ STORED: dict[str, StoredType] = {
 
 def kind_of(dtype: str) -> Kind:
     """Kind of a stored type; names nobody knows are `OTHER`."""
+    if dtype in BLOCKS:
+        return Kind.BLOCKS
     stored = STORED.get(dtype)
     return Kind.OTHER if stored is None else stored.kind
 

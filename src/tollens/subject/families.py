@@ -3,69 +3,14 @@
 A pattern is a dotted name without wrapper prefix. The component `L` stands for a layer number, `E` for an
 expert number; every other component is literal, so a pattern matches the whole name or not at all. The names
 are those the reference implementations write to disk (Hugging Face transformers 4.57, spot-checked against
-5.23; timm 1.0) and, for DeepSeek-V3, FP8 and older checkpoints, those of the published files.
+5.23; timm 1.0) and, for DeepSeek-V3, FP8 and older checkpoints and those of Meta, those of the published files.
+What llama.cpp names them stands in `families_gguf`.
 """
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
-
-Kind = Literal[
-    "embedding",
-    "position_embedding",
-    "token_type_embedding",
-    "patch_embedding",
-    "conv",
-    "q",
-    "k",
-    "v",
-    "o",
-    "qkv",
-    "q_a",
-    "q_b",
-    "kv_a",
-    "kv_b",
-    "gate",
-    "up",
-    "down",
-    "gate_up",
-    "router",
-    "norm",
-    "bias",
-    "pooler",
-    "head",
-    "rotary",
-    "mask",
-    "buffer",
-    "unmatched",
-]
-Fused = Literal["qkv_concat", "qkv_concat_columns", "qkv_interleaved", "gate_up_concat", "experts_stacked"]
-Inner = Literal["gate_up_concat_columns", "gate_up_interleaved_columns"]
-
-
-class Row(NamedTuple):
-    """One kind with the names that have it.
-
-    `rank` is the number of axes such a tensor has (None: any); a name whose tensor has another rank does not
-    match. `aspect` (a, b) asks for rows : columns = a : b; rows of a table are tried in order.
-    """
-
-    kind: Kind
-    rank: int | None
-    patterns: tuple[str, ...]
-    expert: Literal["shared"] | None = None
-    fused: Fused | None = None
-    inner: Inner | None = None
-    aspect: tuple[int, int] | None = None
-
-
-class Table(NamedTuple):
-    """The names of one architecture; several architectures may belong to one family."""
-
-    family: str
-    variant: str
-    rows: tuple[Row, ...]
-
+from tollens.subject.families_gguf import GGUF
+from tollens.subject.family import Row, Table
 
 PREFIXES = (
     "base_model.model.",  # adapters of peft
@@ -123,6 +68,22 @@ _INV_FREQ = Row("rotary", 1, ("layers.L.self_attn.rotary_emb.inv_freq",))
 _LLAMA_OPTIONS = (_QKV_BIASES, _O_BIAS, _MLP_BIASES, _INV_FREQ)
 _ENDS = (_EMBED, _HEAD, _FINAL_NORM)
 _LLAMA = (*_ENDS, *_QKVO, *_MLP, _PRE_NORMS)
+
+_META = (
+    Row("embedding", 2, ("tok_embeddings.weight",)),
+    Row("q", 2, ("layers.L.attention.wq.weight",)),
+    Row("k", 2, ("layers.L.attention.wk.weight",)),
+    Row("v", 2, ("layers.L.attention.wv.weight",)),
+    Row("o", 2, ("layers.L.attention.wo.weight",)),
+    Row("gate", 2, ("layers.L.feed_forward.w1.weight",)),
+    Row("down", 2, ("layers.L.feed_forward.w2.weight",)),
+    Row("up", 2, ("layers.L.feed_forward.w3.weight",)),
+    Row("norm", 1, ("layers.L.attention_norm.weight", "layers.L.ffn_norm.weight")),
+    _FINAL_NORM,
+    Row("head", 2, ("output.weight",)),
+    Row("rotary", 1, ("rope.freqs",)),
+    Row("rotary", 2, ("freqs_cos", "freqs_sin")),
+)
 
 _MIXTRAL = (
     *_ENDS,
@@ -472,6 +433,7 @@ _TIMM_VIT = (
 TABLES = (
     Table("llama", "llama", _LLAMA),
     Table("llama", "llama with biases or stored rotary frequencies", (*_LLAMA, *_LLAMA_OPTIONS)),
+    Table("llama", "llama as Meta names it", _META),
     Table("qwen", "qwen2", (*_LLAMA, _QKV_BIASES)),
     Table("qwen", "qwen3", (*_LLAMA, _QK_NORMS)),
     Table("qwen", "qwen2_moe", _QWEN2_MOE),
@@ -505,6 +467,7 @@ TABLES = (
     Table("bert", "roberta", (*_BERT, *_ROBERTA_HEAD)),
     Table("vit", "vit", _VIT),
     Table("timm_vit", "timm_vit", _TIMM_VIT),
+    GGUF,
 )
 """In the order of preference between tables that explain the same names equally narrowly."""
 

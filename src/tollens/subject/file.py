@@ -1,25 +1,71 @@
-"""One regular file of a checkpoint: opened per read, never mapped, and never a pipe or a device."""
+"""One file of a checkpoint: opened per read, never mapped; here a regular file, never a pipe or a device."""
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, Protocol
 
 from tollens.core.errors import TollensError
+from tollens.subject.place import Place
 
 CHUNK = 1 << 20
 
 
-@contextmanager
-def opened(path: Path) -> Iterator[int]:
-    """A descriptor of a regular file, closed at the end.
+class Blob(Protocol):
+    """The bytes of an open file. Raises: OSError where the system fails; those of `remote` for a URL."""
 
-    Raises: `path_missing`, `path_unreadable`, `path_not_a_file`.
+    @property
+    def size(self) -> int: ...
+
+    def read_into(self, offset: int, view: memoryview, /) -> int:
+        """Fill `view` (bytes) from `offset`; the number of bytes that were there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Regular:
+    """An open regular file of this machine."""
+
+    fd: int
+
+    @property
+    def size(self) -> int:
+        return os.fstat(self.fd).st_size
+
+    def read_into(self, offset: int, view: memoryview, /) -> int:
+        done = 0
+        while done < len(view):
+            count = os.preadv(self.fd, [view[done:]], offset + done)
+            if count == 0:
+                break
+            done += count
+        return done
+
+
+@contextmanager
+def opened(place: Place) -> Iterator[Blob]:
+    """A file, closed at the end.
+
+    Raises: `path_missing`, `path_unreadable`, `path_not_a_file`, those of `remote.opened` for a URL.
     """
+    if isinstance(place, Path):
+        with _regular(place) as blob:
+            yield blob
+        return
+    from tollens.subject import remote
+
+    with remote.opened(place) as far:
+        yield far
+
+
+@contextmanager
+def _regular(path: Path) -> Iterator[Regular]:
     try:
         # without O_NONBLOCK the opening of a pipe nobody writes to would wait for ever
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
@@ -30,61 +76,90 @@ def opened(path: Path) -> Iterator[int]:
     try:
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             raise not_regular(path)
-        yield fd
+        yield Regular(fd)
     finally:
         os.close(fd)
 
 
-def size(fd: int) -> int:
-    """Bytes of an open file."""
-    return os.fstat(fd).st_size
+def kind(place: Place) -> Literal["file", "folder"]:
+    """What lies at a place.
+
+    Raises: `path_missing`, `path_unreadable`, `path_not_a_file`, those of `remote.kind` for a URL.
+    """
+    if not isinstance(place, Path):
+        from tollens.subject import remote
+
+        return remote.kind(place)
+    try:
+        mode = place.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        raise missing(place) from None
+    except (OSError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+            raise missing(place) from None
+        raise unreadable(place, error) from None
+    if stat.S_ISDIR(mode):
+        return "folder"
+    if stat.S_ISREG(mode):
+        return "file"
+    raise not_regular(place)
 
 
-def read_into(fd: int, offset: int, view: memoryview) -> int:
-    """Fill `view` (bytes) from `offset`; the number of bytes that were there."""
-    done = 0
-    while done < len(view):
-        count = os.preadv(fd, [view[done:]], offset + done)
-        if count == 0:
-            break
-        done += count
-    return done
+def listing(folder: Place) -> list[str]:
+    """Names of the entries of a folder, sorted. Raises: `path_unreadable`, those of `remote.listing` for a URL."""
+    if not isinstance(folder, Path):
+        from tollens.subject import remote
+
+        return sorted(remote.listing(folder))
+    try:
+        return sorted(entry.name for entry in os.scandir(folder))
+    except OSError as error:
+        raise unreadable(folder, error) from None
 
 
-def read(path: Path, limit: int) -> bytes:
+def exists(folder: Place, name: str) -> bool:
+    """Whether a folder has an entry of this name; a broken link counts."""
+    if isinstance(folder, Path):
+        return os.path.lexists(folder / name)
+    from tollens.subject import remote
+
+    return remote.exists(folder / name)
+
+
+def read(place: Place, limit: int) -> bytes:
     """At most `limit` bytes from the start of a file."""
-    with opened(path) as fd:
-        buffer = bytearray(min(limit, size(fd)))
+    with opened(place) as blob:
+        buffer = bytearray(min(limit, blob.size))
         try:
-            return bytes(buffer[: read_into(fd, 0, memoryview(buffer))])
+            return bytes(buffer[: blob.read_into(0, memoryview(buffer))])
         except OSError as error:
-            raise unreadable(path, error) from None
+            raise unreadable(place, error) from None
 
 
-def sha256(path: Path) -> str:
+def sha256(place: Place) -> str:
     """SHA-256 of a file's bytes, 64 hexadecimal digits."""
     digest = hashlib.sha256()
     buffer = bytearray(CHUNK)
     view = memoryview(buffer)
-    with opened(path) as fd:
+    with opened(place) as blob:
         offset = 0
         try:
-            while count := read_into(fd, offset, view):
+            while count := blob.read_into(offset, view):
                 digest.update(view[:count])
                 offset += count
         except OSError as error:
-            raise unreadable(path, error) from None
+            raise unreadable(place, error) from None
     return digest.hexdigest()
 
 
-def missing(path: Path) -> TollensError:
+def missing(path: Place) -> TollensError:
     return TollensError(
         "path_missing", str(path), expected="a file or folder of that name", found="nothing of that name",
         fix="Check the spelling of the path.",
     )  # fmt: skip
 
 
-def unreadable(path: Path, error: Exception) -> TollensError:
+def unreadable(path: Place, error: Exception) -> TollensError:
     found = (error.strerror if isinstance(error, OSError) else None) or str(error)
     return TollensError(
         "path_unreadable", str(path), expected="a file that this user may read", found=found,
@@ -92,14 +167,14 @@ def unreadable(path: Path, error: Exception) -> TollensError:
     )  # fmt: skip
 
 
-def not_regular(path: Path) -> TollensError:
+def not_regular(path: Place) -> TollensError:
     return TollensError(
         "path_not_a_file", str(path), expected="a regular file", found="a folder, pipe, socket or device",
         fix="Save it to a file first.",
     )  # fmt: skip
 
 
-def changed(path: Path, tensor: str, wanted: int, got: int) -> TollensError:
+def changed(path: Place, tensor: str, wanted: int, got: int) -> TollensError:
     return TollensError(
         "changed_while_reading", f"{path}: {tensor}", expected=f"{wanted} bytes, as its header said before",
         found=f"{got} bytes", fix="Let nothing write to the file while it is read, and run again.",

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from tollens.core.errors import TollensError
 from tollens.subject import document, file
+from tollens.subject.place import Place
 from tollens.subject.sharded import check_inside
 
 CONFIG = "config.json"
@@ -16,14 +15,14 @@ MAX_CONFIG = 10_000_000
 PARTS = ("text_config", "llm_config", "language_config", "vision_config", "encoder", "decoder")
 
 
-def read_config(folder: Path) -> Mapping[str, Any] | None:
+def read_config(folder: Place) -> Mapping[str, Any] | None:
     """`config.json` of a folder, or None where there is none.
 
     Raises: `config_invalid`, `header_too_deep`, `duplicate_key`, `index_escapes`, those of `file.opened`.
     """
-    path = folder / CONFIG
-    if not os.path.lexists(path):
+    if not file.exists(folder, CONFIG):
         return None
+    path = folder / CONFIG
     check_inside(folder, CONFIG)
     data = file.read(path, MAX_CONFIG + 1)
     if len(data) > MAX_CONFIG:

@@ -16,10 +16,10 @@ from tollens.subject.buffers import reason_to_skip
 from tollens.subject.checkpoint import Checkpoint
 from tollens.subject.convolution import ConvView
 from tollens.subject.cut import Cut, block, load
-from tollens.subject.dtypes import Floats
+from tollens.subject.dtypes import Floats, Kind, kind_of
 from tollens.subject.roles import NOT_A_WEIGHT, UNMATCHED, Role, assign
 from tollens.subject.scaled import Scale, rescale, scale_of
-from tollens.subject.source import Source
+from tollens.subject.source import Hash, Source
 from tollens.subject.tensor import TensorInfo
 from tollens.subject.ties import ties
 
@@ -34,7 +34,8 @@ class MatrixView:
     `[v]`, `[gate]`, `[up]`, `[e,gate]`, `[g0]` gate of a recurrent layer or group of a convolution, `[s0]`
     kernel position. `view` says how it lies in the tensor: `stored`, `part`, `expert`, `gate`, `flat`,
     `slices`. `dtype` is the stored type. `flags` are codes: `fused_unsplit`, `tie_differs`, and
-    `dequantised:fp8` where the stored numbers are multiplied by the factors of `scale`.
+    `dequantised:fp8` where the stored numbers are multiplied by the factors of `scale`, `dequantised:q8_0` and
+    the like where they are blocks that were expanded.
     """
 
     name: str
@@ -48,12 +49,12 @@ class MatrixView:
     flags: tuple[str, ...] = ()
     scale: Scale | None = None
 
-    def load(self, dtype: npt.DTypeLike = np.float32) -> Floats:
-        """A fresh C-contiguous array (rows, cols) in f32 or f64.
+    def load(self, dtype: npt.DTypeLike = np.float32, hashed: Hash | None = None) -> Floats:
+        """A fresh C-contiguous array (rows, cols) in f32 or f64; `hashed` is fed the bytes that were read.
 
         Raises: `changed_while_reading`, `tensor_too_large`, `archive_invalid`, those of `file.opened`.
         """
-        out = load(self.source, self.tensor, self.cut, np.dtype(dtype))
+        out = load(self.source, self.tensor, self.cut, np.dtype(dtype), hashed)
         if self.scale is not None:
             rescale(self.source, self.scale, out)
         return out
@@ -123,6 +124,8 @@ def matrices(checkpoint: Checkpoint, *, conv_view: ConvView = "flat") -> Invento
         unsplit = _is_whole(pieces) and _is_fused(tensor, role)
         flags: tuple[str, ...] = ("fused_unsplit",) if unsplit else ()
         flags = flags if scale is None else (*flags, "dequantised:fp8")
+        if kind_of(tensor.dtype) is Kind.BLOCKS:
+            flags = (*flags, f"dequantised:{tensor.dtype.lower()}")
         if tensor.name in tied.differing:
             flags = (*flags, "tie_differs")
         for label, view, cut, own in pieces:

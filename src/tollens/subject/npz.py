@@ -5,6 +5,7 @@ Members are read as streams and never unpacked to disk; object arrays, which are
 
 from __future__ import annotations
 
+import io
 import math
 import re
 import struct
@@ -13,12 +14,14 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import IO
 
 from tollens.core.errors import TollensError
 from tollens.subject import file
+from tollens.subject.blob_stream import BlobStream
+from tollens.subject.contents import Contents
 from tollens.subject.dtypes import LARGEST, STORED
+from tollens.subject.place import Place
 from tollens.subject.safetensors import MAX_RANK, check_name
 from tollens.subject.tensor import TensorInfo
 
@@ -53,8 +56,8 @@ class Header:
         return math.prod(self.shape) * self.itemsize
 
 
-def read_members(folder: Path, name: str) -> tuple[tuple[TensorInfo, ...], tuple[str, ...]]:
-    """The arrays of `folder/name` in the order of the archive, and the members that are no arrays.
+def read(folder: Place, name: str) -> Contents:
+    """The arrays of `folder/name` in the order of the archive; `others` are the members that are no arrays.
 
     Raises: `archive_invalid`, `archive_member_path`, `archive_size_mismatch`, `duplicate_key`,
     `pickle_refused`, `header_bad_entry`, `shape_overflow`, `tensor_name_invalid`, those of `file.opened`.
@@ -62,9 +65,9 @@ def read_members(folder: Path, name: str) -> tuple[tuple[TensorInfo, ...], tuple
     path = folder / name
     tensors: list[TensorInfo] = []
     others: list[str] = []
-    with _archive(path) as archive:
+    with _archive(path) as (archive, total):
         members = archive.infolist()
-        _check_members(members, path)
+        _check_members(members, path, total)
         for member in members:
             key = _tensor_name(member.filename)
             if key is None:
@@ -74,16 +77,16 @@ def read_members(folder: Path, name: str) -> tuple[tuple[TensorInfo, ...], tuple
                 header = _header(stream, f"{path}: {member.filename!r:.80}")
             _check_size(member, header, path)
             tensors.append(TensorInfo(key, header.shape, header.dtype, name, 0, header.nbytes))
-    return tuple(tensors), tuple(others)
+    return Contents(tuple(tensors), tuple(others))
 
 
 @contextmanager
-def opened(path: Path, tensor: str) -> Iterator[tuple[IO[bytes], Header]]:
+def opened(path: Place, tensor: str) -> Iterator[tuple[IO[bytes], Header]]:
     """The decompressed bytes of one array as a seekable stream, positioned at its data, and its header.
 
-    Raises: as `read_members`.
+    Raises: as `read`.
     """
-    with _archive(path) as archive:
+    with _archive(path) as (archive, _):
         for member in archive.infolist():
             if _tensor_name(member.filename) == tensor:
                 break
@@ -96,18 +99,19 @@ def opened(path: Path, tensor: str) -> Iterator[tuple[IO[bytes], Header]]:
 
 
 @contextmanager
-def _archive(path: Path) -> Iterator[zipfile.ZipFile]:
-    with file.opened(path) as fd, open(fd, "rb", closefd=False) as raw:
+def _archive(path: Place) -> Iterator[tuple[zipfile.ZipFile, int]]:
+    """The archive and the size of its file."""
+    with file.opened(path) as blob, io.BufferedReader(BlobStream(blob), file.CHUNK) as raw:
         try:
             archive = zipfile.ZipFile(raw)
         except BROKEN as error:
             raise broken(path, error) from None
         with archive:
-            yield archive
+            yield archive, blob.size
 
 
 @contextmanager
-def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> Iterator[IO[bytes]]:
+def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Place) -> Iterator[IO[bytes]]:
     try:
         stream = archive.open(member)
     except BROKEN as error:
@@ -120,7 +124,7 @@ def _tensor_name(member: str) -> str | None:
     return member[:-4] if member.endswith(".npy") else None
 
 
-def _check_members(members: list[zipfile.ZipInfo], path: Path) -> None:
+def _check_members(members: list[zipfile.ZipInfo], path: Place, total: int) -> None:
     seen: set[str] = set()
     for m in members:
         where = f"{path}: {m.filename!r:.80}"
@@ -138,12 +142,11 @@ def _check_members(members: list[zipfile.ZipInfo], path: Path) -> None:
             raise _error("archive_size_mismatch", where, "an expansion that deflate can reach", found)
         if key := _tensor_name(m.filename):
             check_name(key, where)
-    total = path.stat().st_size
     if sum(m.compress_size for m in members) > total:
         raise _error("archive_size_mismatch", str(path), f"members of at most {total} bytes", "overlapping members")
 
 
-def _check_size(member: zipfile.ZipInfo, header: Header, path: Path) -> None:
+def _check_size(member: zipfile.ZipInfo, header: Header, path: Place) -> None:
     declared = header.length + header.nbytes
     if member.file_size != declared:
         raise _error(
@@ -230,7 +233,7 @@ def _dtype(descr: str, where: str) -> tuple[str, int, bool]:
     return descr, 4 * width if kind == "U" else 8 if kind in "mM" else width, False
 
 
-def pickle_refused(subject: Path | str, found: str) -> TollensError:
+def pickle_refused(subject: Place | str, found: str) -> TollensError:
     return TollensError(
         "pickle_refused", str(subject), expected="safetensors or plain arrays", found=found,
         fix="Opening a pickle runs code from it. Convert the checkpoint to safetensors where you trust it.",
@@ -241,7 +244,7 @@ def short(subject: str, wanted: int, got: int) -> TollensError:
     return _error("archive_size_mismatch", subject, f"{wanted} bytes of data", f"{got} in the archive")
 
 
-def broken(subject: Path | str, error: BaseException) -> TollensError:
+def broken(subject: Place | str, error: BaseException) -> TollensError:
     found = f"{type(error).__name__}: {error}"[:120]
     return _error("archive_invalid", str(subject), "a readable npz archive", found)
 

@@ -12,16 +12,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal, NamedTuple, TypeAlias
 
-from tollens.subject.families import (
-    MODEL_TYPES,
-    PREFIXES,
-    SCALES,
-    TABLES,
-    Fused,
-    Inner,
-    Kind,
-    Row,
-)
+from tollens.subject.families import MODEL_TYPES, PREFIXES, SCALES, TABLES
+from tollens.subject.family import Fused, Inner, Kind, Row
 from tollens.subject.tensor import TensorInfo
 
 NOT_A_WEIGHT: frozenset[Kind] = frozenset({"rotary", "mask", "buffer"})

@@ -5,12 +5,13 @@ before it is used (format: Hugging Face, 2022; header limit 100,000,000 bytes, n
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import Any
 
 from tollens.core.errors import TollensError
 from tollens.subject import document, file
+from tollens.subject.contents import Contents
 from tollens.subject.dtypes import LARGEST, STORED, size_in_bytes
+from tollens.subject.place import Place
 from tollens.subject.tensor import TensorInfo
 
 MAX_HEADER = 100_000_000
@@ -19,8 +20,8 @@ MAX_NAME = 1_024
 SUFFIX = ".safetensors"
 
 
-def read_header(folder: Path, name: str) -> tuple[TensorInfo, ...]:
-    """The tensors of `folder/name`, in the order of their data; `offset` counts from the start of the file.
+def read(folder: Place, name: str) -> Contents:
+    """The header of `folder/name`; `metadata` is its `__metadata__`.
 
     Raises: `header_truncated`, `header_too_long`, `header_not_json`, `header_too_deep`, `duplicate_key`,
     `header_bad_entry`, `metadata_not_strings`, `tensor_name_invalid`, `dtype_unknown`, `shape_overflow`,
@@ -28,41 +29,42 @@ def read_header(folder: Path, name: str) -> tuple[TensorInfo, ...]:
     those of `file.opened`.
     """
     path = folder / name
-    with file.opened(path) as fd:
-        total = file.size(fd)
+    with file.opened(path) as blob:
+        total = blob.size
         try:
-            data, length = _header_bytes(fd, path, total)
+            data, length = _header_bytes(blob, path, total)
         except OSError as error:
             raise file.unreadable(path, error) from None
     header = document.parse(data, f"header of {path}", "header_not_json")
-    _check_metadata(header.pop("__metadata__", None), path)
+    metadata = _metadata(header.pop("__metadata__", None), path)
     tensors = [_entry(key, value, path, name, 8 + length) for key, value in header.items()]
     tensors.sort(key=lambda t: (t.offset, t.offset + t.nbytes))
     _check_tiling(tensors, path, 8 + length, total)
-    return tuple(tensors)
+    return Contents(tuple(tensors), metadata=metadata)
 
 
-def _header_bytes(fd: int, path: Path, total: int) -> tuple[bytes, int]:
+def _header_bytes(blob: file.Blob, path: Place, total: int) -> tuple[bytes, int]:
     prefix = bytearray(8)
-    file.read_into(fd, 0, memoryview(prefix))
+    blob.read_into(0, memoryview(prefix))
     length = int.from_bytes(prefix, "little")
     if length > MAX_HEADER:
         limit = f"a header of at most {MAX_HEADER} bytes"
         raise _error("header_too_long", str(path), limit, f"{length} declared")
     data = bytearray(min(length, max(total - 8, 0)))
-    if total < 8 or file.read_into(fd, 8, memoryview(data)) < length:
+    if total < 8 or blob.read_into(8, memoryview(data)) < length:
         raise _error("header_truncated", str(path), f"{8 + length} bytes", f"a file of {total} bytes")
     return bytes(data), length
 
 
-def _check_metadata(metadata: Any, path: Path) -> None:
+def _metadata(metadata: Any, path: Place) -> dict[str, str]:
     if metadata is None:
-        return
+        return {}
     if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
         raise _error("metadata_not_strings", f"{path}: __metadata__", "a map of text to text", "another type")
+    return dict(metadata)
 
 
-def _entry(name: str, value: Any, path: Path, file_name: str, start: int) -> TensorInfo:
+def _entry(name: str, value: Any, path: Place, file_name: str, start: int) -> TensorInfo:
     where = f"{path}: {name!r:.80}"
     check_name(name, where)
     if not isinstance(value, dict) or set(value) != {"dtype", "shape", "data_offsets"}:
@@ -114,7 +116,7 @@ def checked_size(dtype: str, shape: Any, where: str) -> int:
     return nbytes
 
 
-def _check_tiling(tensors: list[TensorInfo], path: Path, start: int, total: int) -> None:
+def _check_tiling(tensors: list[TensorInfo], path: Place, start: int, total: int) -> None:
     """The data of the tensors cover the rest of the file exactly: no byte twice, none unclaimed."""
     position = start
     for t in tensors:

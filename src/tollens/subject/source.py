@@ -8,29 +8,53 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import IO, Any, Literal, TypeAlias
 
 import numpy as np
 
 from tollens.core.errors import TollensError
-from tollens.subject import file, npz
+from tollens.subject import file, ggml, npz
 from tollens.subject.dtypes import STORED, Bytes, Floats, Kind, decode_into, decoded, is_direct, kind_of
+from tollens.subject.ggml import Hash as Hash
+from tollens.subject.place import Place
+from tollens.subject.strided import gathered
 from tollens.subject.tensor import TensorInfo
 
-Container: TypeAlias = Literal["safetensors", "npz"]
+Container: TypeAlias = Literal["raw", "npz"]
+"""How tensors lie in their files: as byte ranges, or as members of an archive."""
+
+
+Fill: TypeAlias = Callable[[int, memoryview], None]
+"""(byte offset within the tensor's data, destination)"""
 DECODE_CHUNK = 1 << 18  # elements: the raw bytes and the result of one step stay in the cache
 
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """The numbers of one tensor in stored order; `fortran` says that its first side varies fastest."""
+    """The numbers of one tensor in stored order; `fortran` says that its first side varies fastest. Where `fill`
+    gives other bytes than the stored ones, those of expanded blocks, `tensor` describes what it gives, and `fed`
+    makes the same `fill` with a digest of the stored ones.
+    """
 
     tensor: TensorInfo
     fortran: bool
     swapped: bool
-    fill: Callable[[int, memoryview], None]  # (byte offset within the tensor's data, destination)
+    fill: Fill
+    fed: Callable[[Hash], Fill] | None = None
+
+    def hashed(self, digest: Hash) -> Stream:
+        """The same stream, which also feeds the stored bytes of what is read to `digest`."""
+        if self.fed is not None:
+            return replace(self, fill=self.fed(digest))
+
+        def fill(offset: int, view: memoryview) -> None:
+            self.fill(offset, view)
+            digest.update(view)
+
+        return replace(self, fill=fill)
 
     def elements_into(self, start: int, out: Floats) -> None:
         """Decode `out.size` numbers from number `start` on into the 1-D contiguous f32 or f64 array `out`."""
@@ -53,13 +77,20 @@ class Stream:
 class Source:
     """The folder that `TensorInfo.file` is relative to, and how its files are written."""
 
-    folder: Path
+    folder: Place
     container: Container
+
+    def __reduce__(self) -> tuple[object, ...]:  # another process may stand in another folder
+        folder = self.folder.absolute() if isinstance(self.folder, Path) else self.folder
+        return Source, (folder, self.container)
 
     @contextmanager
     def stream(self, tensor: TensorInfo) -> Iterator[Stream]:
-        """Open one tensor. Raises: `dtype_unsupported`, `changed_while_reading`, those of the container."""
-        if kind_of(tensor.dtype) is not Kind.FLOAT:
+        """Open one tensor. Raises: `dtype_unsupported`, `changed_while_reading`, those of the container and of
+        `ggml.expand`.
+        """
+        kind = kind_of(tensor.dtype)
+        if kind not in (Kind.FLOAT, Kind.BLOCKS):
             raise TollensError(
                 "dtype_unsupported", f"{self.folder / tensor.file}: {tensor.name}", expected="a float type",
                 found=tensor.dtype, fix="Convert the tensor to f32, f16 or bf16.",
@@ -72,12 +103,18 @@ class Source:
                 fortran = header.fortran and len(tensor.shape) > 1
                 yield Stream(tensor, fortran, header.swapped, _from_member(stream, header, tensor, path))
         else:
-            with file.opened(path) as fd:
-                yield Stream(tensor, False, False, _from_file(fd, tensor, path))
+            with file.opened(path) as blob:
+                fill = _from_blob(blob, tensor, path)
+                if kind is Kind.BLOCKS:
+                    floats = replace(tensor, dtype="F32", nbytes=4 * tensor.size)
+                    fed = partial(ggml.reader, fill, tensor)
+                    yield Stream(floats, False, False, fed(), fed)
+                    return
+                yield Stream(tensor, False, False, fill if tensor.strides is None else _in_order(fill, tensor))
 
     def read(self, tensor: TensorInfo) -> Floats:
         """The whole tensor, C-contiguous, in `decoded(tensor.dtype)`: one array, and nothing beside it
-        but a chunk (Fortran-ordered members of npz archives: twice that).
+        but a chunk (Fortran-ordered members of npz archives: twice that; strided tensors: their stored bytes).
 
         Raises: `tensor_too_large`, those of `stream`.
         """
@@ -103,10 +140,10 @@ def empty(shape: tuple[int, ...], dtype: np.dtype[Any], tensor: TensorInfo) -> F
         ) from None  # fmt: skip
 
 
-def _from_file(fd: int, tensor: TensorInfo, path: Path) -> Callable[[int, memoryview], None]:
+def _from_blob(blob: file.Blob, tensor: TensorInfo, path: Place) -> Fill:
     def fill(offset: int, view: memoryview) -> None:
         try:
-            got = file.read_into(fd, tensor.offset + offset, view)
+            got = blob.read_into(tensor.offset + offset, view)
         except OSError as error:
             raise file.unreadable(path, error) from None
         if got < len(view):
@@ -115,9 +152,19 @@ def _from_file(fd: int, tensor: TensorInfo, path: Path) -> Callable[[int, memory
     return fill
 
 
-def _from_member(
-    stream: IO[bytes], header: npz.Header, tensor: TensorInfo, path: Path
-) -> Callable[[int, memoryview], None]:
+def _in_order(fill: Fill, tensor: TensorInfo) -> Fill:
+    """The bytes of a strided tensor as if its elements lay in C order; they are fetched at the first call."""
+    kept: list[memoryview] = []
+
+    def ordered(offset: int, view: memoryview) -> None:
+        if not kept:
+            kept.append(gathered(fill, tensor, STORED[tensor.dtype].bits // 8))
+        view[:] = kept[0][offset : offset + len(view)]
+
+    return ordered
+
+
+def _from_member(stream: IO[bytes], header: npz.Header, tensor: TensorInfo, path: Place) -> Fill:
     def fill(offset: int, view: memoryview) -> None:
         done = 0
         try:

@@ -1,4 +1,4 @@
-"""Tied weights: an embedding and a head that are one matrix under two names."""
+"""Tied weights: an embedding and a head that are one matrix, or one stored matrix under several names."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ class Ties(NamedTuple):
 
 
 def ties(checkpoint: Checkpoint, tensors: Sequence[TensorInfo], roles: Mapping[str, Role]) -> Ties:
-    """Compare embeddings and heads of one shape and type among `tensors`, byte by byte.
+    """Compare embeddings and heads of one shape and type among `tensors`, byte by byte; tensors of any role that lie
+    in one place of a file are one.
 
     A declaration alone is not believed: a stored head that differs from its embedding is a matrix of its own.
 
@@ -41,25 +42,43 @@ def ties(checkpoint: Checkpoint, tensors: Sequence[TensorInfo], roles: Mapping[s
             if len(tensor.shape) != 2 or roles.get(tensor.name, UNMATCHED).kind != kind:
                 continue
             alike = [o for o in originals if (o.shape, o.dtype) == (tensor.shape, tensor.dtype)]
-            same = next((o for o in alike if _same_bytes(checkpoint.source, o, tensor)), None)
+            same = next(
+                (o for o in alike if _place(o) == _place(tensor) or _same_bytes(checkpoint.source, o, tensor)), None
+            )
             if same is not None:
                 aliased[tensor.name] = same.name
                 continue
             if alike and declared and kind == "head":
                 differing.add(tensor.name)
             originals.append(tensor)
+    first: dict[tuple[object, ...], str] = {}
+    for tensor in tensors:
+        if (
+            tensor.name not in aliased
+            and tensor.offset
+            and first.setdefault(_place(tensor), tensor.name) != tensor.name
+        ):
+            aliased[tensor.name] = first[_place(tensor)]
     return Ties(aliased, frozenset(differing))
+
+
+def _place(tensor: TensorInfo) -> tuple[object, ...]:
+    """What says where a tensor's numbers are; archives that are unpacked give no offset."""
+    if not tensor.offset:
+        return (tensor.name,)
+    return (tensor.file, tensor.offset, tensor.shape, tensor.strides, tensor.dtype)
 
 
 def _same_bytes(source: Source, a: TensorInfo, b: TensorInfo) -> bool:
     """Whether two tensors of one shape and type hold the same bytes; stops at the first difference."""
-    one: Bytes = np.empty(min(CHUNK, a.nbytes), dtype=np.uint8)
-    two: Bytes = np.empty_like(one)
     with source.stream(a) as first, source.stream(b) as second:
         if (first.fortran, first.swapped) != (second.fortran, second.swapped):
             return False
-        for begin in range(0, a.nbytes, CHUNK):
-            count = min(CHUNK, a.nbytes - begin)
+        total = first.tensor.nbytes  # of what the stream gives: expanded blocks are more than is stored
+        one: Bytes = np.empty(min(CHUNK, total), dtype=np.uint8)
+        two: Bytes = np.empty_like(one)
+        for begin in range(0, total, CHUNK):
+            count = min(CHUNK, total - begin)
             first.fill(begin, one[:count].data)
             second.fill(begin, two[:count].data)
             if not np.array_equal(one[:count], two[:count]):

@@ -42,14 +42,56 @@ ERRORS: dict[str, Code] = {
     ),
     "format_unknown": Code(
         "Format not recognised",
-        "The file is neither safetensors nor npz, and its beginning matches no other supported format.",
+        "The file's beginning matches none of the supported formats.",
         "Convert the checkpoint to safetensors.",
     ),
     "pickle_refused": Code(
         "Pickle is never opened",
-        "Files of this kind (.bin, .pt, .pth, .pkl, .ckpt, object arrays) can run any code when they are "
-        "loaded. Tollens refuses them by name and does not look inside.",
+        "The file is a pickle that is no zip archive of PyTorch, or an array of Python objects. Such files can run "
+        "any code when they are loaded, and are refused.",
         "Convert the checkpoint to safetensors in an environment you trust.",
+    ),
+    "pickle_legacy": Code(
+        "File of PyTorch before 1.6",
+        "The file is in the format that PyTorch wrote before 2020. Only its zip archives are read.",
+        "Load it with torch.load(..., weights_only=True) where you trust it, and save it again.",
+    ),
+    "pickle_global_refused": Code(
+        "Pickle asks for foreign code",
+        "The pickle inside of the checkpoint asks for a function or class that weights do not need; loading it "
+        "elsewhere could run any code. Nothing was imported or called.",
+        "Do not load the file unless you know why the name stands there; ask its author for safetensors.",
+    ),
+    "pickle_instruction_refused": Code(
+        "Pickle makes foreign objects",
+        "The pickle inside of the checkpoint uses an instruction that makes objects in ways that weights do not need. "
+        "Nothing was imported or called.",
+        "Do not load the file unless you know why the instruction stands there; ask its author for safetensors.",
+    ),
+    "pickle_invalid": Code(
+        "Pickle malformed",
+        "The pickle inside of the checkpoint is cut short, or does not describe tensors as PyTorch does.",
+        "Download or write the file again.",
+    ),
+    "pickle_too_large": Code(
+        "Pickle beyond any checkpoint",
+        "The pickle inside of the checkpoint is longer, deeper or more entangled than that of any real one.",
+        "Write the file again with torch.save, holding nothing but the weights.",
+    ),
+    "torchscript_refused": Code(
+        "TorchScript is not read",
+        "The archive holds a program with its weights, as torch.jit.save writes it.",
+        "Load it where you trust it, and save its state_dict() with torch.save or safetensors.",
+    ),
+    "byte_order_unsupported": Code(
+        "Big-endian numbers",
+        "The checkpoint was written on a big-endian machine, and its numbers are not turned here.",
+        "Load it with PyTorch on a little-endian machine and save it again.",
+    ),
+    "tensor_expanded": Code(
+        "Views that unfold beyond reason",
+        "Tensors of the checkpoint repeat a few stored bytes so often that they would fill the memory.",
+        "Write the file again with contiguous tensors.",
     ),
     "empty_file": Code(
         "Empty file",
@@ -87,8 +129,8 @@ ERRORS: dict[str, Code] = {
         "Download or write the file again.",
     ),
     "header_too_deep": Code(
-        "JSON nested too deeply",
-        "The JSON nests deeper than any real checkpoint does.",
+        "Header nested too deeply",
+        "The header nests deeper than that of any real checkpoint.",
         "Write the file again with a standard tool.",
     ),
     "duplicate_key": Code(
@@ -131,6 +173,27 @@ ERRORS: dict[str, Code] = {
         "The file goes on where its header says that it ends; what follows belongs to nothing.",
         "Download or write the file again.",
     ),
+    "tensor_unaligned": Code(
+        "Tensor not aligned",
+        "A tensor begins at a byte that the alignment the file declares does not divide.",
+        "Convert the model again.",
+    ),
+    "file_size_mismatch": Code(
+        "Size of the file and header disagree",
+        "The format has no magic number. The first numbers of the file describe a model, and the file is not as long "
+        "as that model.",
+        "Download the file again and compare its size with the source.",
+    ),
+    "format_version_unsupported": Code(
+        "Version of the format not read",
+        "The file is of a known format, in a version or byte order of it that Tollens does not read.",
+        "Write the file again in the version that the message names.",
+    ),
+    "tokenizer_not_weights": Code(
+        "A tokenizer, not a model",
+        "The file is the tokenizer that belongs to a checkpoint; it holds pieces of text and no weights.",
+        "Name the file of the model beside it.",
+    ),
     "metadata_not_strings": Code(
         "Metadata malformed",
         "The header's `__metadata__` is not a map of text to text.",
@@ -155,13 +218,13 @@ ERRORS: dict[str, Code] = {
     "archive_member_path": Code(
         "Archive member leads out of the archive",
         "A member's name is a path with `..`, a backslash or a leading slash. Nothing is unpacked.",
-        "Save the archive again with numpy.savez.",
+        "Save the archive again with the library that its format belongs to.",
     ),
     "archive_size_mismatch": Code(
         "Archive member of a forged size",
-        "The archive declares another size than the array's own header, or one that its compressed bytes "
+        "The archive declares another size than the member's own header, or one that its compressed bytes "
         "cannot expand to, or its members overlap.",
-        "Save the archive again with numpy.savez.",
+        "Save the archive again with the library that its format belongs to.",
     ),
     "tensors_unaccounted": Code(
         "Tensor count does not add up",
@@ -200,8 +263,8 @@ ERRORS: dict[str, Code] = {
     ),
     "archive_invalid": Code(
         "Archive malformed",
-        "The npz archive cannot be read as a zip of plain numeric arrays.",
-        "Save it again with numpy.savez.",
+        "The file cannot be read as a zip archive of plain arrays (npz) or of stored tensors (torch.save).",
+        "Save it again with numpy.savez or torch.save.",
     ),
     "changed_while_reading": Code(
         "File changed while it was read",
@@ -215,9 +278,28 @@ ERRORS: dict[str, Code] = {
     ),
     "worker_died": Code(
         "A worker process died",
-        "One of the processes that measure matrices was ended from outside, most often by the system for lack of "
-        "memory. What the others found was given up, so that no layer goes missing in silence.",
-        "Run with fewer --jobs or on a machine with more memory.",
+        "A process that measures matrices was ended from outside, most often by the system for lack of memory. Its "
+        "task was begun anew twice and ended each worker; a layer that this happens to is reported as failed, and "
+        "the others stand.",
+        "Run with fewer --jobs or on machines with more memory.",
+    ),
+    "workers_unreachable": Code(
+        "No scheduler at that address",
+        "Nothing at the address of --workers answers as the scheduler of a Dask cluster.",
+        "Start the scheduler and its workers first, and copy the address that it prints.",
+    ),
+    "workers_differ": Code(
+        "A worker has other libraries",
+        "The last bits of a result depend on the versions of Tollens, numpy and scipy, on the BLAS and on the vector "
+        "instructions of the processor. A worker that differs in one of them would give numbers that another run "
+        "does not reproduce, so it is given no work.",
+        "Install the same environment on every worker, and set the same OPENBLAS_CORETYPE and "
+        "NPY_DISABLE_CPU_FEATURES where processors differ.",
+    ),
+    "workers_gone": Code(
+        "No workers",
+        "The Dask cluster had no worker for too long, so that nobody could do the work.",
+        "Start workers and scan again.",
     ),
     "table_syntax": Code(
         "Table cannot be read",

@@ -125,6 +125,11 @@ STATUSES: dict[str, Code] = {
         "fall by more than theirs.",
         "Keep the layer as it is, or repeat with more labelled inputs.",
     ),
+    "bytes_shared": Code(
+        "Bytes mixed with other matrices",
+        "The matrix is interleaved with others in one stored tensor, so that no range of bytes is its own to digest.",
+        "Compare the digest of the file.",
+    ),
     "not_requested": Code(
         "Not asked for",
         "The options of this run leave this reading out; its absence says nothing about the layer.",
@@ -207,6 +212,17 @@ STATUSES: dict[str, Code] = {
         "The f32 path was blind where this layer's answer lies, so the reading was taken in f64.",
         "None needed.",
     ),
+    "gguf_extra_missing": Code(
+        "Quantised blocks, and nothing to expand them with",
+        "The weights are quantised in blocks. The optional package that expands them is not installed.",
+        "Run `pip install 'tollens[gguf]'` and scan again.",
+    ),
+    "no_rounding_step": Code(
+        "No tolerance for the rank",
+        "The numbers were stored in a type whose rounding is not relative to each of them, such as blocks with a "
+        "common scale, so nothing says which singular values are rounding.",
+        "Read stable_rank, entropy_rank and participation_rank, which need no tolerance.",
+    ),
     "dequantised": Code(
         "De-quantised before measuring",
         "The stored weights are quantised; the readings describe their expanded values, rounding included.",
@@ -216,6 +232,12 @@ STATUSES: dict[str, Code] = {
         "No matched null",
         "No control for this shape was drawn, so nothing says what chance alone would give.",
         "Run again without --only.",
+    ),
+    "task_repeated": Code(
+        "Tasks were repeated",
+        "A worker died, and what it was at was done again by another one; the results are those of a run in which "
+        "none dies.",
+        "None needed.",
     ),
     "absent": Code(
         "Not measured for this layer",
