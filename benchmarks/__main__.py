@@ -14,6 +14,7 @@ NAMES = (
     "group_sequential",
     "beta_loss",
     "components",
+    "turning_point",
     "agreement",
     "floor",
     "peers",
