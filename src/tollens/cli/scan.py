@@ -125,8 +125,9 @@ class ScanOptions(msgspec.Struct, frozen=True, kw_only=True):
 def command(paths: tuple[str, ...], **options: Any) -> int:
     """Judge the checkpoint at PATH from its weights alone.
 
-    PATH is a .safetensors file, a folder of shards or a Hugging Face checkpoint, or a .npz file.
-    Nothing is downloaded and no forward pass is run.
+    PATH is a file of safetensors, npz, torch.save, GGUF or llama2.c, a folder of shards, a Hugging Face checkpoint or
+    a LoRA adapter, here or at a URL (needs the remote extra), which is read by ranges. Nothing is downloaded and no
+    forward pass is run.
 
     With --series the PATHs are checkpoints of one run, in any order, or the one folder that holds its checkpoint-N
     folders. The exit code is then 1 if a trap appears or a matrix loses its numbers, else 0.

@@ -56,6 +56,9 @@ COLUMNS = (
     "traps_residual",
     "erg_count",
     "erg_gap",
+    "target",
+    "rank",
+    "gamma",
     "flags",
     "undefined",
     "sentence",
@@ -88,7 +91,7 @@ def csv_text(report: ScanReport) -> str:
 
 
 def cell(value: Any) -> Any:
-    """A value as it stands in a table: a list with spaces, nothing for what is not there, and no formula."""
+    """A value as one cell: lists with spaces between, None empty, and no formula."""
     if isinstance(value, str) and value[:1] in ("=", "+", "@", "\t"):
         return "'" + value  # a spreadsheet would run a name that looks like a formula
     if isinstance(value, list):
