@@ -21,6 +21,8 @@ NAMES = (
     "growth",
     "memory",
     "scale",
+    "remote",
+    "diff",
     "seal_peers",
 )
 
