@@ -14,6 +14,7 @@ from safetensors.numpy import save_file
 
 import tollens
 from tollens.core.errors import TollensError
+from tollens.instrument.turning_point import turning_point
 from tollens.publish.schema import schema_text
 from tollens.run.extrapolate import MADE_BY
 from tollens.run.layer import measure_layer, measure_shape
@@ -196,35 +197,52 @@ def test_nan_in_the_first_checkpoint_leaves_no_distance(tmp_path: Path) -> None:
     assert [row.speed for row in rows] == [None, None, 0.0, 0.0, 0.0, 0.0]
 
 
-def rising(step: int) -> Tensors:
-    """What is added is of rank one up to step 400, and noise on top of it from then on."""
+DOUBLING = (0, *(2**k for k in range(12)))
+
+
+def turning(step: int) -> Tensors:
+    """The distance |theta_t - theta_0| = (1 - exp(-t/10)) + t/400 in one unit: it slows down towards step 40 and speeds
+    up again beyond, as its two parts of unit length are orthogonal or nearly so."""
     made = {}
     for seed in (1, 2, 3):
-        rng = np.random.default_rng(seed)
-        u, v = rng.standard_normal(40), rng.standard_normal(60)
-        noise = max(0.0, step / 400.0 - 1.0) * rng.standard_normal((40, 60)) + 0.5 / (1.0 + step) * rng.standard_normal(
-            (40, 60)
-        )
-        made[f"{seed}.weight"] = start(seed) + (1e-3 * step * np.outer(u, v) + noise).astype(np.float32)
+        learned, memorised = np.random.default_rng(seed + 10).standard_normal((2, 40, 60)) / np.sqrt(2_400.0)
+        moved = (1.0 - np.exp(-step / 10.0)) * learned + step / 400.0 * memorised
+        made[f"{seed}.weight"] = (start(seed) + moved).astype(np.float64)
     return made
 
 
-def test_the_best_step_is_asked_of_what_was_added(tmp_path: Path) -> None:
-    steps = [100 * i for i in range(10)]
-    report = series(run_of(tmp_path, rising, steps), FAST)
-    assert report.best.sure == "likely"
-    assert report.best.low <= 400 <= report.best.high
-    assert (report.best.matrices, report.best.steps) == (3, 10)
-    assert f"between steps {report.best.low} and {report.best.high}" in report.headline
+def test_the_best_step_is_asked_of_the_way_that_was_gone(tmp_path: Path) -> None:
+    report = series(run_of(tmp_path, turning, DOUBLING), FAST)
+    rows = [path_of(report, f"{seed}.weight") for seed in (1, 2, 3)]
+    asked = {name: np.array([[getattr(r, name) for r in path] for path in rows]) for name in ("distance", "fro2")}
+    turn = turning_point(np.array(DOUBLING), asked)
+    best = report.best
+    assert (best.low, best.high, best.guess, best.sure, best.reason) == (
+        turn.low, turn.high, turn.guess, "likely", turn.reason,
+    )  # fmt: skip
+    assert best.low <= 64 <= best.high
+    assert (best.matrices, best.steps) == (3, 13)
+    assert f"between steps {best.low} and {best.high} (guess {best.guess}; sure: likely)" in report.headline
 
 
 def test_a_checkpoint_that_is_lost_as_a_whole_is_left_out_of_that(tmp_path: Path) -> None:
     def make(step: int) -> Tensors:
-        return {name: w * np.float32(np.nan if step == 200 else 1.0) for name, w in rising(step).items()}
+        return {name: w * (np.nan if step == 16 else 1.0) for name, w in turning(step).items()}
 
-    report = series(run_of(tmp_path, make, [100 * i for i in range(10)]), FAST)
-    assert (report.best.matrices, report.best.steps) == (3, 9)
-    assert report.best.low <= 400 <= report.best.high
+    report = series(run_of(tmp_path, make, DOUBLING), FAST)
+    assert (report.best.matrices, report.best.steps) == (3, 12)
+    assert report.best.low <= 64 <= report.best.high
+
+
+def test_a_matrix_that_is_lost_once_is_left_out_of_that(tmp_path: Path) -> None:
+    def make(step: int) -> Tensors:
+        made = turning(step)
+        if step == 16:
+            made["2.weight"][0, 0] = np.inf
+        return made
+
+    report = series(run_of(tmp_path, make, DOUBLING), FAST)
+    assert (report.best.matrices, report.best.steps, report.best.sure) == (2, 13, "likely")
 
 
 def test_few_checkpoints_determine_nothing(tmp_path: Path) -> None:
@@ -250,6 +268,28 @@ def test_matrices_that_are_not_in_all_are_listed(tmp_path: Path) -> None:
         "head.weight": ([0, 100, 200], [[8, 9], [9, 9], [10, 9]]), "late.weight": ([100, 200], [[40, 60]]),
     }  # fmt: skip
     assert [note.code for note in report.notes] == ["not_in_all"]
+
+
+def test_factors_of_an_adapter_are_not_passed_over_in_silence(tmp_path: Path) -> None:
+    """Alone they are refused, and beside whole matrices there is a note."""
+    for whole in (False, True):
+        for step in (1, 2):
+            folder = tmp_path / f"{whole}" / f"checkpoint-{step}"
+            folder.mkdir(parents=True)
+            module = "base_model.model.layers.0.self_attn.q_proj"
+            made = {f"{module}.lora_A.weight": start(1, 4, 60), f"{module}.lora_B.weight": start(2, 40, 4)}
+            if whole:
+                made["base_model.model.score.modules_to_save.default.weight"] = start(3)
+            save_file(made, folder / "adapter_model.safetensors")
+            settings = {"peft_type": "LORA", "r": 4, "lora_alpha": 8, "modules_to_save": ["score"]}
+            (folder / "adapter_config.json").write_text(json.dumps(settings))
+    report = series([tmp_path / "True"], FAST)
+    assert len(report.rows) == 2
+    assert any(note.code == "factors_not_followed" and "1 pair" in note.sentence for note in report.notes)
+    with pytest.raises(TollensError) as caught:
+        series([tmp_path / "False"], FAST)
+    assert caught.value.code == "series_unlike"
+    assert "low-rank factors" in caught.value.found
 
 
 def test_a_pattern_chooses_among_what_is_in_all(folder: Path) -> None:

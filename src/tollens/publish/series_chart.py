@@ -195,7 +195,7 @@ def _panel(panel: Panel, along: Along, report: SeriesReport) -> str:
         parts.append(_band(panel, along, across, steps))
     parts += [_line(line, along, across, steps) for line in panel.lines]
     parts += [
-        f'<path d="M{along.at(step) - 6:.1f} {TOP - 2}h12l-6 9z" fill="{INK}"><title>a trap appears at step '
+        f'<path d="M{along.at(step) - 6:.1f} {TOP - 2}h12l-6 9z" fill="{INK}"><title>a finding at step '
         f"{step}</title></path>"
         for step in panel.flags
     ]

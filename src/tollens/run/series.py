@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from tollens.core.reading import Undefined
 from tollens.core.work import MapFn, repeated, serial
 from tollens.instrument.null import ShapeNull
-from tollens.instrument.turning_point import turning_point
+from tollens.instrument.turning_point import NEEDED, turning_point
 from tollens.protocol.change import (
     Change,
     chance_of_disjoint,
@@ -43,16 +43,15 @@ from tollens.run.series_result import (
     UnmatchedMatrix,
 )
 from tollens.run.settings import ScanSettings
+from tollens.run.tensors_digest import tensors_digest
 from tollens.subject.matrices import MatrixView, matrices
-from tollens.subject.place import Place
+from tollens.subject.place import Place, Url
 from tollens.subject.series import Member, Series, align, open_series, place_of
+from tollens.subject.shelf import let_go
 
 FEWEST = 5
 """Checkpoints below which no best one is looked for."""
 COUNTS = ("traps_mean", "traps_entry", "traps_residual", "n_outliers")
-FOLLOWED = ("stable_rank", "fro2", "spectral2", "n_outliers", "mp_sigma2", "alpha", "traps_all", "distance")
-FROM_SECOND = ("speed", "delta_stable_rank")
-"""What the best step is found from; the last two do not exist at the first checkpoint."""
 COPIED = (
     "alpha", "alpha_interval", "alpha_null", "erg_gap", "n_outliers", "mp_sigma2", "stable_rank", "fro2", "spectral2",
     "digest",
@@ -89,14 +88,23 @@ def series(
     forecast: Forecast | UnsetType = UNSET
     before = repeated(map_fn)
     judged = [sum(min(v.shape) >= settings.min_side for v in inventory.matrices) for inventory in inventories]
+    far = [isinstance(checkpoint.path, Url) and extrapolate is None for checkpoint in checkpoints]
     with ThreadPoolExecutor(1) as beside:  # hashing releases the interpreter lock and needs no worker
-        digests = beside.map(lambda checkpoint: "sha256:" + checkpoint.digest(), checkpoints)
-        if extrapolate is not None:
-            sources = list(digests)
-            forecast = extrapolated(opened, inventories, sources, extrapolate, out, progress)
-            digests = iter(sources)
-        by_matrix = list(_rows(opened, followed, judged, settings, frozenset(refused), map_fn, progress))
-        members = [_member(member, digest) for member, digest in zip(opened.members, digests, strict=True)]
+        files = [None if away else beside.submit(c.digest) for c, away in zip(checkpoints, far, strict=True)]
+        try:
+            if extrapolate is not None:
+                sources = ["sha256:" + file.result() for file in files if file is not None]
+                forecast = extrapolated(opened, inventories, sources, extrapolate, out, progress)
+            by_matrix = list(_rows(opened, followed, judged, settings, frozenset(refused), map_fn, progress))
+        finally:
+            let_go()
+    digests = [
+        tensors_digest(checkpoint.tensors, [rows[place] for rows in by_matrix])
+        if file is None
+        else "sha256:" + file.result()
+        for place, (checkpoint, file) in enumerate(zip(checkpoints, files, strict=True))
+    ]
+    members = [_member(member, digest) for member, digest in zip(opened.members, digests, strict=True)]
     changes = [change for rows in by_matrix for change in _changes(opened.steps, rows)]
     changes.sort(key=lambda change: not change.finding)
     best = _best(opened.steps, by_matrix, settings.min_side)
@@ -113,7 +121,7 @@ def series(
         extrapolation=forecast,
         notes=[
             *_of_workers(by_matrix, repeated(map_fn) - before),
-            *_notes(opened, len(aligned.unmatched), refused),
+            *_notes(opened, len(aligned.unmatched), max(len(found.factors) for found in inventories), refused),
         ],
         steps=[_summary(step, [rows[place] for rows in by_matrix]) for place, step in enumerate(opened.steps)],
         paths=[_shown(place_of(path)) for path in paths],
@@ -259,8 +267,8 @@ def _best(steps: Sequence[int], by_matrix: Sequence[Sequence[SeriesRow]], min_si
         return BestStep(
             low=None, high=None, guess=None, sure="undetermined", reason=reason, matrices=0, steps=len(kept)
         )
-    arrays = {name: _array(large, name, kept) for name in FOLLOWED}
-    arrays |= {name: _array(large, name, kept, from_second=True) for name in FROM_SECOND}
+    whole = [rows for rows in large if all(getattr(rows[place], name) is not None for place in kept for name in NEEDED)]
+    arrays = {name: _array(whole, name, kept) for name in NEEDED}
     turn = turning_point(np.array([steps[place] for place in kept], dtype=np.int64), arrays)
     return BestStep(
         low=turn.low,
@@ -268,20 +276,15 @@ def _best(steps: Sequence[int], by_matrix: Sequence[Sequence[SeriesRow]], min_si
         guess=turn.guess,
         sure=turn.sure,
         reason=turn.reason,
-        matrices=arrays["delta_stable_rank"].shape[0],
+        matrices=len(whole),
         steps=len(kept),
     )
 
 
-def _array(
-    by_matrix: Sequence[Sequence[SeriesRow]], name: str, kept: Sequence[int], *, from_second: bool = False
-) -> NDArray[np.float64]:
-    """(matrices, T) of those matrices that have the quantity throughout, 0 for what the first cannot have."""
-    found = [[getattr(rows[place], name) for place in kept] for rows in by_matrix]
-    if from_second:
-        found = [[0.0, *values[1:]] for values in found]
-    whole = [values for values in found if None not in values]
-    return np.array(whole, dtype=np.float64).reshape(len(whole), len(kept))
+def _array(whole: Sequence[Sequence[SeriesRow]], name: str, kept: Sequence[int]) -> NDArray[np.float64]:
+    """(matrices, T) of one quantity that all of them have throughout."""
+    values = [[getattr(rows[place], name) for place in kept] for rows in whole]
+    return np.array(values, dtype=np.float64).reshape(len(whole), len(kept))
 
 
 def _summary(step: int, rows: Sequence[SeriesRow]) -> StepSummary:
@@ -336,7 +339,7 @@ def _of_workers(by_matrix: Sequence[Sequence[SeriesRow]], again: int) -> list[No
     return notes
 
 
-def _notes(opened: Series, unmatched: int, refused: Mapping[str, str]) -> list[Note]:
+def _notes(opened: Series, unmatched: int, factors: int, refused: Mapping[str, str]) -> list[Note]:
     notes = [Note("answers_fail", [], f"{name} was refused: {why}.") for name, why in refused.items()]
     if opened.left_out:
         named = ", ".join(opened.left_out[:5]) + (" and more" if len(opened.left_out) > 5 else "")
@@ -345,6 +348,8 @@ def _notes(opened: Series, unmatched: int, refused: Mapping[str, str]) -> list[N
     if made:
         named = ", ".join(map(str, made[:5]))
         notes.append(Note("extrapolated", [], f"Extrapolated and never trained, so no evidence of training: {named}."))
+    if factors:
+        notes.append(Note("factors_not_followed", [], f"{factors} pairs of low-rank factors are not followed."))
     if unmatched:
         notes.append(Note("not_in_all", [], f"{unmatched} matrices are not in every checkpoint in one shape."))
     return notes

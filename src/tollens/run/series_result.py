@@ -14,7 +14,9 @@ from tollens.run.result import Environment
 
 
 class SeriesMember(msgspec.Struct, frozen=True):
-    """One checkpoint. `step_from`: metadata, trainer_state or name; `digest`: "sha256:<hex>"."""
+    """One checkpoint. `step_from`: metadata, trainer_state or name; `digest`: "sha256:<hex>" of its files, or
+    "sha256-tensors:<hex>" of what was read of a remote one.
+    """
 
     path: str
     step: int
@@ -62,6 +64,10 @@ class SeriesRow(msgspec.Struct, frozen=True, kw_only=True):
     speed: float | None = None
     delta_stable_rank: float | None = None
     digest: str | None = None
+
+    @property
+    def name(self) -> str:
+        return self.matrix
 
 
 class StepSummary(msgspec.Struct, frozen=True, kw_only=True):

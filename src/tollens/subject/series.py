@@ -193,10 +193,12 @@ def align(steps: Sequence[int], inventories: Sequence[Inventory]) -> Alignment:
         else:
             aligned.unmatched.append(Unmatched(name, tuple(views), tuple(sorted(shapes))))
     if not aligned.paths:
+        factors = sum(bool(inventory.factors) for inventory in inventories)
         raise TollensError(
             "series_unlike", f"steps {', '.join(map(str, steps))}"[:120],
             expected="at least one matrix of the same name and shape in all checkpoints",
-            found=f"{len(found)} names, none of them in all {len(steps)}",
-            fix="Give checkpoints of one model from one run.",
+            found=f"{len(found)} names, none of them in all {len(steps)}"
+            + (f"; {factors} hold low-rank factors, which are not followed" if factors else ""),
+            fix="Merge each adapter into its base first." if factors else "Give checkpoints of one model from one run.",
         )  # fmt: skip
     return aligned

@@ -122,11 +122,6 @@ class Source:
                 fill = _from_blob(blob, tensor, path)
                 yield Stream(tensor, False, False, fill if tensor.strides is None else _in_order(fill, tensor))
 
-    def _blob(self, path: Place, tensor: TensorInfo) -> AbstractContextManager[file.Blob]:
-        if self.shelf is not None and not isinstance(path, Path):
-            return self.shelf.opened(path, tensor.version)
-        return file.opened(path, tensor.version)
-
     def stored_bytes(self, tensor: TensorInfo) -> Iterator[memoryview]:
         """The bytes of a tensor of any type, little-endian and in C order, in pieces whose memory is used again.
 
@@ -142,6 +137,11 @@ class Source:
                 piece = buffer[: min(file.CHUNK, total - begin)]
                 stream.fill(begin, piece)
                 yield piece
+
+    def _blob(self, path: Place, tensor: TensorInfo) -> AbstractContextManager[file.Blob]:
+        if self.shelf is not None and not isinstance(path, Path):
+            return self.shelf.opened(path, tensor.version)
+        return file.opened(path, tensor.version)
 
     def read(self, tensor: TensorInfo) -> Floats:
         """The whole tensor, C-contiguous, in `decoded(tensor.dtype)`: one array, and nothing beside it

@@ -152,6 +152,12 @@ STATUSES: dict[str, Code] = {
         "them and is no evidence of training.",
         "Leave it out unless it is what you ask about.",
     ),
+    "factors_not_followed": Code(
+        "Low-rank factors are not followed",
+        "A series follows whole weight matrices. The factors of an adapter mean something only as a product, which is "
+        "not formed for every step.",
+        "Scan each adapter alone, or merge each into its base and follow those.",
+    ),
     "no_movement": Code(
         "No movement",
         "The tensor is the same at all the checkpoints concerned, so that no share of its movement exists.",
