@@ -21,7 +21,7 @@ from tollens.core.errors import TollensError
 from tollens.instrument.registry import INSTRUMENTS
 from tollens.instrument.tail import TailFit
 from tollens.instrument.traps import NONE
-from tollens.pool import processes
+from tollens.pool.local import processes
 from tollens.run import refusal
 from tollens.run.cache import store
 from tollens.run.certificate import Answer, Certificate

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
@@ -11,9 +10,9 @@ import msgspec
 
 from tollens.cli.progress import progress_bar
 from tollens.cli.terminal import emit
+from tollens.cli.workers import threads_each, worker_options, workers
 from tollens.core.errors import Exit, TollensError
 from tollens.core.extras import install_command, missing_extra
-from tollens.core.work import MapFn, serial
 
 if TYPE_CHECKING:
     from tollens.run.result import ScanReport
@@ -43,6 +42,7 @@ class ScanOptions(msgspec.Struct, frozen=True, kw_only=True):
     gof: int
     seed: int
     jobs: int
+    workers: str | None
     threads: int | None
     show_all: bool
     quiet: bool
@@ -58,7 +58,7 @@ class ScanOptions(msgspec.Struct, frozen=True, kw_only=True):
             only=self.only,
             columns=self.columns,
             layers=self.layers,
-            threads=self.threads or max(1, len(os.sched_getaffinity(0)) // self.jobs),
+            threads=threads_each(self.threads, self.jobs, self.workers),
         )
 
 
@@ -106,8 +106,7 @@ class ScanOptions(msgspec.Struct, frozen=True, kw_only=True):
 @click.option(
     "--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, help="Every random draw follows from it."
 )
-@click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Worker processes.")
-@click.option("--threads", type=click.IntRange(1), help="BLAS threads a worker. [default: cores/jobs]")
+@worker_options
 @click.option("--all", "show_all", is_flag=True, help="Print every layer, not only the first 20.")
 @click.option("--quiet", is_flag=True, help="No progress on stderr, only the verdict on stdout.")
 def command(path: str, **options: Any) -> int:
@@ -121,7 +120,7 @@ def command(path: str, **options: Any) -> int:
         raise click.UsageError("--json and --csv are two answers; ask for one.")
     if asked.html is not None:
         _require_report(asked.html)
-    with workers(asked.jobs) as map_fn, progress_bar(asked.quiet) as progress:
+    with workers(asked.jobs, asked.workers) as map_fn, progress_bar(asked.quiet) as progress:
         from tollens.run.scan import scan  # now: the workers import the same at the same time
 
         report = scan(path, asked.settings(), claim=asked.claim, map_fn=map_fn, progress=progress)
@@ -186,12 +185,3 @@ def _unwritable(html: str, found: str) -> TollensError:
         found=found,
         fix="Name another file.",
     )
-
-
-def workers(jobs: int) -> AbstractContextManager[MapFn]:
-    """The map that the work goes through: this process alone, or several others."""
-    if jobs == 1:
-        return nullcontext(serial)
-    from tollens.pool import processes  # costs 0.02 s to import
-
-    return processes(jobs, preload=(__name__, "tollens.run.layer"))

@@ -104,7 +104,7 @@ def blas_threads(count: int) -> AbstractContextManager[Any]:
     return limit
 
 
-def measure_shape(task: ShapeTask) -> ShapeNull:
+def measure_shape(task: ShapeTask) -> ShapeNull | None:
     """The null spectra of one shape, the same for (seed, M, N) whoever draws them."""
     settings, extra = task.settings, {"mp_distance": fitted_distance}
     with blas_threads(1):
@@ -137,6 +137,16 @@ def measure_layer(task: LayerTask) -> LayerReport:
                 raise
             return _report(task, [], weights.digest, status="FAILED", failed=error.code)
         return _report(task, readings, weights.digest, spectrum=spectrum, variance=moments.std**2, peer=peer)
+
+
+def lost_layer(task: LayerTask) -> LayerReport:
+    """The report of a matrix whose workers died, each of them: FAILED, `worker_died`."""
+    return _report(task, [], None, status="FAILED", failed="worker_died")
+
+
+def lost_shape(task: ShapeTask) -> ShapeNull | None:
+    """A null whose workers died, each of them, is not there."""
+    return None
 
 
 class Weights:
@@ -266,7 +276,9 @@ def _report(
     fields: dict[str, Any] = {"digest": digest}
     plugged: dict[str, Any] = {}
     foreign = plugged_quantities()
-    undefined: dict[str, str] = {} if digest is not None else {"digest": "bytes_shared"}
+    undefined: dict[str, str] = {}
+    if digest is None:
+        undefined["digest"] = failed if failed == "worker_died" else "bytes_shared"
     flags = list(view.flags)
     if failed is not None or nonfinite is not None:
         for measured in (tail, *AFTER_TAIL, *plugged_in()):
@@ -341,7 +353,7 @@ def _absence(name: str, undefined: Mapping[str, str], task: LayerTask, status: s
     if name == "alpha_interval":
         return "no_tail" if asked and task.settings.bootstrap else "not_requested"
     if name == "alpha_null":
-        return "no_null" if task.null is not None else "not_requested"
+        return "no_null" if asked and task.settings.null_draws else "not_requested"
     return "absent"
 
 

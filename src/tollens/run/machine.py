@@ -102,6 +102,21 @@ def blas() -> list[str]:
     )
 
 
+def bits() -> dict[str, str]:
+    """What the last bits of a result depend on besides its input: two machines that agree on it give the same."""
+    here = this_machine()
+    found: list[str] = np.show_config(mode="dicts")["SIMD Extensions"]["found"]  # numpy's own loops, not the BLAS
+    return {
+        "tollens": here.tollens,
+        "numpy": here.numpy,
+        "scipy": here.scipy,
+        "blas": ", ".join(here.blas),
+        "vector instructions": " ".join(found),
+        "sources of tollens": here.digest,
+        **{f"plugin {name}": digest for name, digest in here.plugins.items()},
+    }
+
+
 def machine_lines() -> dict[str, str]:
     """What a verdict may depend on besides its inputs, as a seal records it."""
     return {

@@ -14,11 +14,11 @@ from msgspec import UNSET
 
 from tollens.core.errors import TollensError
 from tollens.core.extras import install_command
-from tollens.core.work import MapFn, serial
+from tollens.core.work import MapFn, repeated, serial
 from tollens.instrument.null import ShapeNull
 from tollens.instrument.registry import INSTRUMENTS
 from tollens.protocol.finding import SEVERITY, Finding, Note, by_severity, findings_of, verdict_of
-from tollens.run.layer import LayerTask, ShapeTask, measure_layer, measure_shape, used
+from tollens.run.layer import LayerTask, ShapeTask, lost_layer, lost_shape, measure_layer, measure_shape, used
 from tollens.run.machine import this_machine
 from tollens.run.plugins import installed, plugged_quantities
 from tollens.run.refusal import refusals
@@ -67,11 +67,13 @@ def scan(
     found = matrices(checkpoint)
     views = _selected(found.matrices, settings.layers)
     refused = refusals(used(settings))
+    before = repeated(map_fn)
+    lost: list[str] = []
     far = isinstance(checkpoint.path, Url)
     with ThreadPoolExecutor(1) as beside:  # hashing releases the interpreter lock and needs no worker
         files = None if far else beside.submit(checkpoint.digest)
         try:
-            layers = list(_measured(views, settings, frozenset(refused), map_fn, progress))
+            layers = list(_measured(views, settings, frozenset(refused), map_fn, progress, lost))
         finally:
             let_go()
     plain = [msgspec.to_builtins(layer) for layer in layers]
@@ -93,7 +95,7 @@ def scan(
         settings=msgspec.to_builtins(settings),
         claim=answer,
         findings=findings,
-        notes=[*_notes(layers, refused), *_unread(found)],
+        notes=[*_of_workers(layers, lost, repeated(map_fn) - before), *_notes(layers, refused), *_unread(found)],
         layers=_ranked(layers, findings),
         skipped=[SkippedTensor(s.name, list(s.shape), s.dtype, s.reason) for s in found.skipped],
         aliased=[AliasedTensor(a.name, a.of) for a in found.aliases],
@@ -142,15 +144,20 @@ def _measured(
     refused: frozenset[str],
     map_fn: MapFn,
     progress: Progress | None,
+    lost: list[str],
 ) -> Iterator[LayerReport]:
-    """The nulls of all shapes first, then every matrix against the null of its own."""
+    """The nulls of all shapes first, then every matrix against the null of its own. `lost` takes the names of nulls."""
     shapes: list[tuple[int, int]] = []
     if settings.null_draws and not settings.only:
         shapes = sorted({(min(v.shape), max(v.shape)) for v in views if min(v.shape) > 0})
     total, done = len(shapes) + len(views), 0
     nulls: dict[tuple[int, int], ShapeNull] = {}
-    for shape, null in zip(shapes, map_fn(measure_shape, [ShapeTask(*s, settings) for s in shapes]), strict=True):
-        nulls[shape] = null
+    drawn = map_fn(measure_shape, [ShapeTask(*s, settings) for s in shapes], lost=lost_shape)
+    for shape, null in zip(shapes, drawn, strict=True):
+        if null is not None:
+            nulls[shape] = null
+        else:
+            lost.append(f"{shape[0]}x{shape[1]}")
         done += 1
         if progress is not None:
             progress(done, total, f"null {shape[0]}x{shape[1]}")
@@ -159,7 +166,7 @@ def _measured(
         LayerTask(v, order, settings, max(1, matrices_judged), nulls.get((min(v.shape), max(v.shape))), refused)
         for order, v in enumerate(views)
     ]
-    for layer in map_fn(measure_layer, tasks):
+    for layer in map_fn(measure_layer, tasks, lost=lost_layer):
         done += 1
         if progress is not None:
             progress(done, total, layer.name)
@@ -220,6 +227,21 @@ def _headline(summary: dict[str, Any]) -> str:
 
 def _s(n: int) -> str:
     return "" if n == 1 else "s"
+
+
+def _of_workers(layers: Sequence[LayerReport], nulls: Sequence[str], again: int) -> list[Note]:
+    """What workers that died have cost: nothing, time, a null or a layer."""
+    notes = []
+    dead = [layer.name for layer in layers if "worker_died" in layer.undefined.values()]
+    if dead:
+        notes.append(Note("worker_died", dead, f"{len(dead)} of {len(layers)} layers: every worker died at it."))
+    if nulls:
+        named = ", ".join(nulls)
+        notes.append(Note("no_null", [], f"No null of shape {named}: every worker died at it."))
+    if again:
+        told = "1 task was" if again == 1 else f"{again} tasks were"
+        notes.append(Note("task_repeated", [], f"{told} repeated because a worker died."))
+    return notes
 
 
 def _notes(layers: Sequence[LayerReport], refused: Mapping[str, str]) -> list[Note]:

@@ -84,6 +84,10 @@ class Source:
     container: Container
     shelf: Shelf | None = field(default=None, compare=False)
 
+    def __reduce__(self) -> tuple[object, ...]:  # another process may stand in another folder
+        folder = self.folder.absolute() if isinstance(self.folder, Path) else self.folder
+        return Source, (folder, self.container)
+
     @contextmanager
     def stream(self, tensor: TensorInfo) -> Iterator[Stream]:
         """Open one tensor. Raises: `dtype_unsupported`, `changed_while_reading`, those of the container and of

@@ -300,9 +300,28 @@ ERRORS: dict[str, Code] = {
     ),
     "worker_died": Code(
         "A worker process died",
-        "One of the processes that measure matrices was ended from outside, most often by the system for lack of "
-        "memory. What the others found was given up, so that no layer goes missing in silence.",
-        "Run with fewer --jobs or on a machine with more memory.",
+        "A process that measures matrices was ended from outside, most often by the system for lack of memory. Its "
+        "task was begun anew twice and ended each worker; a layer that this happens to is reported as failed, and "
+        "the others stand.",
+        "Run with fewer --jobs or on machines with more memory.",
+    ),
+    "workers_unreachable": Code(
+        "No scheduler at that address",
+        "Nothing at the address of --workers answers as the scheduler of a Dask cluster.",
+        "Start the scheduler and its workers first, and copy the address that it prints.",
+    ),
+    "workers_differ": Code(
+        "A worker has other libraries",
+        "The last bits of a result depend on the versions of Tollens, numpy and scipy, on the BLAS and on the vector "
+        "instructions of the processor. A worker that differs in one of them would give numbers that another run "
+        "does not reproduce, so it is given no work.",
+        "Install the same environment on every worker, and set the same OPENBLAS_CORETYPE and "
+        "NPY_DISABLE_CPU_FEATURES where processors differ.",
+    ),
+    "workers_gone": Code(
+        "No workers",
+        "The Dask cluster had no worker for too long, so that nobody could do the work.",
+        "Start workers and scan again.",
     ),
     "table_syntax": Code(
         "Table cannot be read",

@@ -233,6 +233,12 @@ STATUSES: dict[str, Code] = {
         "No control for this shape was drawn, so nothing says what chance alone would give.",
         "Run again without --only.",
     ),
+    "task_repeated": Code(
+        "Tasks were repeated",
+        "A worker died, and what it was at was done again by another one; the results are those of a run in which "
+        "none dies.",
+        "None needed.",
+    ),
     "absent": Code(
         "Not measured for this layer",
         "The layer's record carries neither a value nor a reason for this quantity.",
