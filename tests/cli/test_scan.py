@@ -303,6 +303,6 @@ def help_of(verb: Any) -> set[str]:
 def test_the_options_of_the_struct_are_those_of_the_command() -> None:
     from tollens.cli.scan import ScanOptions, command
 
-    names = {p.name for p in command.params} - {"path"}
+    names = {p.name for p in command.params} - {"paths"}
     assert names == set(ScanOptions.__struct_fields__)
     assert {"--claim", "--json", "--csv", "--html", "--layers", "--seed", "--jobs", "--only"} <= help_of(command)
