@@ -305,6 +305,17 @@ def test_the_digest_of_several_pieces_is_that_of_the_stored_bytes(tmp_path: Path
         assert digest.digest() == hashlib.sha256(raw.tobytes()).digest()
 
 
+def test_a_block_that_two_pieces_share_is_digested_once(tmp_path: Path) -> None:
+    raw = blocks("Q8_0", 4, 8)
+    found = written(tmp_path / "m.gguf", {"w.weight": (raw, Type.Q8_0)})
+    digest = hashlib.sha256()
+    with found.source.stream(found.info("w.weight")) as opened:
+        stream = opened.hashed(digest)
+        for offset in range(0, 4 * raw.size // 34 * 32, 100):
+            stream.fill(offset, memoryview(bytearray(min(100, 4 * raw.size // 34 * 32 - offset))))
+    assert digest.digest() == hashlib.sha256(raw.tobytes()).digest()
+
+
 def test_expanding_takes_a_piece_of_memory_beside_the_result(tmp_path: Path) -> None:
     rows = 32 * PIECE // 1024  # 16 MiB of float32
     found = written(tmp_path / "m.gguf", {"w.weight": (blocks("Q4_K", rows, 4), Type.Q4_K)})
