@@ -14,12 +14,15 @@ NAMES = (
     "group_sequential",
     "beta_loss",
     "components",
+    "turning_point",
     "agreement",
     "floor",
     "peers",
     "growth",
     "memory",
     "scale",
+    "remote",
+    "diff",
     "seal_peers",
 )
 
