@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from tollens.run.ab import AbQuestion, ab
     from tollens.run.climb import climb
     from tollens.run.compare import CompareQuestion, compare
+    from tollens.run.diff import diff
+    from tollens.run.diff_settings import DiffSettings
     from tollens.run.lint import lint_files
     from tollens.run.lock import amend, lock
     from tollens.run.new import new
@@ -36,6 +38,7 @@ _WHERE = {
     "AbQuestion": "tollens.run.ab",
     "CompareQuestion": "tollens.run.compare",
     "Decision": "tollens.protocol.decision",
+    "DiffSettings": "tollens.run.diff_settings",
     "PowerQuestion": "tollens.run.power",
     "Reading": "tollens.core.reading",
     "ScanReport": "tollens.run.result",
@@ -46,6 +49,7 @@ _WHERE = {
     "amend": "tollens.run.lock",
     "climb": "tollens.run.climb",
     "compare": "tollens.run.compare",
+    "diff": "tollens.run.diff",
     "explain": "tollens.core.codes",
     "lint_files": "tollens.run.lint",
     "lock": "tollens.run.lock",
@@ -63,6 +67,7 @@ __all__ = [
     "AbQuestion",
     "CompareQuestion",
     "Decision",
+    "DiffSettings",
     "PowerQuestion",
     "Reading",
     "ScanReport",
@@ -73,6 +78,7 @@ __all__ = [
     "amend",
     "climb",
     "compare",
+    "diff",
     "explain",
     "lint_files",
     "lock",

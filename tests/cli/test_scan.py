@@ -258,7 +258,7 @@ def test_where_every_worker_is_ended_nothing_is_judged_and_the_reason_is_named(t
 import os, signal, sys
 import tollens.run.scan, tollens.run.layer
 from tests_worker import die
-tollens.run.scan.measure_layer = die
+tollens.run.scan.measure_any = die
 from tollens.cli.main import main
 main(sys.argv[1:])
 """

@@ -112,8 +112,9 @@ class ScanOptions(msgspec.Struct, frozen=True, kw_only=True):
 def command(path: str, **options: Any) -> int:
     """Judge the checkpoint at PATH from its weights alone.
 
-    PATH is a .safetensors file, a folder of shards or a Hugging Face checkpoint, or a .npz file.
-    Nothing is downloaded and no forward pass is run.
+    PATH is a file of safetensors, npz, torch.save, GGUF or llama2.c, a folder of shards, a Hugging Face checkpoint or
+    a LoRA adapter, here or at a URL (needs the remote extra), which is read by ranges. Nothing is downloaded and no
+    forward pass is run.
     """
     asked = msgspec.convert(options, ScanOptions)
     if asked.as_json and asked.as_csv:

@@ -16,6 +16,7 @@ from tollens.record.envelope import Envelope
 from tollens.run.ab import AbReport
 from tollens.run.certificate import Certificate
 from tollens.run.compare import CompareReport
+from tollens.run.diff_result import DiffReport
 from tollens.run.doctor import Diagnosis
 from tollens.run.lint import Catalogue, LintReport
 from tollens.run.lock import SealReport
@@ -31,6 +32,7 @@ CONTRACTS: dict[str, type] = {
     "tollens.climb-1": Decision,
     "tollens.climb-plan-1": Plan,
     "tollens.demo-1": Demonstration,
+    "tollens.diff-1": DiffReport,
     "tollens.doctor-1": Diagnosis,
     "tollens.ledger-1": Envelope,
     "tollens.lint-1": LintReport,

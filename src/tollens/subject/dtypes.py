@@ -126,6 +126,17 @@ def decode_into(raw: Bytes, dtype: str, out: Floats, swapped: bool = False) -> N
             out[...] = raw.view(stored.newbyteorder(">") if swapped else stored)
 
 
+def rounded_to(values: Floats, dtype: str) -> Floats:
+    """`values` rounded to the nearest numbers of a stored float type, ties to even, in the dtype they came in.
+
+    Beyond its range they become infinite, or NaN in a type without infinities. Raises: ValueError if `dtype` is no
+    float type.
+    """
+    with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+        codes = values.astype(_numpy_type(dtype))
+        return codes.astype(np.float32) if values.dtype == np.float32 else codes.astype(np.float64)
+
+
 def _numpy_type(dtype: str) -> np.dtype[Any]:
     """The little-endian numpy type of the stored numbers. Raises: ValueError if `dtype` is no float type."""
     if dtype in _NATIVE:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import IO, Any, Literal, TypeAlias
@@ -20,6 +20,7 @@ from tollens.subject import file, ggml, npz
 from tollens.subject.dtypes import STORED, Bytes, Floats, Kind, decode_into, decoded, is_direct, kind_of
 from tollens.subject.ggml import Hash as Hash
 from tollens.subject.place import Place
+from tollens.subject.shelf import Shelf
 from tollens.subject.strided import gathered
 from tollens.subject.tensor import TensorInfo
 
@@ -75,10 +76,13 @@ class Stream:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """The folder that `TensorInfo.file` is relative to, and how its files are written."""
+    """The folder that `TensorInfo.file` is relative to, and how its files are written. `shelf` keeps what was read of
+    remote files; it stays in the process that made it.
+    """
 
     folder: Place
     container: Container
+    shelf: Shelf | None = field(default=None, compare=False)
 
     def __reduce__(self) -> tuple[object, ...]:  # another process may stand in another folder
         folder = self.folder.absolute() if isinstance(self.folder, Path) else self.folder
@@ -97,13 +101,13 @@ class Source:
             )  # fmt: skip
         path = self.folder / tensor.file
         if self.container == "npz":
-            with npz.opened(path, tensor.name) as (stream, header):
+            with self._blob(path, tensor) as blob, npz.opened(blob, path, tensor.name) as (stream, header):
                 if (header.shape, header.dtype) != (tensor.shape, tensor.dtype):
                     raise file.changed(path, tensor.name, tensor.nbytes, header.nbytes)
                 fortran = header.fortran and len(tensor.shape) > 1
                 yield Stream(tensor, fortran, header.swapped, _from_member(stream, header, tensor, path))
         else:
-            with file.opened(path) as blob:
+            with self._blob(path, tensor) as blob:
                 fill = _from_blob(blob, tensor, path)
                 if kind is Kind.BLOCKS:
                     floats = replace(tensor, dtype="F32", nbytes=4 * tensor.size)
@@ -111,6 +115,11 @@ class Source:
                     yield Stream(floats, False, False, fed(), fed)
                     return
                 yield Stream(tensor, False, False, fill if tensor.strides is None else _in_order(fill, tensor))
+
+    def _blob(self, path: Place, tensor: TensorInfo) -> AbstractContextManager[file.Blob]:
+        if self.shelf is not None and not isinstance(path, Path):
+            return self.shelf.opened(path, tensor.version)
+        return file.opened(path, tensor.version)
 
     def read(self, tensor: TensorInfo) -> Floats:
         """The whole tensor, C-contiguous, in `decoded(tensor.dtype)`: one array, and nothing beside it

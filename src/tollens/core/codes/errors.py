@@ -113,6 +113,18 @@ ERRORS: dict[str, Code] = {
         "The file is well formed and holds no tensors, so nothing can be judged.",
         "Check that the export wrote the weights.",
     ),
+    "adapter_config_invalid": Code(
+        "Adapter configuration not usable",
+        "The file adapter_config.json is no JSON object, is too long, or gives a rank, a scaling or a list that cannot "
+        "be one. Without it the product of the factors has no scale.",
+        "Save the adapter again with the library that trained it.",
+    ),
+    "adapter_pattern_unsupported": Code(
+        "Pattern of an adapter not read",
+        "A key of rank_pattern or alpha_pattern is no plain regular expression. Look-around, counted repeats, back "
+        "references and flags are refused, because some of them can keep a matcher busy for ever.",
+        "Write the names of the modules out.",
+    ),
     "header_truncated": Code(
         "File ends inside its header",
         "The file is shorter than the header length it announces.",
@@ -270,6 +282,28 @@ ERRORS: dict[str, Code] = {
         "File changed while it was read",
         "The file's size or modification time changed during the scan, so the readings may belong to two versions.",
         "Scan again when nothing writes to the checkpoint.",
+    ),
+    "protocol_unsupported": Code(
+        "Protocol not opened",
+        "Remote checkpoints are read by ranges of bytes. This protocol has none, wraps another one, or would have to "
+        "be trusted with more than reading.",
+        "Copy the checkpoint to a bucket, a web server or this machine.",
+    ),
+    "protocol_package_missing": Code(
+        "Package of a protocol not installed",
+        "The `remote` extra brings http; each object store has a package of its own, which is left to you.",
+        "Run the install command that the message prints.",
+    ),
+    "range_unsupported": Code(
+        "Server does not serve ranges of bytes",
+        "The server was asked for a part of a file and answered with something else: the whole file, other bytes, "
+        "more bytes, or compressed ones. Nothing is fetched that was not asked for, so the scan ends here.",
+        "Fetch the checkpoint first, or serve it from where ranges are answered.",
+    ),
+    "remote_failed": Code(
+        "Server did not deliver",
+        "The connection broke, timed out or was refused as often as it was tried, or the answer made no sense.",
+        "Check the address and the network and run it again.",
     ),
     "no_such_layer": Code(
         "No layer matches",
