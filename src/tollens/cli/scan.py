@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
 import msgspec
 
+from tollens.cli.output import require_report
 from tollens.cli.progress import progress_bar
 from tollens.cli.terminal import emit
 from tollens.cli.workers import threads_each, worker_options, workers
-from tollens.core.errors import Exit, TollensError
-from tollens.core.extras import install_command, missing_extra
+from tollens.core.errors import Exit
 
 if TYPE_CHECKING:
     from tollens.run.result import ScanReport
@@ -145,13 +144,15 @@ def command(paths: tuple[str, ...], **options: Any) -> int:
         raise click.UsageError("--extrapolate and --out go with --series.")
     (path,) = paths
     if asked.html is not None:
-        _require_report(asked.html)
+        require_report(asked.html)
     with workers(asked.jobs, asked.workers) as map_fn, progress_bar(asked.quiet) as progress:
         from tollens.run.scan import scan  # now: the workers import the same at the same time
 
         report = scan(path, asked.settings(), claim=asked.claim, map_fn=map_fn, progress=progress)
     if asked.html is not None:
-        _write_report(report, asked.html)
+        from tollens.publish.report import write_report
+
+        write_report(report, asked.html)
     emit(_answer(report, asked))
     return int(EXITS[report.verdict])
 
@@ -168,51 +169,3 @@ def _answer(report: ScanReport, asked: ScanOptions) -> str | bytes:
     from tollens.cli.screen import scan_text
 
     return scan_text(report, html=asked.html, show_all=asked.show_all)
-
-
-def _require_report(html: str) -> None:
-    """Refuse before the work rather than after it."""
-    missing = missing_extra()
-    if missing is not None:
-        raise TollensError(
-            "extra_missing",
-            f"--html {html}",
-            expected="the report extra",
-            found=f"no module {missing}",
-            fix=f"Install it: {install_command('report')}",
-        )
-    require_folder(html)
-
-
-def require_folder(html: str) -> None:
-    """Refuse a file that cannot be written. Raises: `path_missing`, `output_unwritable`."""
-    folder = os.path.dirname(os.path.abspath(html))
-    if not os.path.isdir(folder):
-        raise TollensError(
-            "path_missing",
-            folder,
-            expected="a folder to write the report to",
-            found="no such folder",
-            fix="Create it, or name another file.",
-        )
-    if os.path.isdir(html) or not os.access(folder, os.W_OK):
-        raise _unwritable(html, "a folder" if os.path.isdir(html) else "a folder that may not be written to")
-
-
-def _write_report(report: ScanReport, html: str) -> None:
-    from tollens.publish.report import write_report
-
-    try:
-        write_report(report, html)
-    except OSError as error:
-        raise _unwritable(html, error.strerror or str(error)) from None
-
-
-def _unwritable(html: str, found: str) -> TollensError:
-    return TollensError(
-        "output_unwritable",
-        html,
-        expected="a file that can be written",
-        found=found,
-        fix="Name another file.",
-    )

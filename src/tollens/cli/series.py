@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
+from tollens.cli.output import require_writable
 from tollens.cli.progress import progress_bar
-from tollens.cli.scan import ScanOptions, require_folder
+from tollens.cli.scan import ScanOptions
 from tollens.cli.terminal import emit
 from tollens.cli.workers import workers
 from tollens.core.errors import Exit
@@ -27,7 +28,7 @@ def answer_series(paths: Sequence[str], asked: ScanOptions) -> int:
     if (asked.extrapolate is None) != (asked.out is None):
         raise click.UsageError("--extrapolate STEP and --out FILE go together.")
     if asked.html is not None:
-        require_folder(asked.html)
+        require_writable(asked.html)
     preload = ("tollens.run.layer", "tollens.run.path")
     with workers(asked.jobs, asked.workers, preload) as map_fn, progress_bar(asked.quiet) as progress:
         from tollens.run.series import series  # now: the workers import the same at the same time

@@ -7,7 +7,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec import UNSET
@@ -33,6 +33,7 @@ from tollens.subject.matrices import Inventory, MatrixView, matrices
 from tollens.subject.place import Url
 from tollens.subject.shelf import let_go
 
+V = TypeVar("V", bound=MatrixView | FactorView)
 Progress = Callable[[int, int, str], None]
 WHOLE = frozenset(
     {"alternatives", "localisation", "mp_sigma2_estimates", "outliers", "permutation_id", "singular_values"}
@@ -142,8 +143,8 @@ def _tensors(view: MatrixView | FactorView) -> list[str]:
     return [view.b.name, view.a.name] if isinstance(view, FactorView) else [view.tensor.name]
 
 
-def selected(views: Sequence[MatrixView | FactorView], pattern: str | None) -> list[MatrixView | FactorView]:
-    """The views whose name, or that of a tensor of theirs, matches a shell pattern. Raises: `no_such_layer`."""
+def selected(views: Sequence[V], pattern: str | None) -> list[V]:
+    """The views whose name, or that of their tensor, matches a shell pattern. Raises: `no_such_layer`."""
     if pattern is None:
         return list(views)
     chosen = [v for v in views if any(fnmatch.fnmatchcase(name, pattern) for name in (v.name, *_tensors(v)))]
