@@ -22,6 +22,7 @@ from tests.subject.torch_files import View, saved
 from tollens.core.errors import TollensError
 from tollens.pool.cluster import cluster
 from tollens.pool.local import processes
+from tollens.run.diff import diff
 from tollens.run.machine import bits
 from tollens.run.scan import scan
 from tollens.run.settings import ScanSettings
@@ -257,6 +258,9 @@ def test_a_signed_address_is_sent_as_it_is_and_never_shown(server: Server) -> No
     report = scan(f"{address}/model/{name}?{query}", ScanSettings(only="tail"))
     assert all(f"?{query} Basic dXNlcjpodW50ZXIy" in line for line in seen)
     assert report.subject.path == f"{server.address}/model/{name}"
+    signed = f"{address}/model/{name}?{query}"
+    told = diff(signed, signed)
+    assert (told.base.path, told.derived.path) == (report.subject.path, report.subject.path)
     url = Url(f"{address}/model/none.safetensors?{query}#part")
     with pytest.raises(TollensError) as caught:
         open_checkpoint(url.text)

@@ -26,6 +26,7 @@ from tollens.run.diff_tensor import TensorTask, measure_tensor
 from tollens.run.result import Subject
 from tollens.run.scan import environment
 from tollens.subject.checkpoint import Checkpoint, open_checkpoint
+from tollens.subject.place import shown
 
 Progress = Callable[[int, int, str], None]
 NOTHING_LEARNED = frozenset({"not_a_weight", "not_in_index", "empty_tensor", "tied_on_both_sides"})
@@ -84,7 +85,7 @@ def diff(
 
 def _subject(path: str | os.PathLike[str], checkpoint: Checkpoint, digest: str) -> Subject:
     return Subject(
-        os.fsencode(path).decode("utf-8", "backslashreplace"),
+        shown(path),
         "sha256:" + digest,
         checkpoint.format,
         sum(t.size for t in checkpoint.tensors),
