@@ -199,6 +199,8 @@ def _open_folder(path: Place) -> Checkpoint:
     if weights:
         whole = _usual(names, weights, WEIGHTS)
         chosen = tuple(weights) if whole is None else (whole,)
+        if whole is None:
+            sharded.is_series(path, weights)  # for what it raises: a folder that was fetched in part is no checkpoint
         contents = sharded.read_files(path, chosen)
         form = "safetensors" if len(chosen) == 1 else "sharded"
         rest = tuple(n for n in (*weights, *others) if n not in chosen)
