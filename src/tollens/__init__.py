@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from tollens.run.ab import AbQuestion, ab
     from tollens.run.climb import climb
     from tollens.run.compare import CompareQuestion, compare
+    from tollens.run.diff import diff
+    from tollens.run.diff_settings import DiffSettings
     from tollens.run.lint import lint_files
     from tollens.run.lock import amend, lock
     from tollens.run.new import new
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from tollens.run.result import ScanReport
     from tollens.run.scan import scan
     from tollens.run.selftest import selftest
+    from tollens.run.series import series
     from tollens.run.settings import ScanSettings
     from tollens.run.status import status
     from tollens.subject.checkpoint import open_checkpoint
@@ -36,6 +39,7 @@ _WHERE = {
     "AbQuestion": "tollens.run.ab",
     "CompareQuestion": "tollens.run.compare",
     "Decision": "tollens.protocol.decision",
+    "DiffSettings": "tollens.run.diff_settings",
     "PowerQuestion": "tollens.run.power",
     "Reading": "tollens.core.reading",
     "ScanReport": "tollens.run.result",
@@ -46,6 +50,7 @@ _WHERE = {
     "amend": "tollens.run.lock",
     "climb": "tollens.run.climb",
     "compare": "tollens.run.compare",
+    "diff": "tollens.run.diff",
     "explain": "tollens.core.codes",
     "lint_files": "tollens.run.lint",
     "lock": "tollens.run.lock",
@@ -56,6 +61,7 @@ _WHERE = {
     "scan": "tollens.run.scan",
     "selftest": "tollens.run.selftest",
     "sentinel_arms": "tollens.protocol.sign_arms",
+    "series": "tollens.run.series",
     "status": "tollens.run.status",
 }
 
@@ -63,6 +69,7 @@ __all__ = [
     "AbQuestion",
     "CompareQuestion",
     "Decision",
+    "DiffSettings",
     "PowerQuestion",
     "Reading",
     "ScanReport",
@@ -73,6 +80,7 @@ __all__ = [
     "amend",
     "climb",
     "compare",
+    "diff",
     "explain",
     "lint_files",
     "lock",
@@ -83,6 +91,7 @@ __all__ = [
     "scan",
     "selftest",
     "sentinel_arms",
+    "series",
     "status",
 ]
 

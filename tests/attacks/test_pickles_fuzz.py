@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import struct
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -135,9 +136,28 @@ def examine(content: bytes) -> None:
             assert len(raw) == tensor.nbytes
 
 
+PROGRAM = "archive/data.pkl"
+BODY = [*members(b"", DATA)[1:], Entry(PROGRAM, b"", local={"crc": 0}, central={"crc": 0})]
+FRAME = zipped(BODY)
+DIRECTORY = FRAME.index(b"PK\x01\x02")
+SIZES = (
+    DIRECTORY - len(PROGRAM) - 30 + 18,
+    len(FRAME) - 22 - len(PROGRAM) - 46 + 20,
+)  # in its header, in the directory
+
+
+def wrapped(program: bytes) -> bytes:
+    """What `zipped(unchecked(program))` makes, with the pickle as the last member: ten times as fast."""
+    frame = bytearray(FRAME)
+    for at in SIZES:
+        struct.pack_into("<2I", frame, at, len(program), len(program))
+    struct.pack_into("<I", frame, len(frame) - 22 + 16, DIRECTORY + len(program))
+    return bytes(frame[:DIRECTORY]) + program + bytes(frame[DIRECTORY:])
+
+
 def examine_program(content: bytes) -> None:
     """The same for a program alone, in an archive that is in order."""
-    examine(zipped(unchecked(content)))
+    examine(wrapped(content))
 
 
 def survey(count: int) -> tuple[Survey, Survey]:

@@ -19,8 +19,8 @@ import numpy as np
 import pytest
 from distributed.protocol.pickle import dumps
 from safetensors.numpy import save_file
-
 from tests.dask_cluster import DaskCluster, dask_cluster, happens
+
 from tollens.core.errors import Exit, TollensError
 from tollens.core.work import MapFn, repeated, serial
 from tollens.pool.cluster import PATIENCE, cluster, on_worker, scheduler
@@ -65,6 +65,11 @@ def process_id(x: int) -> int:
 
 def negative(x: int) -> int:
     return -x
+
+
+def interrupted(after: int) -> Iterator[int]:
+    yield from range(after)
+    raise KeyboardInterrupt
 
 
 @dataclass(frozen=True)
@@ -162,8 +167,7 @@ def test_only_so_many_tasks_are_taken_ahead_and_what_is_given_up_is_cancelled(
         assert list(mapped(slow_square, [3])) == [9]
         assert len(list(tmp_path.iterdir())) <= 6
     with pytest.raises(KeyboardInterrupt), connected(dask) as mapped:
-        next(mapped(Mark(tmp_path), range(40)))
-        raise KeyboardInterrupt
+        list(mapped(Mark(tmp_path), interrupted(40)))
     happens(lambda: keys(dask) == [], 5)
 
 
@@ -241,9 +245,9 @@ def test_nobody_at_the_address_is_said_in_time(address: str, capfd) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # bound, and nobody listens
         begin = time.monotonic()
-        with pytest.raises(TollensError) as caught:
-            with cluster(address.format(taken.getsockname()[1]), same, connect=0.5):
-                pytest.fail("work may begin")
+        there = address.format(taken.getsockname()[1])
+        with pytest.raises(TollensError) as caught, cluster(there, same, connect=0.5):
+            pytest.fail("work may begin")
     assert caught.value.code == "workers_unreachable"
     assert time.monotonic() - begin < 5
     assert capfd.readouterr().err == ""

@@ -17,6 +17,7 @@ INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 VERBS = {
     "demo": "Kill five claims, let one live. Offline, no extras, seconds.",
     "scan": "Judge a checkpoint from its weights alone.",
+    "diff": "Say what changed between two checkpoints, beyond rounding.",
     "lint": "Refuse reported numbers that cannot be true.",
     "new": "Make a study: a claim that can fail, its metric, its controls.",
     "lock": "Seal a study before anything is run.",

@@ -16,6 +16,7 @@ from tollens.record.envelope import Envelope
 from tollens.run.ab import AbReport
 from tollens.run.certificate import Certificate
 from tollens.run.compare import CompareReport
+from tollens.run.diff_result import DiffReport
 from tollens.run.doctor import Diagnosis
 from tollens.run.lint import Catalogue, LintReport
 from tollens.run.lock import SealReport
@@ -23,6 +24,7 @@ from tollens.run.new import NewReport
 from tollens.run.power import PowerReport
 from tollens.run.pricing import Plan
 from tollens.run.result import ScanReport
+from tollens.run.series_result import SeriesReport
 from tollens.run.status import StatusReport
 from tollens.standard.demonstration import Demonstration
 
@@ -31,6 +33,7 @@ CONTRACTS: dict[str, type] = {
     "tollens.climb-1": Decision,
     "tollens.climb-plan-1": Plan,
     "tollens.demo-1": Demonstration,
+    "tollens.diff-1": DiffReport,
     "tollens.doctor-1": Diagnosis,
     "tollens.ledger-1": Envelope,
     "tollens.lint-1": LintReport,
@@ -40,6 +43,7 @@ CONTRACTS: dict[str, type] = {
     "tollens.scan-1": ScanReport,
     "tollens.seal-1": Manifest,
     "tollens.selftest-1": Certificate,
+    "tollens.series-1": SeriesReport,
     "tollens.stats.ab-1": AbReport,
     "tollens.stats.compare-1": CompareReport,
     "tollens.stats.power-1": PowerReport,

@@ -56,6 +56,9 @@ COLUMNS = (
     "traps_residual",
     "erg_count",
     "erg_gap",
+    "target",
+    "rank",
+    "gamma",
     "flags",
     "undefined",
     "sentence",
@@ -72,7 +75,7 @@ def rows(report: ScanReport) -> list[dict[str, Any]]:
         plain |= {f"alpha_null_{k}": null.get(k) for k in ("median", "low", "high")}
         plain["undefined"] = " ".join(f"{k}={v}" for k, v in plain["undefined"].items())
         plain |= {f"ww.{k}": v for k, v in plain.pop("ww", {}).items()}
-        found.append({k: _cell(v) for k, v in plain.items()})
+        found.append({k: cell(v) for k, v in plain.items()})
     return found
 
 
@@ -87,7 +90,8 @@ def csv_text(report: ScanReport) -> str:
     return out.getvalue()
 
 
-def _cell(value: Any) -> Any:
+def cell(value: Any) -> Any:
+    """A value as one cell: lists with spaces between, None empty, and no formula."""
     if isinstance(value, str) and value[:1] in ("=", "+", "@", "\t"):
         return "'" + value  # a spreadsheet would run a name that looks like a formula
     if isinstance(value, list):

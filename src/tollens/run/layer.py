@@ -376,14 +376,19 @@ def _spectrum_fields(spectrum: Spectrum) -> dict[str, Any]:
     visible = spectrum.visible
     if visible.size == 0:
         return {"lambda_max": 0.0, "blind_floor": 0.0}
+    return {
+        "lambda_max": float(visible[-1]),
+        "lambda_min_visible": float(visible[0]),
+        "blind_floor": spectrum.blind_floor,
+        "histogram": histogram_of(visible),
+    }
+
+
+def histogram_of(visible: NDArray[np.float64]) -> Histogram:
+    """Counts of log10 of positive eigenvalues, ascending, at least one."""
     logs = np.log10(visible)
     low, high = float(logs[0]), float(logs[-1])
     if not high > low:
         low, high = low - 0.5, high + 0.5  # one eigenvalue, or equal ones, in the middle of a decade
     counts, _ = np.histogram(logs, bins=BINS, range=(low, high))
-    return {
-        "lambda_max": float(visible[-1]),
-        "lambda_min_visible": float(visible[0]),
-        "blind_floor": spectrum.blind_floor,
-        "histogram": Histogram(low, high, counts.tolist()),
-    }
+    return Histogram(low, high, counts.tolist())

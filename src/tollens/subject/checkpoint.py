@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from tollens.core.errors import TollensError
-from tollens.subject import file, gguf, huggingface, npz, remote, safetensors, sharded, torch_zip
+from tollens.subject import adapter, file, gguf, huggingface, npz, remote, safetensors, sharded, torch_zip
+from tollens.subject.adapter import AdapterConfig
 from tollens.subject.contents import Contents
 from tollens.subject.dtypes import Floats, decoded
 from tollens.subject.formats import Format, Probe, format_of
@@ -39,7 +40,8 @@ class Checkpoint:
 
     `format` is the name of a row of `formats.FORMATS`, or `sharded`. `files` make up the checkpoint (names relative
     to `source.folder`); `unindexed` are tensors that an index leaves out; `ignored` are weight files and archive
-    members beside it that were not read; `metadata` is what all of its files say of themselves.
+    members beside it that were not read; `metadata` is what all of its files say of themselves. `adapter`
+    is the configuration of a low-rank adapter, whose weights these are.
     """
 
     path: Place
@@ -51,6 +53,7 @@ class Checkpoint:
     unindexed: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
     metadata: Mapping[str, str] = field(default_factory=dict)
+    adapter: AdapterConfig | None = None
 
     def digest(self) -> str:
         """SHA-256, 64 hexadecimal digits: of the file, or for a folder of the sorted list of (relative name,
@@ -145,12 +148,12 @@ def _open_file(path: Place) -> Checkpoint:
 def _format(path: Place) -> Format:
     """The format of a file, by its content."""
     probe = _probe(path)
-    known = format_of(probe)
     if not probe.start:
         raise _error("empty_file", path, "a checkpoint", "a file of 0 bytes", "Fetch or save the file again.")
     if torch_zip.is_legacy(probe.start):
         raise torch_zip.legacy_refused(path)
-    if probe.start[0] == 0x80 and probe.start[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05") and probe.start[8:9] != b"{":
+    known = format_of(probe)
+    if _begins_like_a_pickle(probe.start) and (known is None or known.name != "llama2c"):  # a width of 640 is 80 02
         raise npz.pickle_refused(path, "a file that begins like a pickle")
     if known is not None:
         return known
@@ -165,6 +168,10 @@ def _format(path: Place) -> Format:
         f"bytes {probe.start[:8]!r}",
         "Convert the checkpoint to safetensors.",
     )  # fmt: skip
+
+
+def _begins_like_a_pickle(start: bytes) -> bool:
+    return start[0] == 0x80 and start[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05") and start[8:9] != b"{"
 
 
 def _probe(path: Place) -> Probe:
@@ -190,7 +197,8 @@ def _open_folder(path: Place) -> Checkpoint:
     if indices:
         raise _ambiguous(path, indices)
     if weights:
-        chosen = (WEIGHTS,) if WEIGHTS in weights else tuple(weights)
+        whole = _usual(names, weights, WEIGHTS)
+        chosen = tuple(weights) if whole is None else (whole,)
         contents = sharded.read_files(path, chosen)
         form = "safetensors" if len(chosen) == 1 else "sharded"
         rest = tuple(n for n in (*weights, *others) if n not in chosen)
@@ -214,10 +222,11 @@ def _open_pickles(path: Place, names: list[str], pickles: list[str]) -> Checkpoi
     if indices:
         raise _ambiguous(path, indices)
     weights = [n for n in pickles if Path(n).suffix.lower() in TORCH and not TRAINING.fullmatch(n)]
-    if len(weights) > 1 and TORCH_WEIGHTS not in weights:
+    usual = _usual(names, weights, TORCH_WEIGHTS)
+    if len(weights) > 1 and usual is None:
         raise _ambiguous(path, weights)
     if weights:
-        name = TORCH_WEIGHTS if TORCH_WEIGHTS in weights else weights[0]
+        name = usual or weights[0]
         sharded.check_inside(path, name)
         known = _format(path / name)
         rest = tuple(n for n in pickles if n != name)
@@ -229,6 +238,12 @@ def _open_pickles(path: Place, names: list[str], pickles: list[str]) -> Checkpoi
         "no_checkpoint", path, "a folder with *.safetensors, *.npz, *.gguf or *.bin", f"{len(names)} other entries",
         "Name the folder that holds the weights.",
     )  # fmt: skip
+
+
+def _usual(names: list[str], weights: list[str], whole: str) -> str | None:
+    """The file that holds the model by its name: `whole`, or the weights of an adapter that has a configuration."""
+    tuned = adapter.STEM + Path(whole).suffix
+    return whole if whole in weights else tuned if tuned in weights and adapter.CONFIG in names else None
 
 
 def _open_format(path: Place, known: Format, folder: Place, name: str) -> Checkpoint:
@@ -252,15 +267,18 @@ def _checkpoint(
     ignored: tuple[str, ...] = (),
 ) -> Checkpoint:
     config = huggingface.read_config(folder)
+    tuned = adapter.read_adapter(folder, files)
+    beside = [huggingface.CONFIG] * (config is not None) + [adapter.CONFIG] * (tuned is not None)
     return Checkpoint(
         path,
         form,
         _versioned(folder, contents.tensors),
         config if config is not None else contents.config,
         Source(folder, container),
-        files if config is None else (*files, huggingface.CONFIG),
+        (*files, *beside),
         ignored=(*contents.others, *ignored),
         metadata=contents.metadata,
+        adapter=tuned,
     )
 
 

@@ -130,6 +130,39 @@ STATUSES: dict[str, Code] = {
         "The matrix is interleaved with others in one stored tensor, so that no range of bytes is its own to digest.",
         "Compare the digest of the file.",
     ),
+    "first_checkpoint": Code(
+        "Nothing before it",
+        "The first checkpoint of a series has come from nowhere: what it added, and how fast, does not exist.",
+        "Put an earlier checkpoint, such as the initialisation, in front of it.",
+    ),
+    "left_out": Code(
+        "Left out of the series",
+        "The folder that was expanded holds more that looks like a checkpoint, such as weights beside the checkpoint-N "
+        "folders; only those folders are followed.",
+        "Name the checkpoints one by one if the others belong to the series.",
+    ),
+    "not_in_all": Code(
+        "Not in every checkpoint",
+        "The tensor is absent from some checkpoint of the series or has another shape there, so it cannot be followed.",
+        "Check that all checkpoints are of one model.",
+    ),
+    "extrapolated": Code(
+        "Extrapolated, not trained",
+        "A checkpoint of the series says of itself that it was extrapolated from others. What it shows follows from "
+        "them and is no evidence of training.",
+        "Leave it out unless it is what you ask about.",
+    ),
+    "factors_not_followed": Code(
+        "Low-rank factors are not followed",
+        "A series follows whole weight matrices. The factors of an adapter mean something only as a product, which is "
+        "not formed for every step.",
+        "Scan each adapter alone, or merge each into its base and follow those.",
+    ),
+    "no_movement": Code(
+        "No movement",
+        "The tensor is the same at all the checkpoints concerned, so that no share of its movement exists.",
+        "Check whether the tensor was frozen; if it was, nothing is wrong.",
+    ),
     "not_requested": Code(
         "Not asked for",
         "The options of this run leave this reading out; its absence says nothing about the layer.",
@@ -170,11 +203,46 @@ STATUSES: dict[str, Code] = {
         "The tensor's element type is known and is not a real float, such as complex numbers.",
         "Convert the tensor to f32, f16 or bf16.",
     ),
-    "lora_pair_unsupported": Code(
-        "Low-rank adapter not analysed",
-        "Both factors of a LoRA pair are here. Alone they say nothing, and their product is not formed by "
-        "this version.",
-        "Merge the adapter into the base model and scan the result.",
+    "lora_shapes_differ": Code(
+        "Factors that do not fit each other",
+        "The two factors of a LoRA pair have no common rank, or their sides cannot be flattened without loss, so "
+        "their product does not exist.",
+        "Save the adapter again, and check whether its factors come from one run.",
+    ),
+    "lora_rank_differs": Code(
+        "Rank not as declared",
+        "The configuration of the adapter declares one rank and the factors have another, given as declared/stored. "
+        "The scaling depends on the rank, and it cannot be told which of the two is meant.",
+        "Put the configuration of this adapter beside its weights.",
+    ),
+    "adapter_unsupported": Code(
+        "Kind of adapter not measured",
+        "The adapter changes a weight by more than a scaled product of two factors: by a magnitude vector, Hadamard "
+        "or Kronecker products, learned scales or prompts.",
+        "Merge the adapter into its base model and compare the two.",
+    ),
+    "factored": Code(
+        "Measured from its factors",
+        "The matrix is the product of two factors of rank r, which is never formed. It has at most r eigenvalues that "
+        "are not zero, so there is no bulk, no tail and no edge.",
+        "Compare the stable rank with r, since low rank is what a low-rank parametrisation gives by construction.",
+    ),
+    "rank": Code(
+        "Rank of the factors",
+        "The matrix is a product of two factors with this common side, the largest rank it can have.",
+        "None needed.",
+    ),
+    "scaling_unknown": Code(
+        "Scaling of the adapter unknown",
+        "Nothing says by which number the product of the factors is multiplied, so norms do not exist. Ranks do not "
+        "depend on it and are given.",
+        "Put adapter_config.json beside the weights.",
+    ),
+    "base_altered": Code(
+        "Base altered when the adapter was made",
+        "The adapter was initialised with a part of the base weights, which was taken out of the base. The product of "
+        "its factors is therefore not the change that training made.",
+        "Compare the merged model with the original base.",
     ),
     "not_in_index": Code(
         "Tensor that the index leaves out",
@@ -288,5 +356,49 @@ STATUSES: dict[str, Code] = {
         "On the same tail an exponential, a lognormal or a power law with a cut-off is significantly more "
         "likely than the power law.",
         "Do not read the exponent; the preferred law and its ratio are given.",
+    ),
+    "no_common_grid": Code(
+        "No common grid of numbers",
+        "One of the two tensors is stored as codes with scales, so that the step between neighbouring weights is not "
+        "known and neither is what rounding alone could change.",
+        "Read the change against its shuffled null, or compare with the checkpoint before quantisation.",
+    ),
+    "only_rounding": Code(
+        "Nothing but rounding changed",
+        "The difference of the two matrices is what rounding to the coarser stored type gives, so it has no leading "
+        "directions of its own.",
+        "None needed.",
+    ),
+    "subspace_unsettled": Code(
+        "Leading directions not set apart",
+        "No gap separates the leading singular values from those after them, so the subspace that was found is one of "
+        "several near the top; the field `doubt` bounds how far it may be off.",
+        "Ask for another number of directions with `--rank`.",
+    ),
+    "tied_on_both_sides": Code(
+        "Tied in both checkpoints",
+        "Both checkpoints store this tensor as a copy of another one, which is compared under its own name.",
+        "None needed; it is listed so that no tensor goes missing.",
+    ),
+    "only_in_base": Code(
+        "Tensor missing from DERIVED",
+        "BASE holds a tensor of this name and DERIVED does not, so it is not compared.",
+        "Check whether the export dropped it or wrote it under another name.",
+    ),
+    "only_in_derived": Code(
+        "Tensor missing from BASE",
+        "DERIVED holds a tensor of this name and BASE does not, so it is not compared.",
+        "Check whether it was added on purpose or renamed.",
+    ),
+    "shape_differs": Code(
+        "Shapes differ",
+        "Both checkpoints hold a tensor of this name in different shapes; nothing is broadcast, cut or transposed.",
+        "Check whether a vocabulary grew, or a matrix was stored transposed.",
+    ),
+    "prefix_left_out": Code(
+        "Names matched without a prefix",
+        "A wrapper had put the same prefix in front of the names of one side; without it more names match, each of "
+        "them once.",
+        "None needed; rename the tensors if the match is not meant.",
     ),
 }
