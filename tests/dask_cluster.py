@@ -37,7 +37,7 @@ class DaskCluster:
     def worker(self, *options: str) -> subprocess.Popen[bytes]:
         """Workers stand in another folder than the client, and find the tests' own functions."""
         where = ("--local-directory", self.folder / "scratch")
-        return self._start("dask_worker", self.address, "--no-dashboard", *where, *options)
+        return self._start("dask_worker", self.address, "--no-dashboard", "--death-timeout", "20", *where, *options)
 
     def _start(self, what: str, *options: str | Path) -> subprocess.Popen[bytes]:
         with (self.folder / f"{len(self._children)}-{what}.log").open("wb") as log:

@@ -8,8 +8,10 @@ import socket
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -145,8 +147,16 @@ def test_the_same_work_is_done_again_and_one_task_at_a_time(dask: DaskCluster, t
     for one in tmp_path.iterdir():
         _, process, at = one.name.split("-")
         begun.setdefault(process, []).append(int(at))
-    gaps = [b - a for times in begun.values() for a, b in zip(sorted(times), sorted(times)[1:], strict=False)]
-    assert min(gaps) >= 0.05e9
+    assert min(b - a for times in begun.values() for a, b in pairwise(sorted(times))) >= 0.05e9
+
+
+def test_a_worker_of_several_threads_does_one_task_at_a_time_whoever_asks(tmp_path: Path) -> None:
+    """The limit on BLAS threads belongs to the process, and two scans may share a worker."""
+    mark = Mark(tmp_path)
+    with ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(lambda x: on_worker(mark, x), range(4))) == [0, 1, 2, 3]
+    begun = sorted(int(one.name.split("-")[2]) for one in tmp_path.iterdir())
+    assert min(b - a for a, b in pairwise(begun)) >= 0.05e9
 
 
 def test_only_so_many_tasks_are_taken_ahead_and_what_is_given_up_is_cancelled(
