@@ -8,6 +8,7 @@ import statistics
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
@@ -55,7 +56,8 @@ def diff(
         digests = [beside.submit(c.digest) for c in (ours, theirs)]
         layers, others = _measured(found, ours, theirs, settings, map_fn, progress)
         subjects = [
-            _subject(path, c, d.result()) for path, c, d in zip((base, derived), (ours, theirs), digests, strict=True)
+            _subject(path if isinstance(c.path, Path) else str(c.path), c, d.result())  # a URL without what is secret
+            for path, c, d in zip((base, derived), (ours, theirs), digests, strict=True)
         ]
     kinship = _kinship(layers, settings)
     summary = _summary(layers, others, found)

@@ -86,7 +86,10 @@ def measure_delta(task: DeltaTask) -> LayerDelta:
 def _measured(task: DeltaTask, threads: int) -> LayerDelta:
     base_dtype, derived_dtype = task.base.dtype, task.derived.dtype
     wide: type[np.floating[Any]] = np.float64 if "F64" in (base_dtype, derived_dtype) else np.float32
-    base, derived = (view.load(wide) for view in (task.base, task.derived))
+    with task.base.nearby() as near:
+        base = near.load(wide)
+    with task.derived.nearby() as near:
+        derived = near.load(wide)
     if base.size == 0:
         return _report(task, State("identical", "no elements"), {}, failed="empty_tensor")
     bad = {side: found for side, w in (("base", base), ("derived", derived)) if (found := _nonfinite(w)) is not None}
