@@ -246,7 +246,7 @@ def test_a_report_that_could_be_written_and_then_cannot(inside, monkeypatch, cle
     def full(*_: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("tollens.publish.report.write_report", full)
+    monkeypatch.setattr("pathlib.Path.write_bytes", full)
     run = inside("scan", clean, "--html", tmp_path / "r.html")
     assert (run.returncode, run.stdout) == (2, "")
     assert run.stderr.startswith("output_unwritable: ")
@@ -303,6 +303,6 @@ def help_of(verb: Any) -> set[str]:
 def test_the_options_of_the_struct_are_those_of_the_command() -> None:
     from tollens.cli.scan import ScanOptions, command
 
-    names = {p.name for p in command.params} - {"path"}
+    names = {p.name for p in command.params} - {"paths"}
     assert names == set(ScanOptions.__struct_fields__)
     assert {"--claim", "--json", "--csv", "--html", "--layers", "--seed", "--jobs", "--only"} <= help_of(command)

@@ -16,10 +16,13 @@ import numpy as np
 import pytest
 from benchmarks.range_server import Server, fixed, serving
 from safetensors.numpy import save_file
+from tests.dask_cluster import dask_cluster
 from tests.subject.torch_files import View, saved
 
 from tollens.core.errors import TollensError
-from tollens.pool import processes
+from tollens.pool.cluster import cluster
+from tollens.pool.local import processes
+from tollens.run.machine import bits
 from tollens.run.scan import scan
 from tollens.run.settings import ScanSettings
 from tollens.subject import remote
@@ -79,6 +82,19 @@ def test_workers_read_for_themselves(server: Server, tmp_path: Path) -> None:
         far = scan(f"{server.address}/model/", SETTINGS, map_fn=mapped)
     assert far.layers == here.layers
     assert server.sent <= 1.02 * 10 * 4 * ROWS * COLS
+
+
+def test_workers_of_a_cluster_read_for_themselves(server: Server, tmp_path_factory: pytest.TempPathFactory) -> None:
+    pytest.importorskip("distributed")
+    url, tail = f"{server.address}/model", ScanSettings(only="tail")
+    here = scan(url, tail)
+    before = server.sent
+    with (
+        dask_cluster(tmp_path_factory.mktemp("dask"), "--nworkers", "2", "--nthreads", "1") as made,
+        cluster(made.address, bits) as mapped,
+    ):
+        assert scan(url, tail, map_fn=mapped) == here
+    assert server.sent - before <= 1.02 * 10 * 4 * ROWS * COLS
 
 
 def test_threads_read_at_the_same_time(server: Server, tmp_path: Path) -> None:

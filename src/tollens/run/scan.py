@@ -7,7 +7,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec import UNSET
@@ -33,6 +33,7 @@ from tollens.subject.matrices import Inventory, MatrixView, matrices
 from tollens.subject.place import Url
 from tollens.subject.shelf import let_go
 
+V = TypeVar("V", bound=MatrixView | FactorView)
 Progress = Callable[[int, int, str], None]
 WHOLE = frozenset(
     {"alternatives", "localisation", "mp_sigma2_estimates", "outliers", "permutation_id", "singular_values"}
@@ -74,7 +75,7 @@ def scan(
         law = needs_power_law(claim_names(claim, units))
     checkpoint = open_checkpoint(path)
     found = matrices(checkpoint)
-    views = _selected(_in_file_order(found, checkpoint), settings.layers)
+    views = selected(_in_file_order(found, checkpoint), settings.layers)
     refused = refusals([*used(settings), *([factored] if found.factors else [])])
     before = repeated(map_fn)
     lost: list[str] = []
@@ -142,7 +143,8 @@ def _tensors(view: MatrixView | FactorView) -> list[str]:
     return [view.b.name, view.a.name] if isinstance(view, FactorView) else [view.tensor.name]
 
 
-def _selected(views: Sequence[MatrixView | FactorView], pattern: str | None) -> list[MatrixView | FactorView]:
+def selected(views: Sequence[V], pattern: str | None) -> list[V]:
+    """The views whose name, or that of their tensor, matches a shell pattern. Raises: `no_such_layer`."""
     if pattern is None:
         return list(views)
     chosen = [v for v in views if any(fnmatch.fnmatchcase(name, pattern) for name in (v.name, *_tensors(v)))]

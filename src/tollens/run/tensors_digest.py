@@ -5,12 +5,27 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from typing import Protocol
 
-from tollens.run.result import LayerReport
 from tollens.subject.tensor import TensorInfo
 
 
-def tensors_digest(tensors: Sequence[TensorInfo], layers: Sequence[LayerReport]) -> str:
+class Read(Protocol):
+    """A measured matrix: its name, stored type, sides M <= N and the digest of its stored bytes."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def source_dtype(self) -> str: ...
+    @property
+    def M(self) -> int: ...
+    @property
+    def N(self) -> int: ...
+    @property
+    def digest(self) -> str | None: ...
+
+
+def tensors_digest(tensors: Sequence[TensorInfo], layers: Sequence[Read]) -> str:
     """ "sha256-tensors:<hex>": SHA-256 of the compact JSON, in UTF-8, of two sorted lists: of every stored tensor its
     name, dtype, shape, file and number of bytes, as the headers say; of every measured matrix its name, dtype,
     [M, N] and digest, null where its bytes are mixed with those of others.

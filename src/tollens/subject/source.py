@@ -90,8 +90,8 @@ class Source:
 
     @contextmanager
     def stream(self, tensor: TensorInfo) -> Iterator[Stream]:
-        """Open one tensor. Raises: `dtype_unsupported`, `changed_while_reading`, those of the container and of
-        `ggml.expand`.
+        """Open one tensor of floats or of blocks that become floats. Raises: `dtype_unsupported`, those of `stored` and
+        of `ggml.expand`.
         """
         kind = kind_of(tensor.dtype)
         if kind not in (Kind.FLOAT, Kind.BLOCKS):
@@ -99,6 +99,17 @@ class Source:
                 "dtype_unsupported", f"{self.folder / tensor.file}: {tensor.name}", expected="a float type",
                 found=tensor.dtype, fix="Convert the tensor to f32, f16 or bf16.",
             )  # fmt: skip
+        with self.stored(tensor) as stream:
+            if kind is Kind.BLOCKS:
+                floats = replace(tensor, dtype="F32", nbytes=4 * tensor.size)
+                fed = partial(ggml.reader, stream.fill, tensor)
+                yield Stream(floats, False, False, fed(), fed)
+            else:
+                yield stream
+
+    @contextmanager
+    def stored(self, tensor: TensorInfo) -> Iterator[Stream]:
+        """Open one tensor of any type, for its bytes. Raises: `changed_while_reading`, those of the container."""
         path = self.folder / tensor.file
         if self.container == "npz":
             with self._blob(path, tensor) as blob, npz.opened(blob, path, tensor.name) as (stream, header):
@@ -109,12 +120,23 @@ class Source:
         else:
             with self._blob(path, tensor) as blob:
                 fill = _from_blob(blob, tensor, path)
-                if kind is Kind.BLOCKS:
-                    floats = replace(tensor, dtype="F32", nbytes=4 * tensor.size)
-                    fed = partial(ggml.reader, fill, tensor)
-                    yield Stream(floats, False, False, fed(), fed)
-                    return
                 yield Stream(tensor, False, False, fill if tensor.strides is None else _in_order(fill, tensor))
+
+    def stored_bytes(self, tensor: TensorInfo) -> Iterator[memoryview]:
+        """The bytes of a tensor of any type, little-endian and in C order, in pieces whose memory is used again.
+
+        Raises: those of `stored`.
+        """
+        with self.stored(tensor) as stream:
+            if stream.fortran or stream.swapped:
+                yield _turned(stream)
+                return
+            total = tensor.size * STORED[tensor.dtype].bits // 8
+            buffer = memoryview(bytearray(min(file.CHUNK, total)))
+            for begin in range(0, total, file.CHUNK):
+                piece = buffer[: min(file.CHUNK, total - begin)]
+                stream.fill(begin, piece)
+                yield piece
 
     def _blob(self, path: Place, tensor: TensorInfo) -> AbstractContextManager[file.Blob]:
         if self.shelf is not None and not isinstance(path, Path):
@@ -147,6 +169,19 @@ def empty(shape: tuple[int, ...], dtype: np.dtype[Any], tensor: TensorInfo) -> F
             "tensor_too_large", tensor.name, expected="a tensor that fits into memory",
             found=f"{math.prod(shape) * dtype.itemsize} bytes", fix="Scan on a machine with more memory.",
         ) from None  # fmt: skip
+
+
+def _turned(stream: Stream) -> memoryview:
+    """The bytes of a member of an archive that lies in another order than C, or with the other end first."""
+    tensor, width = stream.tensor, STORED[stream.tensor.dtype].bits // 8
+    raw = np.empty(tensor.nbytes, dtype=np.uint8)
+    stream.fill(0, raw.data)
+    if stream.swapped:
+        number = width // 2 if tensor.dtype in ("C64", "C128") else width  # of the two parts each is swapped
+        raw = raw.reshape(-1, number)[:, ::-1].reshape(-1)
+    if stream.fortran:
+        raw = np.moveaxis(raw.reshape(*tensor.shape[::-1], width), -1, 0).T.reshape(-1)
+    return np.ascontiguousarray(raw).data
 
 
 def _from_blob(blob: file.Blob, tensor: TensorInfo, path: Place) -> Fill:

@@ -351,6 +351,45 @@ ERRORS: dict[str, Code] = {
         "The two files do not hold the same items once each, so that a paired comparison would not be one.",
         "Give both files the same items, or compare the shared ones with --common.",
     ),
+    "series_too_short": Code(
+        "Too few checkpoints",
+        "A series has two checkpoints or more; the extrapolation of a path needs four, since a line through two or "
+        "three points fits whatever they are.",
+        "Give more checkpoints of the run, or the folder that holds its checkpoint-N folders.",
+    ),
+    "series_unlike": Code(
+        "Nothing in common",
+        "No weight matrix has the same name and shape in all checkpoints of the series: nothing can be followed.",
+        "Give checkpoints of one model from one run.",
+    ),
+    "step_unknown": Code(
+        "Step not known",
+        "Neither the metadata of the file, nor trainer_state.json in its folder, nor its name says at which training "
+        "step the checkpoint was saved. The order of files is no order of steps.",
+        "Rename the file or folder to step-N, with N its training step.",
+    ),
+    "step_invalid": Code(
+        "Step is no step",
+        "A source states the training step of a checkpoint and what it states is no whole number from 0 to 2^53 - 1, "
+        "or cannot be read.",
+        "Correct the metadata, trainer_state.json or name that the message points to.",
+    ),
+    "step_conflict": Code(
+        "Two steps for one checkpoint",
+        "The metadata, trainer_state.json and name of a checkpoint state different training steps, and at most one of "
+        "them is right.",
+        "Correct the source that is wrong.",
+    ),
+    "step_duplicate": Code(
+        "Two checkpoints of one step",
+        "Two checkpoints of the series were saved at the same training step, or one of them was given twice.",
+        "Leave one of the two out.",
+    ),
+    "output_exists": Code(
+        "Output is there already",
+        "A file of that name exists, and a file that was made up is never written over one that may have been trained.",
+        "Name another file, or remove this one first.",
+    ),
     "output_unwritable": Code(
         "Output cannot be written",
         "The system refused to write the output file.",
