@@ -90,7 +90,7 @@ def test_ctrl_c_in_the_middle_of_a_scan(checkpoint: Path, jobs: str) -> None:
 import sys, time
 import tollens.run.scan
 from tollens_slow import slow
-tollens.run.scan.measure_layer = slow
+tollens.run.scan.measure_any = slow
 from tollens.cli.main import main
 print("begun", flush=True)
 main(sys.argv[1:])

@@ -258,7 +258,7 @@ def test_a_worker_that_the_system_ends_is_named(tollens, checkpoint: Path) -> No
 import os, signal, sys
 import tollens.run.scan, tollens.run.layer
 from tests_worker import die
-tollens.run.scan.measure_layer = die
+tollens.run.scan.measure_any = die
 from tollens.cli.main import main
 main(sys.argv[1:])
 """

@@ -107,3 +107,47 @@ def test_the_next_command_is_safe_to_paste(monkeypatch, tmp_path: Path) -> None:
     folder.mkdir()
     text = scan_text(scanned(folder, {"w": gaussian(0)}), html=None, show_all=False)
     assert f"tollens scan '{folder}/m.safetensors' --html report.html" in text.replace("\n", " ")
+
+
+@pytest.fixture
+def adapter_report(tmp_path: Path) -> ScanReport:
+    """An adapter of rank 4 with one module stored whole, a pair that is still zero and half a pair."""
+    tensors: dict[str, Any] = {"base_model.model.lm_head.weight": gaussian(0)}
+    for i in range(3):
+        module = f"base_model.model.model.layers.{i}.self_attn.q_proj"
+        tensors[f"{module}.lora_A.weight"] = gaussian(i, 4, 64)
+        tensors[f"{module}.lora_B.weight"] = gaussian(i, 96, 4) * np.float32(i > 0)
+    tensors["x.lora_A.weight"] = gaussian(0, 4, 8)
+    save_file(tensors, tmp_path / "adapter_model.safetensors")
+    text = '{"peft_type": "LORA", "r": 4, "lora_alpha": 8, "modules_to_save": ["lm_head"]}'
+    (tmp_path / "adapter_config.json").write_text(text)
+    return scan(tmp_path, FAST)
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_products_have_a_table_of_their_own(monkeypatch, adapter_report: ScanReport, width: int) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    text = scan_text(adapter_report, html=None, show_all=True)
+    lines = text.splitlines()
+    assert [line for line in lines if cell_len(line) > width] == []
+    heads = [line.split()[0] for line in lines if line.startswith(("adapter ", "layer "))]
+    assert heads == ["adapter", "layer"]
+    rows = {line.split()[0][-20:]: line.split()[1:] for line in lines if " 64x96 " in line}
+    for layer in adapter_report.layers:
+        if layer.rank == 4:
+            assert layer.fro2 is not None
+            assert rows[layer.name[-20:]][:2] == ["64x96", "4"]
+            assert rows[layer.name[-20:]][-1] == f"{layer.fro2**0.5:.3g}"
+    assert len(rows) == 3
+    assert "8 tensors = 7 analysed + 1 skipped (1 lora_unpaired) + 0 aliased" in text
+    assert "the adapter leaves this matrix as it is" in text
+
+
+def test_an_adapter_alone_is_told_without_a_tail(monkeypatch, adapter_report: ScanReport) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
+    products = [layer for layer in adapter_report.layers if "factored" in layer.flags]
+    alone = msgspec.structs.replace(adapter_report, layers=products, findings=[])
+    text = scan_text(alone, html="r.html", show_all=False)
+    assert "alpha" not in text.partition("note")[0]
+    assert "the singular values of a product are taken in float64" in text
+    assert "--claim 'all(stable_rank >= 2)'" in text

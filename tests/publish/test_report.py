@@ -10,7 +10,9 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 pytest.importorskip("altair", reason="the report extra is not installed")
 pytest.importorskip("vl_convert", reason="the report extra is not installed")
@@ -21,6 +23,8 @@ from tollens.publish import card, page
 from tollens.publish.report import report_html, write_report
 from tollens.publish.text import foreign, number
 from tollens.run.result import AliasedTensor, ScanReport
+from tollens.run.scan import scan
+from tollens.run.settings import ScanSettings
 
 FORBIDDEN = {"script", "img", "iframe", "object", "embed", "link", "base", "form", "foreignobject", "image", "use"}
 
@@ -254,3 +258,14 @@ def test_names_are_shown_as_they_are_and_never_obeyed(name: str, shown: str) -> 
 )  # fmt: skip
 def test_numbers_have_three_digits(value: float, shown: str) -> None:
     assert number(value).replace("100.0", "100") == shown
+
+
+def test_an_adapter_has_no_chart_of_alpha_and_says_why(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    tensors = {"q.lora_A.weight": rng.standard_normal((4, 64)), "q.lora_B.weight": rng.standard_normal((32, 4))}
+    save_file(tensors, tmp_path / "adapter_model.safetensors")
+    (tmp_path / "adapter_config.json").write_text('{"r": 4, "lora_alpha": 8}')
+    shown = Page(report_html(scan(tmp_path, ScanSettings(null_draws=20))))
+    assert "Products of two factors have no tail, and so no alpha." in shown.text
+    assert "No spectrum to draw: measured from its factors (factored)." in shown.text
+    assert "of at most 4" in shown.text

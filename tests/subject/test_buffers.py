@@ -48,19 +48,6 @@ def test_reason_of_one_tensor(name: str, shape: tuple[int, ...], dtype: str, rea
 
 
 @pytest.mark.parametrize(
-    ("a", "b"),
-    [
-        ("x.lora_A.weight", "x.lora_B.weight"),
-        ("x.lora_down.weight", "x.lora_up.weight"),
-        ("x.lora_A", "x.lora_B"),
-    ],
-)
-def test_a_pair_of_factors_is_told_from_a_single_one(a: str, b: str) -> None:
-    assert reasons(tensor(a), tensor(b)) == ["lora_pair_unsupported"] * 2
-    assert reasons(tensor(a), tensor(f"y.{b}")) == ["lora_unpaired"] * 2
-
-
-@pytest.mark.parametrize(
     ("packed", "dtype", "companion"),
     [
         ("x.qweight", "I32", "x.scales"),

@@ -258,10 +258,10 @@ def test_a_tensor_lost_or_counted_twice_is_noticed(tmp_path: Path) -> None:
     found = matrices(c)
     assert account(c.tensors, found) == (1, 1, 0)
     broken = [
-        Inventory(found.matrices, [], []),
-        Inventory(found.matrices, found.skipped * 2, []),
-        Inventory(found.matrices, found.skipped, [Alias("a", "b", (3, 4), "F32")]),
-        Inventory(found.matrices, [*found.skipped, Skipped("c", (), "F32", "not_a_matrix")], []),
+        Inventory(found.matrices, [], [], []),
+        Inventory(found.matrices, found.skipped * 2, [], []),
+        Inventory(found.matrices, found.skipped, [Alias("a", "b", (3, 4), "F32")], []),
+        Inventory(found.matrices, [*found.skipped, Skipped("c", (), "F32", "not_a_matrix")], [], []),
     ]
     for inventory in broken:
         with pytest.raises(TollensError) as caught:

@@ -112,7 +112,7 @@ class ScanOptions(msgspec.Struct, frozen=True, kw_only=True):
 def command(path: str, **options: Any) -> int:
     """Judge the checkpoint at PATH from its weights alone.
 
-    PATH is a .safetensors file, a folder of shards or a Hugging Face checkpoint, or a .npz file.
+    PATH is a .safetensors file, a folder of shards, a Hugging Face checkpoint or a LoRA adapter, or a .npz file.
     Nothing is downloaded and no forward pass is run.
     """
     asked = msgspec.convert(options, ScanOptions)

@@ -12,7 +12,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from tollens.cli.terminal import printable, unpadded
+from tollens.cli.factor_table import factor_table
+from tollens.cli.terminal import elided, printable, unpadded
 
 if TYPE_CHECKING:
     from tollens.protocol.answer import ClaimAnswer
@@ -53,9 +54,7 @@ def _show(console: Console, report: ScanReport, *, html: str | None, show_all: b
         console.print(Padding(Text(printable(finding.sentence)), (0, 0, 0, 2)))
     layers = report.layers if show_all else report.layers[:ROWS]
     if layers:
-        console.print()
-        console.print(_table(layers, console.width))
-        console.print("* a convention on alpha: over-trained below 2, usual to 6, under-trained above", style="dim")
+        _tables(console, layers)
         if len(layers) < len(report.layers):
             console.print(f"{len(report.layers) - len(layers)} more layers; --all prints them.", style="dim")
         console.print()
@@ -64,6 +63,19 @@ def _show(console: Console, report: ScanReport, *, html: str | None, show_all: b
     _remarks(console, report)
     console.print()
     console.print(Text.assemble(("next  ", "bold"), _next(report, html)))
+
+
+def _tables(console: Console, layers: list[LayerReport]) -> None:
+    products = [layer for layer in layers if "factored" in layer.flags]
+    whole = [layer for layer in layers if "factored" not in layer.flags]
+    if products:
+        console.print()
+        console.print(factor_table(products, console.width))
+        console.print("of gamma * B @ A; the null is Gaussian factors of the same shapes", style="dim")
+    if whole:
+        console.print()
+        console.print(_table(whole, console.width))
+        console.print("* a convention on alpha: over-trained below 2, usual to 6, under-trained above", style="dim")
 
 
 def _claim(console: Console, claim: ClaimAnswer) -> None:
@@ -95,7 +107,7 @@ def _table(layers: list[LayerReport], width: int) -> Table:
     for layer in layers:
         null, rank = layer.alpha_null, layer.null.get("stable_rank")
         cells = [
-            _elided(printable(layer.name), max(14, width - fixed)),
+            elided(printable(layer.name), max(14, width - fixed)),
             f"{layer.M}x{layer.N}",
             _alpha(layer),
             "-" if null is None else f"{null.low:.1f}-{null.high:.1f}",
@@ -129,12 +141,6 @@ def _plain(value: Any) -> str:
     return "-" if value is None else (str(value) if isinstance(value, int) else f"{value:.1f}")
 
 
-def _elided(name: str, width: int) -> str:
-    """The end of a name tells layers apart, so the beginning goes."""
-    short = name.removesuffix(".weight")
-    return short if len(short) <= width else "…" + short[-(width - 1) :]
-
-
 def _remarks(console: Console, report: ScanReport) -> None:
     skipped = report.summary["skipped"]
     tensors = report.summary["tensors"]
@@ -143,9 +149,12 @@ def _remarks(console: Console, report: ScanReport) -> None:
         console.print(f"note  {printable(note.sentence)}", style="dim", markup=False)
     if report.settings["columns"] == "weightwatcher":
         console.print("the columns of WeightWatcher stand in --json and --csv", style="dim")
-    blind = BLIND[report.settings["precision"]]
-    told = f"{report.settings['precision']} arithmetic sees nothing below {blind} of a layer's largest eigenvalue"
-    console.print(told, style="dim")
+    if _all_factored(report):
+        console.print("the singular values of a product are taken in float64", style="dim")
+    else:
+        blind = BLIND[report.settings["precision"]]
+        told = f"{report.settings['precision']} arithmetic sees nothing below {blind} of a layer's largest eigenvalue"
+        console.print(told, style="dim")
     why = ", ".join(f"{n} {code}" for code, n in skipped.items())
     chosen = f", of which --layers chose {len(report.layers)} matrices" if report.settings["layers"] else ""
     console.print(
@@ -170,4 +179,8 @@ def _next(report: ScanReport, html: str | None) -> str:
         return f"tollens explain {report.findings[0].code}"
     if html is None:
         return f"tollens scan {path} --html report.html"
-    return f"tollens scan {path} --claim 'all(stable_rank >= 8)'"
+    return f"tollens scan {path} --claim 'all(stable_rank >= {2 if _all_factored(report) else 8})'"
+
+
+def _all_factored(report: ScanReport) -> bool:
+    return bool(report.layers) and all("factored" in layer.flags for layer in report.layers)

@@ -21,6 +21,12 @@ def unpadded(text: str) -> str:
     return "\n".join(line.rstrip(" ") for line in text.split("\n"))
 
 
+def elided(name: str, width: int) -> str:
+    """The end of a name tells layers apart, so the beginning goes."""
+    short = name.removesuffix(".weight")
+    return short if len(short) <= width else "…" + short[-(width - 1) :]
+
+
 def emit(text: str | bytes) -> None:
     """Write a finished answer to stdout. A reader that went away, such as `head`, does not change the exit code."""
     data = text.encode("utf-8", "backslashreplace") if isinstance(text, str) else text

@@ -55,3 +55,26 @@ class Part:
     @property
     def N(self) -> int:
         return max(self.shape)
+
+
+@dataclass(frozen=True, slots=True)
+class FactorPart:
+    """A matrix gamma * B @ A that is given by its factors and never formed: `factors` is (B, A), float64 arrays of
+    shapes (out, r) and (r, in), finite; `shape` is (out, in).
+
+    `gamma` is None where the scaling is not known. `source_dtypes` are the stored types of B and of A.
+    """
+
+    name: str
+    factors: tuple[NDArray[np.float64], NDArray[np.float64]]
+    gamma: float | None
+    source_dtypes: tuple[str, str]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        b, a = self.factors
+        return b.shape[0], a.shape[1]
+
+    @property
+    def rank(self) -> int:
+        return int(self.factors[1].shape[0])

@@ -13,9 +13,10 @@ import numpy as np
 
 from tollens.core.reading import Cost, Reading, Status
 from tollens.core.seeding import generator
-from tollens.instrument.part import Part
+from tollens.instrument.part import FactorPart, Part
 
-Measure: TypeAlias = Callable[[Part, Any, np.random.Generator], Sequence[Reading]]
+Measure: TypeAlias = Callable[[Any, Any, np.random.Generator], Sequence[Reading]]
+"""Of a part, parameters and a generator; the part is a FactorPart where `factors` are needed, else a Part."""
 
 
 class Tier(IntEnum):
@@ -37,7 +38,7 @@ class KnownAnswer:
     """
 
     title: str
-    part: Callable[[], Part]
+    part: Callable[[], Part | FactorPart]
     quantity: str
     value: float
     tolerance: float
@@ -68,7 +69,7 @@ class Instrument:
     function: Measure
     default_params: Any
 
-    def measure(self, part: Part, params: Any = None, *, seed: int = 0) -> tuple[Reading, ...]:
+    def measure(self, part: Part | FactorPart, params: Any = None, *, seed: int = 0) -> tuple[Reading, ...]:
         """Run on one part; every declared quantity comes back exactly once, stamped with its provenance."""
         params = self.default_params if params is None else params
         missing = [field for field in self.needs if getattr(part, field, None) is None]

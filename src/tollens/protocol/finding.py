@@ -41,6 +41,8 @@ def findings_of(layer: Mapping[str, Any], *, needs_power_law: bool = False) -> l
     name = str(layer["name"])
     if layer.get("status") == "FAILED":
         return [_nonfinite(name, layer["nonfinite"])] if layer.get("nonfinite") else []
+    if "factored" in layer.get("flags", ()):  # few directions are what a product of thin factors has by construction
+        return [_idle(name, layer)] if layer.get("lambda_max") == 0.0 else []
     if layer.get("lambda_max") == 0.0:
         return [_dead(name, "zero_matrix", layer)]
     if "no_variance" in layer.get("flags", ()) and min(layer["M"], layer["N"]) > 1:
@@ -93,6 +95,11 @@ def _dead(name: str, code: str, layer: Mapping[str, Any]) -> Finding:
         None,
         f"every element has the same value, {value:.3g} in size (variance 0): only one direction passes.",
     )
+
+
+def _idle(name: str, layer: Mapping[str, Any]) -> Finding:
+    scaled = "its scaling is 0" if layer.get("gamma") == 0.0 else "one of its factors, or their product, is 0"
+    return Finding("dead", name, None, 0.0, None, f"the adapter leaves this matrix as it is: {scaled}.")
 
 
 def _rank_collapsed(name: str, layer: Mapping[str, Any]) -> Finding | None:

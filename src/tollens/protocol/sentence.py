@@ -65,6 +65,9 @@ def sentence(layer: Mapping[str, Any]) -> str:
         if broken:
             return f"not measured: {broken['count']} of its elements are NaN or infinite; a usable matrix has 0."
         return f"not measured: {reasons.get('alpha', 'the measurement failed')}."
+    factored = "factored" in (layer.get("flags") or ())
+    if factored and layer.get("lambda_max") == 0.0:
+        return "the product of its factors is 0: the adapter changes nothing here."
     compared = compare(layer)
     if not compared:
         return _without_null(layer)
@@ -74,6 +77,8 @@ def sentence(layer: Mapping[str, Any]) -> str:
     interval = layer.get("alpha_interval") if told.quantity == "alpha" else None
     around = f" [{_number(interval['low'])}, {_number(interval['high'])}]" if isinstance(interval, Mapping) else ""
     where, law = "below" if told.below else "above", "iid Gaussian matrices of its shape"
+    if factored:
+        value, law = f"{value} of at most {layer['rank']}", "products of Gaussian factors of its shape"
     if told.distance > RIM[told.quantity]:
         says = _SAYS[told.quantity][0 if told.below else 1]
         return f"{name} {value}{around} lies {where} the {band} of {law}: {says}."

@@ -75,7 +75,7 @@ def _columns(card: Card) -> str:
     picture = picture_of(layer)
     numbers = f"{_numbers(layer)}{_facts(layer)}"
     if picture is None:
-        why = layer.undefined.get("spectrum") or next(iter(layer.undefined.values()), "not_requested")
+        why = layer.undefined.get("histogram") or next(iter(layer.undefined.values()), "not_requested")
         return f'<p class="small">No spectrum to draw: {reason(why)}.</p>{numbers}'
     return f'<div class="two">{_figure(card, picture)}<div>{numbers}</div></div>'
 

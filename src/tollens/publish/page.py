@@ -98,6 +98,8 @@ def depth(report: ScanReport) -> str:
     head = '<h2 id="depth">Alpha by depth</h2>'
     if not report.layers:
         return f"{head}<p>There is no layer to draw.</p>"
+    if all("factored" in layer.flags for layer in report.layers):
+        return f"{head}<p>Products of two factors have no tail, and so no alpha.</p>"
     drawn = (
         f'<div class="wide">{depth_svg(report, tall=False, key="dw")}</div>'
         f'<div class="narrow">{depth_svg(report, tall=True, key="dn")}</div>'

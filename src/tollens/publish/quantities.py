@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from tollens.instrument.factored import factored
 from tollens.instrument.registry import Instrument
 from tollens.instrument.spectrum import spectrum
 from tollens.instrument.tail import tail
@@ -21,7 +22,9 @@ quantity marked * does not change when the matrix is multiplied by a number.
 
 def quantities_text() -> str:
     """One section for each built-in instrument, in alphabetical order."""
-    return HEAD + "".join(_section(made) for made in sorted((spectrum, tail, *AFTER_TAIL), key=lambda made: made.name))
+    return HEAD + "".join(
+        _section(made) for made in sorted((spectrum, tail, *AFTER_TAIL, factored), key=lambda made: made.name)
+    )
 
 
 def _section(made: Instrument) -> str:

@@ -52,6 +52,11 @@ class LayerReport(msgspec.Struct, frozen=True, kw_only=True):
     `plugins` holds the values of instruments from other packages, by quantity. `digest`, "sha256:<hex>", is of the
     stored bytes of the matrix, taken when they were read.
 
+    A matrix that is the product of two LoRA factors (view "factored") has `factors`, the names of their tensors, B
+    first; `rank`, their common side; `gamma`, the number that scales the product; `target`, the tensor of the base
+    model that it changes; `singular_values`, the r largest; `rcond_b` and `rcond_a`, smallest over largest singular
+    value of each factor. Its `digest` is of the bytes of B followed by those of A.
+
     Eigenvalues are of the small Gram matrix, not divided by N, in weight^2. M is the smaller side, N the larger one.
     """
 
@@ -117,6 +122,13 @@ class LayerReport(msgspec.Struct, frozen=True, kw_only=True):
     nonfinite: dict[str, Any] | None = None
     null: dict[str, NullBand] = {}
     histogram: Histogram | None = None
+    target: str | UnsetType = UNSET
+    factors: list[str] | UnsetType = UNSET
+    rank: int | UnsetType = UNSET
+    gamma: float | UnsetType = UNSET
+    singular_values: list[float] | UnsetType = UNSET
+    rcond_b: float | UnsetType = UNSET
+    rcond_a: float | UnsetType = UNSET
     plugins: dict[str, Any] = {}
     ww: dict[str, Any] | UnsetType = UNSET
 

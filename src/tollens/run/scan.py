@@ -15,27 +15,35 @@ from msgspec import UNSET
 from tollens.core.errors import TollensError
 from tollens.core.extras import install_command
 from tollens.core.work import MapFn, repeated, serial
+from tollens.instrument.factored import factored
 from tollens.instrument.null import ShapeNull
 from tollens.instrument.registry import INSTRUMENTS
 from tollens.protocol.finding import SEVERITY, Finding, Note, by_severity, findings_of, verdict_of
-from tollens.run.layer import LayerTask, ShapeTask, lost_layer, lost_shape, measure_layer, measure_shape, used
+from tollens.run.factor_layer import FactorTask, lost_any, measure_any
+from tollens.run.layer import LayerTask, ShapeTask, lost_shape, measure_shape, used
 from tollens.run.machine import this_machine
 from tollens.run.plugins import installed, plugged_quantities
 from tollens.run.refusal import refusals
 from tollens.run.result import AliasedTensor, Environment, LayerReport, ScanReport, SkippedTensor, Subject
 from tollens.run.settings import ScanSettings
 from tollens.subject.checkpoint import Checkpoint, open_checkpoint
+from tollens.subject.factors import FactorView
 from tollens.subject.matrices import Inventory, MatrixView, matrices
 
 Progress = Callable[[int, int, str], None]
-WHOLE = frozenset({"alternatives", "localisation", "mp_sigma2_estimates", "outliers", "permutation_id"})
+WHOLE = frozenset(
+    {"alternatives", "localisation", "mp_sigma2_estimates", "outliers", "permutation_id", "singular_values"}
+)
 """Quantities that are no number and no name: a claim speaks of their parts, or not at all."""
 PART_UNITS = {
     **{f"alpha_interval_{part}": "1" for part in ("low", "high")},
     **{f"alpha_null_{part}": "1" for part in ("median", "low", "high")},
     **{f"mp_sigma2_estimates_{part}": "weight^2" for part in ("cdf", "median", "kde")},
 }
-PLAIN_UNITS = {"M": "count", "N": "count", "Q": "1", "role": "1", "band": "1", "status": "1", "source_dtype": "1"}
+PLAIN_UNITS = {
+    **dict.fromkeys(("M", "N", "rank"), "count"),
+    **dict.fromkeys(("Q", "role", "band", "status", "source_dtype", "gamma"), "1"),
+}
 
 
 def scan(
@@ -48,7 +56,7 @@ def scan(
 ) -> ScanReport:
     """Judge a checkpoint from its weights alone; the object that `tollens scan --json` prints.
 
-    `path` is a .safetensors file, a folder with shards or a Hugging Face checkpoint, or a .npz file. `claim` is a
+    `path` is a .safetensors file, a folder with shards, a checkpoint or a LoRA adapter, or a .npz file. `claim` is a
     rule over layer fields such as "all(stable_rank >= 8)". `map_fn` runs the work, `progress(done, total, name)`
     is told of each finished task. Raises: TollensError with a code for anything wrong with the input.
     """
@@ -61,8 +69,8 @@ def scan(
         law = needs_power_law(claim_names(claim, units))
     checkpoint = open_checkpoint(path)
     found = matrices(checkpoint)
-    views = _selected(found.matrices, settings.layers)
-    refused = refusals(used(settings))
+    views = _selected(_in_file_order(found, checkpoint), settings.layers)
+    refused = refusals([*used(settings), *([factored] if found.factors else [])])
     before = repeated(map_fn)
     lost: list[str] = []
     with ThreadPoolExecutor(1) as beside:  # hashing releases the interpreter lock and needs no worker
@@ -115,10 +123,20 @@ def _flat(fields: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if name != "plugins"} | plugged
 
 
-def _selected(views: Sequence[MatrixView], pattern: str | None) -> list[MatrixView]:
+def _in_file_order(found: Inventory, checkpoint: Checkpoint) -> list[MatrixView | FactorView]:
+    """Matrices and pairs of factors in the order in which their tensors begin."""
+    place = {tensor.name: i for i, tensor in enumerate(checkpoint.tensors)}
+    return sorted([*found.matrices, *found.factors], key=lambda view: min(place[name] for name in _tensors(view)))
+
+
+def _tensors(view: MatrixView | FactorView) -> list[str]:
+    return [view.b.name, view.a.name] if isinstance(view, FactorView) else [view.tensor.name]
+
+
+def _selected(views: Sequence[MatrixView | FactorView], pattern: str | None) -> list[MatrixView | FactorView]:
     if pattern is None:
         return list(views)
-    chosen = [v for v in views if fnmatch.fnmatchcase(v.name, pattern) or fnmatch.fnmatchcase(v.tensor.name, pattern)]
+    chosen = [v for v in views if any(fnmatch.fnmatchcase(name, pattern) for name in (v.name, *_tensors(v)))]
     if views and not chosen:
         raise TollensError(
             "no_such_layer",
@@ -131,7 +149,7 @@ def _selected(views: Sequence[MatrixView], pattern: str | None) -> list[MatrixVi
 
 
 def _measured(
-    views: Sequence[MatrixView],
+    views: Sequence[MatrixView | FactorView],
     settings: ScanSettings,
     refused: frozenset[str],
     map_fn: MapFn,
@@ -139,9 +157,10 @@ def _measured(
     lost: list[str],
 ) -> Iterator[LayerReport]:
     """The nulls of all shapes first, then every matrix against the null of its own. `lost` takes the names of nulls."""
+    whole = [v for v in views if isinstance(v, MatrixView)]
     shapes: list[tuple[int, int]] = []
     if settings.null_draws and not settings.only:
-        shapes = sorted({(min(v.shape), max(v.shape)) for v in views if min(v.shape) > 0})
+        shapes = sorted({(min(v.shape), max(v.shape)) for v in whole if min(v.shape) > 0})
     total, done = len(shapes) + len(views), 0
     nulls: dict[tuple[int, int], ShapeNull] = {}
     drawn = map_fn(measure_shape, [ShapeTask(*s, settings) for s in shapes], lost=lost_shape)
@@ -153,12 +172,14 @@ def _measured(
         done += 1
         if progress is not None:
             progress(done, total, f"null {shape[0]}x{shape[1]}")
-    matrices_judged = sum(min(v.shape) >= settings.min_side for v in views)
+    judged = max(1, sum(min(v.shape) >= settings.min_side for v in whole))
     tasks = [
-        LayerTask(v, order, settings, max(1, matrices_judged), nulls.get((min(v.shape), max(v.shape))), refused)
+        LayerTask(v, order, settings, judged, nulls.get((min(v.shape), max(v.shape))), refused)
+        if isinstance(v, MatrixView)
+        else FactorTask(v, order, settings, refused)
         for order, v in enumerate(views)
     ]
-    for layer in map_fn(measure_layer, tasks, lost=lost_layer):
+    for layer in map_fn(measure_any, tasks, lost=lost_any):
         done += 1
         if progress is not None:
             progress(done, total, layer.name)
@@ -188,7 +209,6 @@ def _summary(
 ) -> dict[str, Any]:
     names = {layer.name for layer in judged}
     reasons = Counter(str(_unjudgeable(layer)) for layer in layers if layer.name not in names)
-    analysed = {v.tensor.name for v in found.matrices}
     return {
         "layers": len(layers),
         "judged": len(judged),
@@ -199,7 +219,7 @@ def _summary(
         "unmatched": [v.name for v in found.matrices if v.role.kind == "unmatched"],
         "tensors": {
             "in_file": len(checkpoint.tensors),
-            "analysed": len(analysed),
+            "analysed": len(found.analysed),
             "skipped": len(found.skipped),
             "aliased": len(found.aliases),
         },
@@ -243,6 +263,10 @@ def _notes(layers: Sequence[LayerReport], refused: Mapping[str, str]) -> list[No
         "short_tail": "the tail has 20 to 49 eigenvalues",
         "precision_escalated": "float32 was blind here; measured again in float64",
         "fused_unsplit": "a fused tensor of unknown layout was analysed whole",
+        "factored": "measured from two factors of rank r, and low rank is what such a product has by construction: "
+        "compare the stable rank with r",
+        "scaling_unknown": "nothing says how the product of the factors is scaled, so norms do not exist",
+        "base_altered": "the base was altered when the adapter was made, so that the product is not the whole change",
     }
     names = [layer.name for layer in layers]
     notes = [Note("answers_fail", names, f"{name} was refused: {why}.") for name, why in refused.items()]

@@ -26,8 +26,7 @@ SCALES = (
     "weight.nested_absmax", "weight.nested_quant_map",
 )  # fmt: skip
 PACKED = re.compile(r"(.*?)[._]?(qweight|weight_packed|blocks|weight)$")
-LORA = re.compile(r"(^|[._])lora_?(embedding_)?(A|B|up|down|a|b)(?=[._]|$)")
-PARTNER = {"A": "B", "B": "A", "a": "b", "b": "a", "up": "down", "down": "up"}
+LORA = re.compile(r"(^|[._])lora[._]?(embedding_)?(?P<half>A|B|up|down|a|b)(?=[._]|$)")
 
 
 def reason_to_skip(
@@ -37,7 +36,7 @@ def reason_to_skip(
     `beside` it (all of the checkpoint, by name); None if it may be one.
 
     Reasons: `packed_unsupported`, `gguf_extra_missing`, `not_a_weight`, `dtype_unsupported`, `empty_tensor`,
-    `not_a_matrix`, `lora_unpaired`, `lora_pair_unsupported`.
+    `not_a_matrix`, `lora_unpaired`; that of a factor of an adapter, which `factors.pair` puts beside its partner first.
     """
     kind = kind_of(tensor.dtype)
     if kind is Kind.PACKED or _is_packed(tensor, beside, config):
@@ -55,10 +54,8 @@ def reason_to_skip(
         return "not_a_weight"
     if len(tensor.shape) < 2 or BIAS.search(tensor.name):  # several biases may be stacked, one per expert
         return "not_a_matrix"
-    if lora := LORA.search(tensor.name):
-        partner = tensor.name[: lora.start(3)] + PARTNER[lora[3]] + tensor.name[lora.end(3) :]
-        return "lora_pair_unsupported" if partner in beside else "lora_unpaired"
-    return ggml.reason_to_skip(tensor.dtype) if kind is Kind.BLOCKS else None
+    missing = ggml.reason_to_skip(tensor.dtype) if kind is Kind.BLOCKS else None
+    return "lora_unpaired" if missing is None and LORA.search(tensor.name) else missing
 
 
 def _is_packed(tensor: TensorInfo, beside: Mapping[str, TensorInfo], config: Mapping[str, Any] | None) -> bool:

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from tollens.core.errors import TollensError
-from tollens.subject import file, gguf, huggingface, npz, safetensors, sharded, torch_zip
+from tollens.subject import adapter, file, gguf, huggingface, npz, safetensors, sharded, torch_zip
+from tollens.subject.adapter import AdapterConfig
 from tollens.subject.contents import Contents
 from tollens.subject.dtypes import Floats, decoded
 from tollens.subject.formats import Format, Probe, format_of
@@ -39,7 +40,8 @@ class Checkpoint:
 
     `format` is the name of a row of `formats.FORMATS`, or `sharded`. `files` make up the checkpoint (names relative
     to `source.folder`); `unindexed` are tensors that an index leaves out; `ignored` are weight files and archive
-    members beside it that were not read; `metadata` is what all of its files say of themselves.
+    members beside it that were not read; `metadata` is what all of its files say of themselves. `adapter`
+    is the configuration of a low-rank adapter, whose weights these are.
     """
 
     path: Place
@@ -51,6 +53,7 @@ class Checkpoint:
     unindexed: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
     metadata: Mapping[str, str] = field(default_factory=dict)
+    adapter: AdapterConfig | None = None
 
     def digest(self) -> str:
         """SHA-256, 64 hexadecimal digits: of the file, or for a folder of the sorted list of (relative name,
@@ -188,7 +191,8 @@ def _open_folder(path: Place) -> Checkpoint:
     if indices:
         raise _ambiguous(path, indices)
     if weights:
-        chosen = (WEIGHTS,) if WEIGHTS in weights else tuple(weights)
+        whole = _usual(names, weights, WEIGHTS)
+        chosen = tuple(weights) if whole is None else (whole,)
         contents = sharded.read_files(path, chosen)
         form = "safetensors" if len(chosen) == 1 else "sharded"
         rest = tuple(n for n in (*weights, *others) if n not in chosen)
@@ -212,10 +216,11 @@ def _open_pickles(path: Place, names: list[str], pickles: list[str]) -> Checkpoi
     if indices:
         raise _ambiguous(path, indices)
     weights = [n for n in pickles if Path(n).suffix.lower() in TORCH and not TRAINING.fullmatch(n)]
-    if len(weights) > 1 and TORCH_WEIGHTS not in weights:
+    usual = _usual(names, weights, TORCH_WEIGHTS)
+    if len(weights) > 1 and usual is None:
         raise _ambiguous(path, weights)
     if weights:
-        name = TORCH_WEIGHTS if TORCH_WEIGHTS in weights else weights[0]
+        name = usual or weights[0]
         sharded.check_inside(path, name)
         known = _format(path / name)
         rest = tuple(n for n in pickles if n != name)
@@ -227,6 +232,12 @@ def _open_pickles(path: Place, names: list[str], pickles: list[str]) -> Checkpoi
         "no_checkpoint", path, "a folder with *.safetensors, *.npz, *.gguf or *.bin", f"{len(names)} other entries",
         "Name the folder that holds the weights.",
     )  # fmt: skip
+
+
+def _usual(names: list[str], weights: list[str], whole: str) -> str | None:
+    """The file that holds the model by its name: `whole`, or the weights of an adapter that has a configuration."""
+    tuned = adapter.STEM + Path(whole).suffix
+    return whole if whole in weights else tuned if tuned in weights and adapter.CONFIG in names else None
 
 
 def _open_format(path: Place, known: Format, folder: Place, name: str) -> Checkpoint:
@@ -250,15 +261,18 @@ def _checkpoint(
     ignored: tuple[str, ...] = (),
 ) -> Checkpoint:
     config = huggingface.read_config(folder)
+    tuned = adapter.read_adapter(folder, files)
+    beside = [huggingface.CONFIG] * (config is not None) + [adapter.CONFIG] * (tuned is not None)
     return Checkpoint(
         path,
         form,
         contents.tensors,
         config if config is not None else contents.config,
         Source(folder, container),
-        files if config is None else (*files, huggingface.CONFIG),
+        (*files, *beside),
         ignored=(*contents.others, *ignored),
         metadata=contents.metadata,
+        adapter=tuned,
     )
 
 

@@ -17,6 +17,7 @@ from tollens.subject.checkpoint import Checkpoint
 from tollens.subject.convolution import ConvView
 from tollens.subject.cut import Cut, block, load
 from tollens.subject.dtypes import Floats, Kind, kind_of
+from tollens.subject.factors import FactorView, pair
 from tollens.subject.roles import NOT_A_WEIGHT, UNMATCHED, Role, assign
 from tollens.subject.scaled import Scale, rescale, scale_of
 from tollens.subject.source import Hash, Source
@@ -86,6 +87,13 @@ class Inventory(NamedTuple):
     matrices: list[MatrixView]
     skipped: list[Skipped]
     aliases: list[Alias]
+    factors: list[FactorView]
+
+    @property
+    def analysed(self) -> frozenset[str]:
+        """Names of the tensors that are measured, both halves of a pair of factors among them."""
+        paired = (name for view in self.factors for name in (view.a.name, view.b.name))
+        return frozenset([*(view.tensor.name for view in self.matrices), *paired])
 
 
 class _Piece(NamedTuple):
@@ -96,20 +104,27 @@ class _Piece(NamedTuple):
 
 
 def matrices(checkpoint: Checkpoint, *, conv_view: ConvView = "flat") -> Inventory:
-    """The weight matrices of a checkpoint in the order of its tensors, what was skipped, and the aliases.
+    """The weight matrices of a checkpoint in the order of its tensors, what was skipped, the aliases, and the pairs
+    of factors of low-rank adapters.
 
-    Only tied candidates are read: an embedding and a head of one shape and type, until they differ.
+    Only tied candidates are read, an embedding and a head of one shape and type, until they differ; and the scalars
+    that scale the pairs of an adapter without a configuration.
 
     Raises: `tensors_unaccounted` (a bug of ours), and where tied candidates are read, as `MatrixView.load`.
     """
     roles = assign(checkpoint.tensors, checkpoint.config)
     beside = {t.name: t for t in checkpoint.tensors}
-    reasons = _reasons(checkpoint, roles, beside)
+    unindexed = frozenset(checkpoint.unindexed)
+    pairs = pair(checkpoint.tensors, checkpoint.source, checkpoint.adapter, checkpoint.metadata, unindexed=unindexed)
+    reasons = _reasons(checkpoint, roles, beside, pairs.reasons)
     scales = {t.name: scale_of(t, beside, checkpoint.config) for t in checkpoint.tensors}
     plain = [t for t in checkpoint.tensors if reasons[t.name] is None and scales[t.name] is None]
     tied = ties(checkpoint, plain, roles)
-    found = Inventory([], [], [])
+    found = Inventory([], [], [], pairs.views)
+    paired = found.analysed
     for tensor in checkpoint.tensors:
+        if tensor.name in paired:
+            continue
         if tensor.name in tied.aliased:
             found.aliases.append(Alias(tensor.name, tied.aliased[tensor.name], tensor.shape, tensor.dtype))
             continue
@@ -139,14 +154,18 @@ def matrices(checkpoint: Checkpoint, *, conv_view: ConvView = "flat") -> Invento
 
 
 def _reasons(
-    checkpoint: Checkpoint, roles: Mapping[str, Role], beside: Mapping[str, TensorInfo]
+    checkpoint: Checkpoint,
+    roles: Mapping[str, Role],
+    beside: Mapping[str, TensorInfo],
+    adapter: Mapping[str, str],
 ) -> dict[str, str | None]:
     """Why each tensor is no matrix, as far as its name, type and role tell."""
     unindexed = frozenset(checkpoint.unindexed)
     reasons: dict[str, str | None] = {}
     for tensor in checkpoint.tensors:
         kind = roles.get(tensor.name, UNMATCHED).kind
-        reason = "not_in_index" if tensor.name in unindexed else reason_to_skip(tensor, beside, checkpoint.config)
+        reason = "not_in_index" if tensor.name in unindexed else adapter.get(tensor.name)
+        reason = reason or reason_to_skip(tensor, beside, checkpoint.config)
         if reason is None and kind in NOT_A_WEIGHT:
             reason = "not_a_weight"
         if reason is None and kind in ("norm", "bias"):
@@ -160,7 +179,7 @@ def account(tensors: Sequence[TensorInfo], inventory: Inventory) -> tuple[int, i
 
     Raises: `tensors_unaccounted` if a tensor is in none of the three, or in two.
     """
-    analysed = {m.tensor.name for m in inventory.matrices}
+    analysed = inventory.analysed
     skipped = [s.name for s in inventory.skipped]
     aliased = [a.name for a in inventory.aliases]
     listed = sorted([*analysed, *skipped, *aliased])

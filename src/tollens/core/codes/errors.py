@@ -113,6 +113,18 @@ ERRORS: dict[str, Code] = {
         "The file is well formed and holds no tensors, so nothing can be judged.",
         "Check that the export wrote the weights.",
     ),
+    "adapter_config_invalid": Code(
+        "Adapter configuration not usable",
+        "The file adapter_config.json is no JSON object, is too long, or gives a rank, a scaling or a list that cannot "
+        "be one. Without it the product of the factors has no scale.",
+        "Save the adapter again with the library that trained it.",
+    ),
+    "adapter_pattern_unsupported": Code(
+        "Pattern of an adapter not read",
+        "A key of rank_pattern or alpha_pattern is no plain regular expression. Look-around, counted repeats, back "
+        "references and flags are refused, because some of them can keep a matcher busy for ever.",
+        "Write the names of the modules out.",
+    ),
     "header_truncated": Code(
         "File ends inside its header",
         "The file is shorter than the header length it announces.",

@@ -170,11 +170,46 @@ STATUSES: dict[str, Code] = {
         "The tensor's element type is known and is not a real float, such as complex numbers.",
         "Convert the tensor to f32, f16 or bf16.",
     ),
-    "lora_pair_unsupported": Code(
-        "Low-rank adapter not analysed",
-        "Both factors of a LoRA pair are here. Alone they say nothing, and their product is not formed by "
-        "this version.",
-        "Merge the adapter into the base model and scan the result.",
+    "lora_shapes_differ": Code(
+        "Factors that do not fit each other",
+        "The two factors of a LoRA pair have no common rank, or their sides cannot be flattened without loss, so "
+        "their product does not exist.",
+        "Save the adapter again, and check whether its factors come from one run.",
+    ),
+    "lora_rank_differs": Code(
+        "Rank not as declared",
+        "The configuration of the adapter declares one rank and the factors have another, given as declared/stored. "
+        "The scaling depends on the rank, and it cannot be told which of the two is meant.",
+        "Put the configuration of this adapter beside its weights.",
+    ),
+    "adapter_unsupported": Code(
+        "Kind of adapter not measured",
+        "The adapter changes a weight by more than a scaled product of two factors: by a magnitude vector, Hadamard "
+        "or Kronecker products, learned scales or prompts.",
+        "Merge the adapter into its base model and compare the two.",
+    ),
+    "factored": Code(
+        "Measured from its factors",
+        "The matrix is the product of two factors of rank r, which is never formed. It has at most r eigenvalues that "
+        "are not zero, so there is no bulk, no tail and no edge.",
+        "Compare the stable rank with r, since low rank is what a low-rank parametrisation gives by construction.",
+    ),
+    "rank": Code(
+        "Rank of the factors",
+        "The matrix is a product of two factors with this common side, the largest rank it can have.",
+        "None needed.",
+    ),
+    "scaling_unknown": Code(
+        "Scaling of the adapter unknown",
+        "Nothing says by which number the product of the factors is multiplied, so norms do not exist. Ranks do not "
+        "depend on it and are given.",
+        "Put adapter_config.json beside the weights.",
+    ),
+    "base_altered": Code(
+        "Base altered when the adapter was made",
+        "The adapter was initialised with a part of the base weights, which was taken out of the base. The product of "
+        "its factors is therefore not the change that training made.",
+        "Compare the merged model with the original base.",
     ),
     "not_in_index": Code(
         "Tensor that the index leaves out",
