@@ -127,6 +127,20 @@ def test_flips_by_one_step_are_rounding(diffed: Diffed) -> None:
     assert found.undefined["overlap_left"] == "only_rounding"
 
 
+def test_one_small_element_moved_by_many_steps_is_not(diffed: Diffed) -> None:
+    """Far below the edge of rounding, which the large elements set, and yet no rounding moves an element so far."""
+    base, name = network(1, BF16), "layers.0.up.weight"
+    base[name][3, 4] = 1e-5
+    derived = {**base, name: base[name].copy()}
+    derived[name][3, 4] = 2e-5
+    found = layer(diffed(base, derived), name)
+    assert found.floor is not None
+    assert found.floor.above == 0
+    assert found.max_ulps is not None
+    assert found.max_ulps > 10.0
+    assert found.state == "moved"
+
+
 def test_all_elements_flipped_by_one_step_are_not(diffed: Diffed) -> None:
     """Nothing moved by more than a step, but so many did that no rounding makes it: the guard behind `rounded`."""
     base, name = network(1, BF16), "layers.0.up.weight"
