@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import msgspec
@@ -17,15 +17,19 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 class DaskCluster:
-    """A scheduler and what was started for it; their output goes to files in `folder`."""
+    """A scheduler and what was started for it; their output goes to files in `folder`.
 
-    def __init__(self, folder: Path) -> None:
+    After `idle` seconds without a task they end by themselves, so that none outlives tests that were killed.
+    """
+
+    def __init__(self, folder: Path, idle: int = 180) -> None:
         self.folder = folder
         self.file = folder / "scheduler.json"
         self._children: list[subprocess.Popen[bytes]] = []
         self.scheduler = self._start(
-            "dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--scheduler-file", self.file, "--no-dashboard"
-        )
+            "dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--scheduler-file", self.file, "--no-dashboard",
+            "--idle-timeout", f"{idle} s",
+        )  # fmt: skip
         happens(self.file.exists)
         happens(lambda: self.file.stat().st_size > 0)
         self.address: str = msgspec.json.decode(self.file.read_bytes())["address"]
@@ -33,7 +37,7 @@ class DaskCluster:
     def worker(self, *options: str) -> subprocess.Popen[bytes]:
         """Workers stand in another folder than the client, and find the tests' own functions."""
         where = ("--local-directory", self.folder / "scratch")
-        return self._start("dask_worker", self.address, "--no-dashboard", *where, *options)
+        return self._start("dask_worker", self.address, "--no-dashboard", "--death-timeout", "20", *where, *options)
 
     def _start(self, what: str, *options: str | Path) -> subprocess.Popen[bytes]:
         with (self.folder / f"{len(self._children)}-{what}.log").open("wb") as log:
@@ -51,10 +55,8 @@ class DaskCluster:
 
     def end(self) -> None:
         for child in self._children:
-            try:
+            with suppress(ProcessLookupError):
                 os.killpg(child.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
             child.wait()
 
 

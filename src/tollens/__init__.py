@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from tollens.run.result import ScanReport
     from tollens.run.scan import scan
     from tollens.run.selftest import selftest
+    from tollens.run.series import series
     from tollens.run.settings import ScanSettings
     from tollens.run.status import status
     from tollens.subject.checkpoint import open_checkpoint
@@ -60,6 +61,7 @@ _WHERE = {
     "scan": "tollens.run.scan",
     "selftest": "tollens.run.selftest",
     "sentinel_arms": "tollens.protocol.sign_arms",
+    "series": "tollens.run.series",
     "status": "tollens.run.status",
 }
 
@@ -89,6 +91,7 @@ __all__ = [
     "scan",
     "selftest",
     "sentinel_arms",
+    "series",
     "status",
 ]
 

@@ -9,7 +9,8 @@ from functools import cache
 
 import numpy as np
 import pytest
-from tests.attacks.memory import instead_of_the_disk, survived
+from tests.attacks.memory import examination, reading
+from tests.attacks.mutation import survives
 from tests.subject.gguf_bytes import ARRAY, TEXT, Tensor, array, gguf, pair, text, u32
 
 W = Tensor("w", (2, 2), "F32", 0)
@@ -104,7 +105,7 @@ CASES: dict[str, tuple[bytes, str]] = {
 
 @pytest.fixture(scope="module")
 def examined() -> Iterator[object]:
-    with instead_of_the_disk() as function:
+    with examination() as function:
         yield function
 
 
@@ -161,11 +162,11 @@ def honest() -> dict[str, bytes]:
     for name, sides, kind, nbytes in layout:
         tensors.append(Tensor(name, sides, kind, len(data)))
         data += rng.bytes(nbytes) + b"\0" * (-nbytes % 32)
-    return {"m.gguf": gguf(tensors, data, pairs), "small.gguf": gguf(TWO, DATA + b"\0" * 16, pairs[:3])}
+    return {"all": gguf(tensors, data, pairs), "small": gguf(TWO, DATA + b"\0" * 16, pairs[:3])}
 
 
 def test_cut_short_at_every_byte(examined) -> None:  # type: ignore[no-untyped-def]
-    content = honest()["m.gguf"]
+    content = honest()["all"]
     header = content.index(b"output.weight") + 60
     for at in (*range(header), *range(header, len(content) - 31, 37)):
         code = examined("m.gguf", content[:at])
@@ -180,20 +181,26 @@ def test_cut_short_at_every_byte(examined) -> None:  # type: ignore[no-untyped-d
 
 
 def test_every_byte_of_the_header_set_to_its_extremes(examined) -> None:  # type: ignore[no-untyped-def]
-    content = honest()["small.gguf"]
+    content = honest()["small"]
     for at in range(len(content) - 48):
         for value in (0, 1, 127, 128, 255):
             examined("m.gguf", content[:at] + bytes([value]) + content[at + 1 :])
 
 
+TOKENS = (b"GGUF", b"general.alignment", u32(TEXT), u32(ARRAY), *(struct.pack("<Q", n) for n in (0, 32, 64, 2**63)))
+
+
 def test_some_mutants() -> None:
-    tally = survived(honest(), 800, seed=1, measured=20)
-    assert tally[None] > 40  # what only changed numbers is still read
-    assert len(tally) > 10  # and the refusals are of many kinds
+    with reading("m.gguf", measured=20) as read:
+        survey = survives(list(honest().values()), read, 800, seed=1, tokens=TOKENS)
+    assert survey.accepted > 40  # what only changed numbers is still read
+    assert len(survey.refusals) > 8  # and the refusals are of many kinds
 
 
 @pytest.mark.slow
 def test_a_million_mutants() -> None:
-    tally = survived(honest(), 1_000_000, seed=2, measured=1_000)
-    assert sum(tally.values()) == 1_000_000
-    assert len(tally) > 15
+    with reading("m.gguf", measured=1_000) as read:
+        survey = survives(list(honest().values()), read, 1_000_000, seed=2, tokens=TOKENS)
+    print(survey)
+    assert survey.count == 1_000_000
+    assert len(survey.refusals) > 15

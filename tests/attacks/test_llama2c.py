@@ -6,13 +6,14 @@ import struct
 from collections.abc import Iterator
 
 import pytest
-from tests.attacks.memory import instead_of_the_disk, survived
+from tests.attacks.memory import examination, reading
+from tests.attacks.mutation import survives
 from tests.subject.llama2c_bytes import header, llama2c, tokenizer
 
 
 @pytest.fixture(scope="module")
 def examined() -> Iterator[object]:
-    with instead_of_the_disk() as function:
+    with examination() as function:
         yield function
 
 
@@ -44,7 +45,7 @@ def test_hostile_files(examined, case: str) -> None:  # type: ignore[no-untyped-
 def test_cut_short_at_every_byte(examined, tied: bool) -> None:  # type: ignore[no-untyped-def]
     content = llama2c(tied)
     assert examined("model.bin", content) is None
-    for at in range(len(content)):
+    for at in range(1, len(content)):
         code = examined("model.bin", content[:at])
         expected = "empty_file" if at == 0 else "pickle_refused" if at < 28 else "file_size_mismatch"
         assert code == expected, at
@@ -58,17 +59,20 @@ def test_every_byte_of_the_header_set_to_every_value(examined) -> None:  # type:
                 assert examined("model.bin", content[:at] + bytes([value]) + content[at + 1 :]) is not None, (at, value)
 
 
-SEEDS = {"model.bin": llama2c(), "untied.bin": llama2c(False)}
+SEEDS = (llama2c(), llama2c(False))
 
 
 def test_some_mutants() -> None:
-    tally = survived(SEEDS, 800, seed=3, measured=20)
-    assert tally[None] > 40
-    assert tally["file_size_mismatch"] > 40
+    with reading("model.bin", measured=20) as read:
+        survey = survives(SEEDS, read, 800, seed=3)
+    assert survey.accepted > 40
+    assert survey.refusals["file_size_mismatch"] > 40
 
 
 @pytest.mark.slow
 def test_a_million_mutants() -> None:
-    tally = survived(SEEDS, 1_000_000, seed=4, measured=1_000)
-    assert sum(tally.values()) == 1_000_000
-    assert len(tally) >= 4
+    with reading("model.bin", measured=1_000) as read:
+        survey = survives(SEEDS, read, 1_000_000, seed=4)
+    print(survey)
+    assert survey.count == 1_000_000
+    assert len(survey.refusals) >= 3

@@ -7,12 +7,14 @@ import pickle
 import struct
 import time
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from safetensors.numpy import save
+from tests.attacks.mutation import Watched
 from tests.subject.torch_files import (
     Code,
     Entry,
@@ -31,7 +33,7 @@ from tests.subject.torch_files import (
 
 from tollens.core.codes import CODES
 from tollens.core.errors import Exit, TollensError
-from tollens.subject import pickle_program, torch_zip
+from tollens.subject import pickle_program, torch_zip, zip_directory
 from tollens.subject.checkpoint import open_checkpoint
 
 DATA = {"0": bytes(range(48))}
@@ -202,6 +204,8 @@ PROGRAMS: dict[str, tuple[bytes, str]] = {
     "REDUCE of a call": (named("torch", "Size") + b")R)R", "pickle_invalid"),
     "OrderedDict of triples": (named("collections", "OrderedDict") + value(([(1, 2, 3)],)) + b"R", "pickle_invalid"),
     "STACK_GLOBAL of numbers": (b"K\x01K\x02\x93", "pickle_invalid"),
+    "STACK_GLOBAL of a list and a text": (b"]" + X("a") + b"\x93", "pickle_invalid"),
+    "STACK_GLOBAL of a text and a list": (X("a") + b"]\x93", "pickle_invalid"),
     "BINPERSID of nothing": (b"Q", "pickle_invalid"),
     "GLOBAL without an end": (b"ctorch\nSize", "pickle_invalid"),
     "GLOBAL that is no UTF-8": (b"ctor\xffch\nSize\n", "pickle_invalid"),
@@ -229,6 +233,10 @@ PROGRAMS: dict[str, tuple[bytes, str]] = {
     "a long list many times": (LONG_LIST + b"](" + b"h\x00" * 500 + b"e", "pickle_too_large"),
     "sets of a long list": (
         LONG_LIST + b"](" + (named("__builtin__", "set") + b"h\x00\x85R") * 100 + b"e",
+        "pickle_too_large",
+    ),
+    "sets of a long list that are thrown away": (
+        LONG_LIST + (named("__builtin__", "set") + b"h\x00\x85R0") * 100 + b"}",
         "pickle_too_large",
     ),
     # what the tensors are
@@ -260,7 +268,12 @@ def over(key: Any) -> bytes:
     return rebuilt(Code(value(key) + b"Q"), *OK)
 
 
+def typed(*arguments: Any) -> bytes:
+    return value({"w": called("torch._tensor", "_rebuild_from_type_v2", arguments)})
+
+
 F = Code(named("torch", "FloatStorage"))
+TENSOR, PLAIN_WAY = Code(named("torch", "Tensor")), Code(named("torch._utils", "_rebuild_tensor_v2"))
 TENSORS: dict[str, tuple[bytes, str]] = {
     "a command for a storage": (rebuilt("touch ran", *OK), "pickle_invalid"),
     "a tensor for a storage": (rebuilt(view(), *OK), "pickle_invalid"),
@@ -273,6 +286,7 @@ TENSORS: dict[str, tuple[bytes, str]] = {
         over(("storage", Code(named("torch", "Size")), "0", "cpu", 12)),
         "pickle_invalid",
     ),
+    "a storage whose type is a list": (over(("storage", [], "0", "cpu", 12)), "pickle_invalid"),
     "a storage of negative length": (over(("storage", F, "0", "cpu", -12)), "pickle_invalid"),
     "a storage of 2^63 elements": (over(("storage", F, "0", "cpu", 2**63)), "pickle_invalid"),
     "a storage of True elements": (over(("storage", F, "0", "cpu", True)), "pickle_invalid"),
@@ -310,15 +324,18 @@ TENSORS: dict[str, tuple[bytes, str]] = {
     "a storage of bytes without a dtype": (rebuilt(UNTYPED, *OK), "pickle_invalid"),
     "a dtype that is a storage": (rebuilt(UNTYPED, *OK, F, name="_rebuild_tensor_v3"), "pickle_invalid"),
     "a dtype that is text": (rebuilt(UNTYPED, *OK, "float32", name="_rebuild_tensor_v3"), "pickle_invalid"),
+    "a dtype that is a list": (rebuilt(UNTYPED, *OK, [], name="_rebuild_tensor_v3"), "pickle_invalid"),
     "a parameter of text": (value({"w": parameter(Code(X("w")))}), "pickle_invalid"),
     "a parameter of a storage": (value({"w": parameter(S)}), "pickle_invalid"),
     "a parameter of nothing": (rebuilt(name="_rebuild_parameter"), "pickle_invalid"),
     "parameters of parameters": (value({"w": parameter(parameter(parameter(view())))}), "pickle_invalid"),
     "a parameter of a device": (value({"w": parameter(called("torch", "device", ("cpu",)))}), "pickle_invalid"),
-    "a tensor of another class": (
-        value({"w": called("torch._tensor", "_rebuild_from_type_v2", (F, F, (1,), {}))}),
-        "pickle_invalid",
-    ),
+    "a tensor of another class": (typed(PLAIN_WAY, F, (S, *OK), {}), "pickle_invalid"),
+    "a tensor of a class that is a list": (typed(PLAIN_WAY, [], (S, *OK), {}), "pickle_invalid"),
+    "a tensor of a class that is a call": (typed(PLAIN_WAY, S, (S, *OK), {}), "pickle_invalid"),
+    "a tensor built by a list": (typed([], TENSOR, (S, *OK), {}), "pickle_invalid"),
+    "a tensor from a list": (typed(PLAIN_WAY, TENSOR, [S, *OK], {}), "pickle_invalid"),
+    "a tensor with two states": (typed(PLAIN_WAY, TENSOR, (S, *OK), {}, {}), "pickle_invalid"),
     "a tensor built by text": (
         value(
             {
@@ -364,7 +381,7 @@ def test_a_bomb_as_a_key_is_never_hashed(tmp_path: Path) -> None:
     assert time.perf_counter() - begin < SECONDS
 
 
-@pytest.mark.parametrize("start", [b"", b"\x80", b"\x80\x01", b"\x80\x06", b"(dp0\n", b"}", b"\x02\x80"])
+@pytest.mark.parametrize("start", [b"", b"\x80", b"N\x02", b"\x80\x01", b"\x80\x06", b"(dp0\n", b"}", b"\x02\x80"])
 def test_other_protocols(tmp_path: Path, start: bytes) -> None:
     assert refusal(tmp_path, zipped(members(start + pickled(HONEST)[2:], DATA))).code == "pickle_invalid"
 
@@ -378,6 +395,9 @@ def test_a_program_cut_anywhere(tmp_path: Path) -> None:
 
 def test_the_limits_on_length_fire(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     honest = saved(HONEST, DATA)
+    monkeypatch.setattr(zip_directory, "MAX_DIRECTORY", 99)
+    assert refusal(tmp_path, honest).code == "archive_size_mismatch"
+    monkeypatch.undo()
     for module, limit in (
         (torch_zip, "MAX_PICKLE"),
         (pickle_program, "MAX_INSTRUCTIONS"),
@@ -429,6 +449,23 @@ def ordered(mark: bytes) -> bytes:
     return zipped([e if e.name != "archive/byteorder" else Entry(e.name, mark) for e in PLAIN])
 
 
+def squeezed(name: str) -> Entry:
+    """A deflated member of 99 bytes."""
+    packer = zlib.compressobj(wbits=-15)
+    packed = packer.compress(bytes(99)) + packer.flush()
+    fields = {"method": 8, "size": 99, "crc": zlib.crc32(bytes(99))}
+    return Entry(name, packed, local=fields, central=fields)
+
+
+def padded(behind: bool) -> bytes:
+    """The honest archive with four bytes behind or before the entries of its directory, as a part of it or not."""
+    plain = saved(HONEST, DATA)
+    begin, size = plain.index(b"PK\x01\x02"), len(plain) - 22 - plain.index(b"PK\x01\x02")
+    if behind:
+        return plain[: begin + size] + b"JUNK" + zipped(PLAIN, size=size + 4)[-22:]
+    return plain[:begin] + b"JUNK" + plain[begin : begin + size] + zipped(PLAIN, begin=begin + 4)[-22:]
+
+
 ARCHIVES: dict[str, tuple[bytes | Callable[[Path], bytes], str]] = {
     "a storage that is missing": (zipped(PLAIN[:WEIGHTS] + PLAIN[WEIGHTS + 1 :]), "tensor_out_of_bounds"),
     "a storage cut short": (forged(data=DATA["0"][:-1]), "tensor_size_mismatch"),
@@ -461,7 +498,23 @@ ARCHIVES: dict[str, tuple[bytes | Callable[[Path], bytes], str]] = {
     ),
     "bytes after the end": (saved(HONEST, DATA) + b"!", "archive_invalid"),
     "a comment": (saved(HONEST, DATA)[:-2] + b"\x02\0hi", "archive_invalid"),
+    "a comment that is not there": (saved(HONEST, DATA)[:-2] + b"\x05\0", "archive_invalid"),
     "a second disk": (zipped(PLAIN, disk=1), "archive_invalid"),
+    "a directory on another disk": (zipped(PLAIN, first=1), "archive_invalid"),
+    "a part of the entries here": (zipped(PLAIN, here=5), "archive_invalid"),
+    "a member on another disk": (forged(central={"disk": 1}), "archive_invalid"),
+    "a member of another magic": (
+        saved(HONEST, DATA).replace(b"PK\x03\x04", b"PK\x03\x05").replace(b"PK\x03\x05", b"PK\x03\x04", 1),
+        "archive_invalid",
+    ),
+    "a header whose name is longer than it is": (forged(local={"names": 15}), "archive_invalid"),
+    "two sizes in both headers": (forged(central={"packed": 40}, local={"packed": 40}), "archive_size_mismatch"),
+    "bytes behind the entries": (padded(behind=True), "archive_invalid"),
+    "bytes before the entries": (padded(behind=False), "archive_invalid"),
+    "an entry that runs out of the directory": (
+        zipped([*PLAIN[:-1], Entry("archive/x", b"", central={"comments": 60_000})]),
+        "archive_invalid",
+    ),
     "fewer entries than said": (zipped(PLAIN, here=7, count=7), "archive_invalid"),
     "fewer entries than would fit": (zipped(PLAIN, here=9, count=9), "archive_size_mismatch"),
     "more entries than said": (zipped(PLAIN, here=2, count=2), "archive_invalid"),
@@ -476,7 +529,9 @@ ARCHIVES: dict[str, tuple[bytes | Callable[[Path], bytes], str]] = {
     "a name that leads out": (with_more(Entry("archive/../x", b"")), "archive_member_path"),
     "a name with a leading slash": (with_more(Entry("/etc/passwd", b"")), "archive_member_path"),
     "a name with backslashes": (with_more(Entry("archive\\x", b"")), "archive_member_path"),
-    "a name with a zero byte": (with_more(Entry("archive/x\0.pkl", b"")), "archive_member_path"),
+    "a name with a zero byte": (with_more(Entry("archive/x\0.pkl", b"")), "archive_invalid"),
+    "a name with an escape sequence": (with_more(Entry("archive/data/\x1b[2J", b"")), "archive_invalid"),
+    "an empty name": (with_more(Entry("", b"")), "archive_member_path"),
     "a name twice": (with_more(Entry("archive/version", b"3\n")), "duplicate_key"),
     "the numbers twice": (with_more(PLAIN[WEIGHTS]), "duplicate_key"),
     "a second pickle of the same name": (with_more(PLAIN[0]), "duplicate_key"),
@@ -492,7 +547,17 @@ ARCHIVES: dict[str, tuple[bytes | Callable[[Path], bytes], str]] = {
         "archive_invalid",
     ),
     "TorchScript by its constants": (with_more(Entry("archive/constants.pkl", b"\x80\x02).")), "torchscript_refused"),
-    "TorchScript by its code": (with_more(Entry("archive/code/__torch__.py", b"")), "torchscript_refused"),
+    "TorchScript by its code": (with_more(squeezed("archive/code/__torch__.py")), "torchscript_refused"),
+    "a deflated member beyond the file": (
+        forged(
+            name="archive/x",
+            data=b"x",
+            central={"method": 8, "packed": 1 << 20},
+            local={"method": 8, "packed": 1 << 20},
+        ),
+        "tensor_out_of_bounds",
+    ),
+    "a method nobody knows": (forged(central={"method": 12}, local={"method": 12}), "archive_invalid"),
     # 64 bits
     "a wide size beyond the file": (forged(central=WIDE, extra=wide(1 << 40, 1 << 40)), "tensor_out_of_bounds"),
     "a wide size of 2^64 - 1": (forged(central=WIDE, extra=wide(2**64 - 1, 2**64 - 1)), "archive_size_mismatch"),
@@ -509,6 +574,16 @@ ARCHIVES: dict[str, tuple[bytes | Callable[[Path], bytes], str]] = {
         zipped(PLAIN, {"here": 1 << 60, "count": 1 << 60}, here=0xFFFF, count=0xFFFF),
         "archive_size_mismatch",
     ),
+    "a full size and no wide directory": (zipped(PLAIN, size=FULL), "archive_invalid"),
+    "bytes behind the wide directory": (
+        zipped(PLAIN, {}).replace(b"PK\x06\x07", b"JUNKPK\x06\x07"),
+        "archive_invalid",
+    ),
+    "a wide directory of another magic": (zipped(PLAIN, {}).replace(b"PK\x06\x06", b"PK\x06\x05"), "archive_invalid"),
+    "a wide directory on disk 1": (zipped(PLAIN, {"disk": 1}), "archive_invalid"),
+    "a wide directory that begins on disk 1": (zipped(PLAIN, {"first": 1}), "archive_invalid"),
+    "a part of the entries in the wide directory": (zipped(PLAIN, {"here": 5}), "archive_invalid"),
+    "a wide record on disk 1": (zipped(PLAIN, {"part": 1}), "archive_invalid"),
     "a wide record elsewhere": (zipped(PLAIN, wide={"at": 7}), "archive_invalid"),
     "a wide record of 2^64 - 1": (zipped(PLAIN, wide={"at": 2**64 - 1}), "archive_invalid"),
     "a wide record of another length": (zipped(PLAIN, wide={"length": 99}), "archive_invalid"),
@@ -545,10 +620,27 @@ def test_the_honest_twins_of_the_archives_are_read(tmp_path: Path) -> None:
         forged(local_extra=b"FB\x04\0ZZZZ"),
         forged(local={"crc": 0, "size": 0, "packed": 0, "flags": 8}, central={"flags": 8}),
         with_more(Entry("archive/empty/", b"")),
+        with_more(squeezed("archive/notes.txt")),
     ]
     for content in twins:
         (tmp_path / "m.pt").write_bytes(content)
         assert open_checkpoint(tmp_path / "m.pt").read("w").tobytes() == DATA["0"]
+
+
+def test_bytes_are_asked_for_only_where_there_are_some() -> None:
+    for offset, count in ((-1, 2), (0, 4), (3, 1), (2**62, 1), (4, 0), (0, -1)):
+        with pytest.raises(TollensError, match="archive_invalid"):
+            zip_directory.bytes_at(Watched(b"abc"), offset, count, "m.pt")
+    assert zip_directory.bytes_at(Watched(b"abc"), 1, 2, "m.pt") == b"bc"
+
+
+def test_a_long_mark_of_order_is_not_read(tmp_path: Path) -> None:
+    assert refusal(tmp_path, ordered(b"l" * (1 << 20))).found == "1048576 bytes"
+
+
+def test_keys_that_are_no_names_may_be_alike(tmp_path: Path) -> None:
+    (tmp_path / "m.pt").write_bytes(saved({"model": HONEST, "seen": {(1,): 1, (2,): 2, None: 3, 1.5: 4, 2.5: 5}}, DATA))
+    assert [t.name for t in open_checkpoint(tmp_path / "m.pt").tensors] == ["w"]
 
 
 def test_an_archive_cut_anywhere(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import struct
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,22 @@ STATES = [
         "none": [None, True, (1, 2)],
     },
 ]
+INNER = (storage("0", "F32", 24), 0, (4, 6), (6, 1), False, Ordered({}))
+WAY, KIND = Code(named("torch._utils", "_rebuild_tensor_v2")), Code(named("torch", "Tensor"))
+QUANTISED = Code(b"(X\x07\x00\x00\x00storage" + named("torch", "QInt8Storage") + b"X\x01\x00\x00\x000NK\x60tQ")
+RARE = {
+    "t": called("torch._tensor", "_rebuild_from_type_v2", (WAY, KIND, INNER, {"tag": 1})),
+    "p": called(
+        "torch._utils", "_rebuild_parameter_with_state", (Code(value(View("0", "F32", 24, (3,)))), True, None, {})
+    ),
+    "q": called("torch._utils", "_rebuild_qtensor", (QUANTISED, 0, (8, 12), (12, 1), (None, 0.1, 0), False, None)),
+    "s": called("torch._utils", "_rebuild_sparse_tensor", ("coo", (View("1", "I64", 4, (2, 2)), SIZE))),
+    "m": called("torch._utils", "_rebuild_meta_tensor_no_storage", (KIND, (2, 2), (2, 1), False)),
+    "n": called("torch._utils", "_rebuild_tensor_v2", (*INNER, {"neg": True})),
+    "a": Code(named("argparse", "Namespace") + b")\x81}X\x01\x00\x00\x00bK\x01sb"),
+    "o": called("__builtin__", "set", ([1, 2],)),
+}
+STATES.append(RARE)
 PROGRAMS = [pickled(state) for state in STATES]
 PROGRAMS.append(b"\x80\x04\x95\x40\0\0\0\0\0\0\0}\x94(\x8c\x01a\x94]\x94(K\x01M\x00\x02e\x8c\x01bh\x00u." + b"\0" * 40)
 LATER = {"crc": 0, "packed": 0, "size": 0, "flags": 0x0808}
@@ -135,9 +152,28 @@ def examine(content: bytes) -> None:
             assert len(raw) == tensor.nbytes
 
 
+PROGRAM = "archive/data.pkl"
+BODY = [*members(b"", DATA)[1:], Entry(PROGRAM, b"", local={"crc": 0}, central={"crc": 0})]
+FRAME = zipped(BODY)
+DIRECTORY = FRAME.index(b"PK\x01\x02")
+SIZES = (
+    DIRECTORY - len(PROGRAM) - 30 + 18,
+    len(FRAME) - 22 - len(PROGRAM) - 46 + 20,
+)  # in its header, in the directory
+
+
+def wrapped(program: bytes) -> bytes:
+    """What `zipped(unchecked(program))` makes, with the pickle as the last member: ten times as fast."""
+    frame = bytearray(FRAME)
+    for at in SIZES:
+        struct.pack_into("<2I", frame, at, len(program), len(program))
+    struct.pack_into("<I", frame, len(frame) - 22 + 16, DIRECTORY + len(program))
+    return bytes(frame[:DIRECTORY]) + program + bytes(frame[DIRECTORY:])
+
+
 def examine_program(content: bytes) -> None:
     """The same for a program alone, in an archive that is in order."""
-    examine(zipped(unchecked(content)))
+    examine(wrapped(content))
 
 
 def survey(count: int) -> tuple[Survey, Survey]:
@@ -152,7 +188,7 @@ def test_the_seeds_are_accepted() -> None:
     for content in ARCHIVES:
         assert len(content) < 4_096
         examine(content)
-    for program in PROGRAMS[:2]:
+    for program in PROGRAMS[:3]:
         examine_program(program)
 
 

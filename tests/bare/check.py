@@ -18,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 IMPORT_SECONDS, HELP_SECONDS, SELFTEST_SECONDS = 0.3, 0.4, 60.0
-EXTRAS = ("altair", "vl_convert", "rfc3161_client", "gguf", "torch", "pytest", "weightwatcher", "sklearn")
+EXTRAS = ("altair", "vl_convert", "rfc3161_client", "fsspec", "gguf", "torch", "pytest", "weightwatcher", "sklearn")
 TOLLENS = str(Path(sys.executable).parent / "tollens")
 QUIET = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "PYTHONWARNINGS": "error"}
 

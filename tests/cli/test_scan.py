@@ -253,7 +253,7 @@ def test_a_report_that_could_be_written_and_then_cannot(inside, monkeypatch, cle
     assert "No space left on device" in run.stderr
 
 
-def test_a_worker_that_the_system_ends_is_named(tollens, checkpoint: Path) -> None:
+def test_where_every_worker_is_ended_nothing_is_judged_and_the_reason_is_named(tollens, checkpoint: Path) -> None:
     killer = """
 import os, signal, sys
 import tollens.run.scan, tollens.run.layer
@@ -265,10 +265,12 @@ main(sys.argv[1:])
     folder = checkpoint.parent / "modules"
     folder.mkdir(exist_ok=True)
     (folder / "tests_worker.py").write_text("import os, signal\ndef die(task): os.kill(os.getpid(), signal.SIGKILL)\n")
-    run = tollens("scan", checkpoint, "--jobs", "2", code=killer, env={"PYTHONPATH": str(folder)})
-    assert (run.returncode, run.stdout) == (70, "")
-    assert run.stderr.startswith("worker_died: ")
-    assert "Traceback" not in run.stderr
+    asked = ("scan", checkpoint, "--jobs", "2", "--json", "--layers", "a*")
+    run = tollens(*asked, code=killer, env={"PYTHONPATH": str(folder)})
+    assert (run.returncode, run.stderr) == (11, "")
+    found = json.loads(run.stdout)
+    assert found["verdict"] == "UNDETERMINED"
+    assert list(found["summary"]["not_judgeable"]) == ["worker_died"]
 
 
 @pytest.mark.parametrize(
@@ -301,6 +303,6 @@ def help_of(verb: Any) -> set[str]:
 def test_the_options_of_the_struct_are_those_of_the_command() -> None:
     from tollens.cli.scan import ScanOptions, command
 
-    names = {p.name for p in command.params} - {"path"}
+    names = {p.name for p in command.params} - {"paths"}
     assert names == set(ScanOptions.__struct_fields__)
     assert {"--claim", "--json", "--csv", "--html", "--layers", "--seed", "--jobs", "--only"} <= help_of(command)

@@ -15,8 +15,8 @@ import distributed
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
-
 from tests.dask_cluster import ROOT, DaskCluster, dask_cluster, happens
+
 from tollens.cli import workers as module
 from tollens.cli.workers import threads_each
 

@@ -105,6 +105,12 @@ def test_stored_rounding_sets_the_tolerance() -> None:
     assert read(b, a, 1.0, ("F64", "F64"))["numerical_rank"].value == 8  # it is there, and was not meant
 
 
+def test_a_type_without_a_rounding_step_has_no_rank() -> None:
+    found = read(*factors(20, 30, 4), 1.0, ("F32", "Q8_0"))
+    assert {found[name].reason for name in ("numerical_rank", "rank_tolerance")} == {"no_rounding_step"}
+    assert found["stable_rank"].value is not None
+
+
 def test_the_rounding_of_the_stored_factors_is_a_bound() -> None:
     """E|E|_F^2 = (u_B^2 + u_A^2)/3 * sum_k |b_k|^2 |a_k|^2 for errors uniform in +-u|w|; measured over 40 draws."""
     b, a = factors(60, 40, 5)
@@ -114,6 +120,7 @@ def test_the_rounding_of_the_stored_factors_is_a_bound() -> None:
     ]
     mean = math.sqrt(float(np.mean([np.square(m).sum() for m in moved])))
     found = product_of(b, a, ("BF16", "BF16"))
+    assert found.rounding is not None
     assert found.rounding * 2.0**found.exponent == pytest.approx(mean, rel=0.02)
     assert max(float(np.linalg.norm(m, 2)) for m in moved) < mean
 

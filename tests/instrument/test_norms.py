@@ -175,6 +175,16 @@ def test_a_rank_limited_by_the_floor_says_so() -> None:
     assert full.flags == ()
 
 
+@pytest.mark.parametrize("dtype", ["Q4_K", "F8_E4M3FNUZ"])
+def test_a_type_without_eps_has_norms_and_no_rank(dtype: str) -> None:
+    w = np.diag([1.0, 1e-4, 1e-5])
+    part = Part("w", (3, 3), dtype, w.copy, Moments(9, 0.0, 0.34, 1.0, 3.0, 3), spectrum_of(w, "f64"))
+    found = {r.quantity: r for r in norms.measure(part)}
+    for quantity in ("numerical_rank", "rank_tolerance"):
+        assert (found[quantity].status, found[quantity].reason) == (Status.UNDEFINED, "no_rounding_step")
+    assert found["fro2"].value == pytest.approx(1.0 + 1e-8 + 1e-10)
+
+
 def test_alpha_norms_give_the_reason_of_the_tail() -> None:
     w = np.random.default_rng(0).standard_normal((30, 20))
     missing = alpha_norms.measure(part_of(w, Undefined("tail_too_short")))

@@ -304,6 +304,7 @@ ORTHOGONAL = np.linalg.qr(np.random.default_rng(0).standard_normal((256, 256)))[
         (part_of(ORTHOGONAL), "no_spread"),
         (part_of(ORTHOGONAL.astype(np.float32), "f32", "F32"), "no_spread"),
         (part_of(ORTHOGONAL.astype(np.float32), "f64", "F32"), "no_spread"),
+        (part_of(ORTHOGONAL.astype(np.float32), "f64", "Q4_K"), "no_spread"),
         (part_of(ORTHOGONAL.astype(np.float16).astype(np.float32), "f64", "F16"), "no_spread"),
     ],
 )

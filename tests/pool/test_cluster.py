@@ -8,8 +8,10 @@ import socket
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +21,8 @@ import numpy as np
 import pytest
 from distributed.protocol.pickle import dumps
 from safetensors.numpy import save_file
-
 from tests.dask_cluster import DaskCluster, dask_cluster, happens
+
 from tollens.core.errors import Exit, TollensError
 from tollens.core.work import MapFn, repeated, serial
 from tollens.pool.cluster import PATIENCE, cluster, on_worker, scheduler
@@ -65,6 +67,11 @@ def process_id(x: int) -> int:
 
 def negative(x: int) -> int:
     return -x
+
+
+def interrupted(after: int) -> Iterator[int]:
+    yield from range(after)
+    raise KeyboardInterrupt
 
 
 @dataclass(frozen=True)
@@ -140,8 +147,16 @@ def test_the_same_work_is_done_again_and_one_task_at_a_time(dask: DaskCluster, t
     for one in tmp_path.iterdir():
         _, process, at = one.name.split("-")
         begun.setdefault(process, []).append(int(at))
-    gaps = [b - a for times in begun.values() for a, b in zip(sorted(times), sorted(times)[1:], strict=False)]
-    assert min(gaps) >= 0.05e9
+    assert min(b - a for times in begun.values() for a, b in pairwise(sorted(times))) >= 0.05e9
+
+
+def test_a_worker_of_several_threads_does_one_task_at_a_time_whoever_asks(tmp_path: Path) -> None:
+    """The limit on BLAS threads belongs to the process, and two scans may share a worker."""
+    mark = Mark(tmp_path)
+    with ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(lambda x: on_worker(mark, x), range(4))) == [0, 1, 2, 3]
+    begun = sorted(int(one.name.split("-")[2]) for one in tmp_path.iterdir())
+    assert min(b - a for a, b in pairwise(begun)) >= 0.05e9
 
 
 def test_only_so_many_tasks_are_taken_ahead_and_what_is_given_up_is_cancelled(
@@ -162,8 +177,7 @@ def test_only_so_many_tasks_are_taken_ahead_and_what_is_given_up_is_cancelled(
         assert list(mapped(slow_square, [3])) == [9]
         assert len(list(tmp_path.iterdir())) <= 6
     with pytest.raises(KeyboardInterrupt), connected(dask) as mapped:
-        next(mapped(Mark(tmp_path), range(40)))
-        raise KeyboardInterrupt
+        list(mapped(Mark(tmp_path), interrupted(40)))
     happens(lambda: keys(dask) == [], 5)
 
 
@@ -241,9 +255,9 @@ def test_nobody_at_the_address_is_said_in_time(address: str, capfd) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # bound, and nobody listens
         begin = time.monotonic()
-        with pytest.raises(TollensError) as caught:
-            with cluster(address.format(taken.getsockname()[1]), same, connect=0.5):
-                pytest.fail("work may begin")
+        there = address.format(taken.getsockname()[1])
+        with pytest.raises(TollensError) as caught, cluster(there, same, connect=0.5):
+            pytest.fail("work may begin")
     assert caught.value.code == "workers_unreachable"
     assert time.monotonic() - begin < 5
     assert capfd.readouterr().err == ""

@@ -26,7 +26,7 @@ def layer(**fields: object) -> LayerReport:
 def test_the_tail_line_counts_what_the_power_law_predicts() -> None:
     """1000 points of alpha = 3 from 1 on put 1000 (a^-2 - b^-2) of them between a and b."""
     counts = [1] * 200
-    drawn = SpectrumPicture(layer(alpha=3.0, xmin=1.0, n_tail=1000, lambda_max=100.0), Histogram(-1.0, 2.0, counts))
+    drawn = SpectrumPicture(Histogram(-1.0, 2.0, counts), layer(alpha=3.0, xmin=1.0, n_tail=1000, lambda_max=100.0))
     (begin, end) = drawn.tail()
     slope = math.log10(end["y"] / begin["y"]) / (end["x"] - begin["x"])
     assert slope == pytest.approx(1.0 - 3.0)
@@ -38,7 +38,7 @@ def test_the_tail_line_counts_what_the_power_law_predicts() -> None:
 
 @pytest.mark.parametrize("spikes", [0, 5])
 def test_the_bulk_curve_holds_all_eigenvalues_but_the_outliers(spikes: int) -> None:
-    drawn = SpectrumPicture(layer(mp_sigma2=1.0, n_outliers=spikes), Histogram(0.0, 4.0, [1] * 40))
+    drawn = SpectrumPicture(Histogram(0.0, 4.0, [1] * 40), layer(mp_sigma2=1.0, n_outliers=spikes))
     x, y = (np.array([row[k] for row in drawn.bulk()]) for k in "xy")
     assert np.trapezoid(y, x) / drawn.step == pytest.approx(200 - spikes, rel=0.01)
     edge = (math.sqrt(400 - spikes) + math.sqrt(200 - spikes)) ** 2
@@ -46,23 +46,23 @@ def test_the_bulk_curve_holds_all_eigenvalues_but_the_outliers(spikes: int) -> N
 
 
 def test_bars_hold_the_histogram() -> None:
-    drawn = SpectrumPicture(layer(), Histogram(-2.0, 2.0, [0, 3, 0, 1]))
+    drawn = SpectrumPicture(Histogram(-2.0, 2.0, [0, 3, 0, 1]), layer())
     assert [(b["x"], b["x2"], b["y"]) for b in drawn.bars()] == [(-1.0, 0.0, 3), (1.0, 2.0, 1)]
 
 
 def test_a_spectrum_of_one_value_has_a_bar_of_finite_width() -> None:
-    drawn = SpectrumPicture(layer(), Histogram(0.0, 0.0, [0, 0, 48, 0]))
+    drawn = SpectrumPicture(Histogram(0.0, 0.0, [0, 0, 48, 0]), layer())
     assert drawn.step == 0.25
     assert "NaN" not in spectrum_svg(drawn, "k")
 
 
 def test_localised_outliers_have_a_mark_of_their_own() -> None:
     drawn = SpectrumPicture(
+        Histogram(0.0, 2.0, [5] * 20),
         layer(
             outliers=[{"lambda": 100.0}, {"lambda": 30.0}],
             localisation=[{"s": 10.0, "label": "localised"}, {"s": 30.0**0.5, "label": "delocalised"}],
         ),
-        Histogram(0.0, 2.0, [5] * 20),
     )
     spread, localised = drawn.outliers()
     assert [m["x"] for m in spread] == pytest.approx([1.45])

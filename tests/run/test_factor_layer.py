@@ -19,7 +19,7 @@ from tollens.instrument.factored import factored
 from tollens.instrument.spectrum import singular_values
 from tollens.publish.table import csv_text
 from tollens.run import factor_layer as layer_module
-from tollens.run.factor_layer import FactorTask, measure_factors
+from tollens.run.factor_layer import FactorTask, lost_any, measure_factors
 from tollens.run.layer import MEASURED
 from tollens.run.result import LayerReport, ScanReport
 from tollens.run.scan import scan
@@ -246,3 +246,10 @@ def test_a_base_that_was_altered_is_noted(tmp_path: Path) -> None:
     report = scanned(tmp_path, adapter(), CONFIG | {"init_lora_weights": "pissa"})
     [note] = [note for note in report.notes if note.code == "base_altered"]
     assert note.sentence.startswith("3 of 3 layers: the base was altered")
+
+
+def test_a_pair_whose_workers_died_is_there_and_failed(tmp_path: Path) -> None:
+    view = matrices(open_checkpoint(written(tmp_path, adapter()))).factors[0]
+    layer = lost_any(FactorTask(view, 0, FAST))
+    assert (layer.status, layer.digest, set(layer.undefined.values())) == ("FAILED", None, {"worker_died"})
+    assert layer.sentence == "not measured: worker_died."

@@ -18,6 +18,7 @@ from safetensors.numpy import save_file
 
 from tollens.core.codes import CODES
 from tollens.core.errors import TollensError
+from tollens.core.work import serial
 from tollens.instrument.registry import INSTRUMENTS
 from tollens.instrument.tail import TailFit
 from tollens.instrument.traps import NONE
@@ -25,7 +26,7 @@ from tollens.pool.local import processes
 from tollens.run import refusal
 from tollens.run.cache import store
 from tollens.run.certificate import Answer, Certificate
-from tollens.run.layer import AFTER_TAIL
+from tollens.run.layer import AFTER_TAIL, ShapeTask
 from tollens.run.machine import this_machine
 from tollens.run.result import LayerReport, ScanReport
 from tollens.run.scan import scan
@@ -535,6 +536,25 @@ def test_a_certificate_is_reused_and_nothing_is_asked(
     keep(*certified())
     monkeypatch.setattr(refusal, "_quick", lambda made: pytest.fail(f"{made.name} was asked"))
     assert scanned(gaussian(32, 48)).verdict == "CLEAN"
+
+
+def test_a_null_that_is_lost_leaves_its_layers_without_one_and_is_named(tmp_path: Path) -> None:
+    def losing(function: Any, tasks: Any, /, lost: Any = None) -> Any:
+        return (lost(t) if isinstance(t, ShapeTask) and t.M == 64 else function(t) for t in tasks)
+
+    save_file(SEVERAL, tmp_path / "m.safetensors")
+    report, whole = (scan(tmp_path / "m.safetensors", FAST, map_fn=m) for m in (losing, serial))
+    without = {layer.name for layer in report.layers if layer.M == 64}
+    assert without == {"b", "c"}
+    named = (sorted(found.layers, key=lambda layer: layer.name) for found in (report, whole))
+    for layer, had in zip(*named, strict=True):
+        assert (layer == had) == (layer.name not in without)
+        assert layer.alpha == had.alpha
+        if layer.name in without:
+            assert layer.undefined["alpha_null"] == "no_null"
+            assert set(layer.null) < set(had.null)
+    (note,) = (note for note in report.notes if note not in whole.notes)
+    assert (note.code, note.sentence) == ("no_null", "No null of shape 64x96: every worker died at it.")
 
 
 def test_an_instrument_that_the_certificate_does_not_hold_is_asked(

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tollens.subject.dtypes import STORED, Kind, decode_into, decoded, kind_of, size_in_bytes
+from tollens.subject.dtypes import STORED, Kind, decode_into, decoded, encoded, kind_of, size_in_bytes
 
 FLOATS = [name for name, t in STORED.items() if t.kind is Kind.FLOAT]
 REFERENCE = {
@@ -106,3 +106,52 @@ def test_a_zero_side_does_not_excuse_the_others() -> None:
     assert size_in_bytes("F32", (0, 2**62)) is None
     assert size_in_bytes("F4", (3,)) is None
     assert size_in_bytes("F4", (2, 3)) == 3
+
+
+@pytest.mark.parametrize("dtype", [name for name in FLOATS if STORED[name].bits <= 16])
+def test_every_finite_number_of_a_narrow_type_is_written_as_it_was_read(dtype: str) -> None:
+    bits = STORED[dtype].bits
+    raw = np.arange(1 << bits, dtype=f"<u{bits // 8}")
+    values = decode(raw.tobytes(), dtype, np.float64)
+    finite = np.isfinite(values)
+    np.testing.assert_array_equal(encoded(values[finite], dtype).view(raw.dtype), raw[finite])
+
+
+@pytest.mark.parametrize("dtype", [name for name in FLOATS if STORED[name].bits <= 16])
+@given(value=st.floats(-2.0, 2.0))
+def test_rounding_is_done_once_and_to_nearest_even(dtype: str, value: float) -> None:
+    """The nearest two numbers of the type, found by search among all: the nearer wins, of equals the even code."""
+    bits = STORED[dtype].bits
+    codes = np.arange(1 << bits, dtype=f"<u{bits // 8}")
+    values = decode(codes.tobytes(), dtype, np.float64)
+    found = encoded(np.array([value]), dtype)
+    got = float(decode(found.tobytes(), dtype, np.float64)[0])
+    distance = np.abs(values - value)
+    nearest = codes[distance == np.nanmin(distance)]
+    assert abs(got - value) == np.nanmin(distance)
+    if len(set(values[nearest].tolist())) > 1:
+        assert int(found.view(codes.dtype)[0]) % 2 == 0
+
+
+@pytest.mark.parametrize(("dtype", "bits"), [("BF16", 8), ("F16", 11), ("F8_E4M3", 4), ("F8_E5M2", 3)])
+def test_values_just_off_the_middle_are_not_rounded_twice(dtype: str, bits: int) -> None:
+    """1 + (k + 1/2) ulp (1 +- 2^-40): through float32 both become the middle, which goes to the even neighbour."""
+    ulp = 2.0 ** (1 - bits)
+    k = np.arange(float(2 ** (bits - 1) - 1))
+    middle = 1.0 + (k + 0.5) * ulp
+    for sign in (1.0, -1.0):
+        for values, expected in (
+            (middle * (1.0 + 2.0**-40), 1.0 + (k + 1.0) * ulp),
+            (middle * (1.0 - 2.0**-40), 1.0 + k * ulp),
+            (middle, 1.0 + 2.0 * np.round((k + 0.5) / 2.0) * ulp),  # numpy rounds halves to even, and none is one here
+        ):
+            found = decode(encoded(sign * values, dtype).tobytes(), dtype, np.float64)
+            np.testing.assert_array_equal(found, sign * expected)
+
+
+def test_what_is_out_of_range_is_not_finite() -> None:
+    for dtype in FLOATS:
+        if dtype != "F64":
+            assert not np.isfinite(decode(encoded(np.array([1e300, -np.inf]), dtype).tobytes(), dtype)).any()
+    with pytest.raises(ValueError, match="no float type"):
+        encoded(np.zeros(1), "I32")

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import gguf
 import ml_dtypes
 import numpy as np
 import pytest
@@ -230,3 +231,28 @@ def test_a_tensor_that_the_index_leaves_out_has_no_partner(tmp_path: Path) -> No
     left_out = frozenset({"x.lora_B.weight"})
     found = paired(opened.tensors, opened.source, None, {}, unindexed=left_out)
     assert (found.views, found.reasons) == ([], {"x.lora_A.weight": "lora_unpaired"})
+
+
+@pytest.mark.parametrize(("alpha", "gamma"), [(8.0, 2.0), (0.0, 1.0), (None, None)])
+def test_an_adapter_of_llama_cpp(tmp_path: Path, alpha: float | None, gamma: float | None) -> None:
+    """alpha/rank = 8/4, where an alpha of 0 leaves the product as it is; A is stored in blocks of eight bits."""
+    a, b = block(4, 64), block(12, 4, seed=1)
+    q8 = gguf.GGMLQuantizationType.Q8_0
+    stored = gguf.quants.quantize(a, q8)
+    writer = gguf.GGUFWriter(tmp_path / "lora.gguf", "llama")
+    writer.add_type("adapter")
+    writer.add_string("adapter.type", "lora")
+    if alpha is not None:
+        writer.add_float32("adapter.lora.alpha", alpha)
+    writer.add_tensor("blk.0.attn_q.weight.lora_a", stored, raw_dtype=q8)
+    writer.add_tensor("blk.0.attn_q.weight.lora_b", b)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    view = only(matrices(open_checkpoint(tmp_path / "lora.gguf")))
+    assert (view.gamma, view.target, view.shape, view.dtype) == (gamma, "blk.0.attn_q.weight", (12, 64), "Q8_0")
+    assert "dequantised:q8_0" in view.flags
+    found_b, found_a = view.load_factors()
+    np.testing.assert_array_equal(found_b, b)
+    np.testing.assert_array_equal(found_a, gguf.quants.dequantize(stored, q8))

@@ -24,6 +24,7 @@ from tollens.subject.checkpoint import Checkpoint, open_checkpoint
 from tollens.subject.families_gguf import GGUF
 from tollens.subject.ggml import BLOCKS, PIECE
 from tollens.subject.gguf import TYPES
+from tollens.subject.gguf_cursor import Cursor
 from tollens.subject.matrices import MatrixView, matrices
 
 EXPANDED = sorted({t.name for t in gguf.quants._type_traits} - {"BF16"})
@@ -143,6 +144,33 @@ def test_values_of_every_type_are_passed_over(tmp_path: Path) -> None:
         assert found.metadata["text"] == "naïve"
         assert not {"long", "texts", "nested", "three.4"} & set(found.metadata)
         assert found.config == {"model_type": "none"}  # an infinite number of heads is none
+
+
+def test_a_long_header_takes_few_reads() -> None:
+    """8 MiB of texts: windows of 64 KiB that double up to 4 MiB, 2^16 (2^7 - 1) = 7.9 MiB in the first seven."""
+    count = 1 << 19
+    reads: list[int] = []
+
+    class Counted:
+        content = by_hand([], b"", [pair("tokens", ARRAY, array(TEXT, count, text("12345678") * count))])
+        size = len(content)
+
+        def read_into(self, offset: int, view: memoryview, /) -> int:
+            reads.append(len(view))
+            view[:] = self.content[offset : offset + len(view)]
+            return len(view)
+
+    cursor = Cursor(Counted(), "m.gguf")
+    assert cursor.take(4) == b"GGUF"
+    for _ in range(5):
+        cursor.number("<I")
+    key = cursor.take(cursor.number("<Q"))
+    assert (key, cursor.number("<I"), cursor.number("<I")) == (b"tokens", ARRAY, TEXT)
+    for _ in range(cursor.number("<Q")):
+        assert cursor.take(cursor.number("<Q")) == b"12345678"
+    assert cursor.position == 24 + 8 + 6 + 4 + 12 + 16 * count
+    assert len(reads) == 8
+    assert max(reads) <= 4 << 20
 
 
 def test_a_file_of_123_tensors_has_a_brace_where_safetensors_begins(tmp_path: Path) -> None:
@@ -275,6 +303,17 @@ def test_the_digest_of_several_pieces_is_that_of_the_stored_bytes(tmp_path: Path
         digest = hashlib.sha256()
         view_of(found, "blk.0.attn_q.weight").load(dtype, digest)
         assert digest.digest() == hashlib.sha256(raw.tobytes()).digest()
+
+
+def test_a_block_that_two_pieces_share_is_digested_once(tmp_path: Path) -> None:
+    raw = blocks("Q8_0", 4, 8)
+    found = written(tmp_path / "m.gguf", {"w.weight": (raw, Type.Q8_0)})
+    digest = hashlib.sha256()
+    with found.source.stream(found.info("w.weight")) as opened:
+        stream = opened.hashed(digest)
+        for offset in range(0, 4 * raw.size // 34 * 32, 100):
+            stream.fill(offset, memoryview(bytearray(min(100, 4 * raw.size // 34 * 32 - offset))))
+    assert digest.digest() == hashlib.sha256(raw.tobytes()).digest()
 
 
 def test_expanding_takes_a_piece_of_memory_beside_the_result(tmp_path: Path) -> None:

@@ -116,6 +116,20 @@ def test_other_files_of_that_name_stay_pickles(tmp_path: Path) -> None:
     assert refusal(tmp_path, b"\0" * 28).code == "pickle_refused"
 
 
+def test_a_width_of_640_begins_like_a_pickle_and_is_none(tmp_path: Path) -> None:
+    numbers = header(640, 1, 1, 1, 1, 1, 1)
+    assert numbers[:2] == b"\x80\x02"
+    shape = shape_of(numbers)
+    assert shape is not None
+    assert opened(tmp_path, numbers + b"\0" * (shape.file_size - 28)).format == "llama2c"
+
+
+def test_a_folder_that_holds_one(tmp_path: Path) -> None:
+    (tmp_path / "model.bin").write_bytes(llama2c())
+    found = open_checkpoint(tmp_path)
+    assert (found.format, found.files) == ("llama2c", ("model.bin",))
+
+
 SANE = (64, 172, 5, 8, 4, 512, 512)
 
 

@@ -101,3 +101,26 @@ def test_integers_are_no_weights(tmp_path: Path) -> None:
     save_file({"w": np.ones((2, 2), dtype=np.int8)}, tmp_path / "m.safetensors")
     with pytest.raises(TollensError, match="dtype_unsupported"):
         open_checkpoint(tmp_path / "m.safetensors").read("w")
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("kind", ["<i4", ">i4", ">i2", "|u1", "|b1", "<f4", ">f8", ">c8", ">c16"])
+def test_stored_bytes_are_little_endian_and_in_c_order(tmp_path: Path, order: str, kind: str) -> None:
+    values = np.arange(60).reshape(3, 4, 5).astype(kind)
+    if values.dtype.kind == "c":
+        values += 1j * values[::-1]
+    np.savez(tmp_path / "a.npz", w=np.asarray(values, order=order))
+    checkpoint = open_checkpoint(tmp_path / "a.npz")
+    found = b"".join(bytes(piece) for piece in checkpoint.source.stored_bytes(checkpoint.info("w")))
+    assert found == np.ascontiguousarray(values.astype(values.dtype.newbyteorder("<"))).tobytes()
+
+
+def test_stored_bytes_of_any_type_come_in_pieces(tmp_path: Path) -> None:
+    values = np.random.default_rng(0).integers(0, 255, (3, 1_000_003)).astype(np.uint8)
+    save_file({"w": values, "none": np.zeros((0, 3), np.int32)}, tmp_path / "a.safetensors")
+    checkpoint = open_checkpoint(tmp_path / "a.safetensors")
+    pieces = [bytes(piece) for piece in checkpoint.source.stored_bytes(checkpoint.info("w"))]
+    assert b"".join(pieces) == values.tobytes()
+    assert len(pieces) == 3
+    assert max(map(len, pieces)) <= 1 << 20
+    assert list(checkpoint.source.stored_bytes(checkpoint.info("none"))) == []

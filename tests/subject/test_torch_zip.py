@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -128,6 +129,18 @@ def test_tensors_of_one_storage_are_one_matrix(tmp_path: Path) -> None:
     found = matrices(checkpoint)
     assert [m.name for m in found.matrices] == ["a.weight", "c.weight"]
     assert [(a.name, a.of) for a in found.aliases] == [("b.weight", "a.weight")]
+
+
+def test_a_matrix_has_one_digest_in_every_format_and_layout(tmp_path: Path) -> None:
+    save_file({"w": W.T.copy()}, tmp_path / "m.safetensors")
+    opened(tmp_path, {"w": view(shape=(4, 3), strides=(1, 4))})
+    digests = set()
+    for name in ("m.safetensors", "m.pt"):
+        [matrix] = matrices(open_checkpoint(tmp_path / name)).matrices
+        digest = hashlib.sha256()
+        np.testing.assert_array_equal(matrix.load(hashed=digest), W.T)
+        digests.add(digest.hexdigest())
+    assert digests == {hashlib.sha256(W.T.tobytes()).hexdigest()}
 
 
 def test_an_empty_tensor_and_a_long_dict(tmp_path: Path) -> None:

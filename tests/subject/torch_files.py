@@ -165,10 +165,14 @@ def zipped(entries: Iterable[Entry], wide: Mapping[str, int] | None = None, **en
     record = {"disk": 0, "first": 0, "here": count, "count": count, "size": len(directory), "begin": len(body)}
     tail = b""
     if wide is not None:
-        at = {"length": 44, "made": 0, "version": 0, "at": len(body + directory), "disks": 1} | record | dict(wide)
+        at = (
+            {"length": 44, "made": 0, "version": 0, "at": len(body + directory), "disks": 1, "part": 0}
+            | record
+            | dict(wide)
+        )
         fields = ("length", "made", "version", "disk", "first", "here", "count", "size", "begin")
         tail = b"PK\x06\x06" + struct.pack("<Q2H2I4Q", *(at[f] for f in fields))
-        tail += b"PK\x06\x07" + struct.pack("<IQI", 0, at["at"], at["disks"])
+        tail += b"PK\x06\x07" + struct.pack("<IQI", at["part"], at["at"], at["disks"])
     return bytes(body + directory) + tail + b"PK\x05\x06" + struct.pack("<4H2IH", *(record | end).values(), 0)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 import msgspec
 
+from tollens.cli.output import require_report
 from tollens.cli.progress import progress_bar
 from tollens.cli.terminal import emit
 from tollens.cli.workers import threads_each, worker_options, workers
@@ -33,6 +34,7 @@ class DiffOptions(msgspec.Struct, frozen=True, kw_only=True):
     expect: Literal["identical", "rounded", "related"] | None
     as_json: bool
     as_csv: bool
+    html: str | None
     layers: str | None
     rank: int
     roundings: str
@@ -68,6 +70,7 @@ class DiffOptions(msgspec.Struct, frozen=True, kw_only=True):
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object (schema tollens.diff/1).")
 @click.option("--csv", "as_csv", is_flag=True, help="Print one CSV row a matrix.")
+@click.option("--html", metavar="FILE", help="Also write an offline page (needs the report extra).")
 @click.option("--layers", metavar="GLOB", help="Only the matrices whose name matches this shell pattern.")
 @click.option(
     "--rank",
@@ -106,10 +109,17 @@ def command(base: str, derived: str, **options: Any) -> int:
     asked = msgspec.convert(options, DiffOptions)
     if asked.as_json and asked.as_csv:
         raise click.UsageError("--json and --csv are two answers; ask for one.")
+    if asked.html is not None:
+        require_report(asked.html)
     with workers(asked.jobs, asked.workers, PRELOAD) as map_fn, progress_bar(asked.quiet) as progress:
         from tollens.run.diff import diff  # now: the workers import the same at the same time
 
         report = diff(base, derived, asked.settings(), map_fn=map_fn, progress=progress)
+    if asked.html is not None:
+        from tollens.publish.diff_page import diff_html
+        from tollens.publish.html import write_html
+
+        write_html(diff_html(report), asked.html)
     emit(_answer(report, asked))
     return int(EXITS[report.verdict])
 

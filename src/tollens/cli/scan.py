@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
 import msgspec
 
+from tollens.cli.output import require_report
 from tollens.cli.progress import progress_bar
 from tollens.cli.terminal import emit
 from tollens.cli.workers import threads_each, worker_options, workers
-from tollens.core.errors import Exit, TollensError
-from tollens.core.extras import install_command, missing_extra
+from tollens.core.errors import Exit
 
 if TYPE_CHECKING:
     from tollens.run.result import ScanReport
@@ -46,6 +45,9 @@ class ScanOptions(msgspec.Struct, frozen=True, kw_only=True):
     threads: int | None
     show_all: bool
     quiet: bool
+    series: bool
+    extrapolate: int | None
+    out: str | None
 
     def settings(self) -> ScanSettings:
         from tollens.run.settings import ScanSettings
@@ -63,14 +65,16 @@ class ScanOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @click.command(name="scan")
-@click.argument("path")
+@click.argument("paths", metavar="PATH...", nargs=-1, required=True)
 @click.option(
     "--claim",
     metavar="RULE",
     help="Try to kill a claim, such as 'all(stable_rank >= 8)'; its verdict is the exit code.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object (schema tollens.scan/1).")
-@click.option("--csv", "as_csv", is_flag=True, help="Print one CSV row a layer.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON object (tollens.scan/1; a series: tollens.series/1)."
+)
+@click.option("--csv", "as_csv", is_flag=True, help="Print one CSV row a layer; of a series one a layer and step.")
 @click.option("--html", metavar="FILE", help="Also write an offline report (needs the report extra).")
 @click.option("--layers", metavar="GLOB", help="Only the matrices whose name matches this shell pattern.")
 @click.option(
@@ -106,26 +110,49 @@ class ScanOptions(msgspec.Struct, frozen=True, kw_only=True):
 @click.option(
     "--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, help="Every random draw follows from it."
 )
+@click.option("--series", is_flag=True, help="Follow the matrices through several checkpoints of one run.")
+@click.option(
+    "--extrapolate",
+    type=click.IntRange(0, 2**53 - 1),
+    metavar="STEP",
+    help="With --series: forecast the checkpoint of this step and write it to --out.",
+)
+@click.option("--out", metavar="FILE", help="The new .safetensors file that --extrapolate writes.")
 @worker_options
 @click.option("--all", "show_all", is_flag=True, help="Print every layer, not only the first 20.")
 @click.option("--quiet", is_flag=True, help="No progress on stderr, only the verdict on stdout.")
-def command(path: str, **options: Any) -> int:
+def command(paths: tuple[str, ...], **options: Any) -> int:
     """Judge the checkpoint at PATH from its weights alone.
 
-    PATH is a .safetensors file, a folder of shards, a Hugging Face checkpoint or a LoRA adapter, or a .npz file.
-    Nothing is downloaded and no forward pass is run.
+    PATH is a file of safetensors, npz, torch.save, GGUF or llama2.c, a folder of shards, a Hugging Face checkpoint or
+    a LoRA adapter, here or at a URL (needs the remote extra), which is read by ranges. Nothing is downloaded and no
+    forward pass is run.
+
+    With --series the PATHs are checkpoints of one run, in any order, or the one folder that holds its checkpoint-N
+    folders. The exit code is then 1 if a trap appears or a matrix loses its numbers, else 0.
     """
     asked = msgspec.convert(options, ScanOptions)
     if asked.as_json and asked.as_csv:
         raise click.UsageError("--json and --csv are two answers; ask for one.")
+    if asked.series:
+        from tollens.cli.series import answer_series
+
+        return answer_series(paths, asked)
+    if len(paths) > 1:
+        raise click.UsageError(f"{len(paths)} paths are a series; ask for it with --series.")
+    if asked.extrapolate is not None or asked.out is not None:
+        raise click.UsageError("--extrapolate and --out go with --series.")
+    (path,) = paths
     if asked.html is not None:
-        _require_report(asked.html)
+        require_report(asked.html)
     with workers(asked.jobs, asked.workers) as map_fn, progress_bar(asked.quiet) as progress:
         from tollens.run.scan import scan  # now: the workers import the same at the same time
 
         report = scan(path, asked.settings(), claim=asked.claim, map_fn=map_fn, progress=progress)
     if asked.html is not None:
-        _write_report(report, asked.html)
+        from tollens.publish.report import write_report
+
+        write_report(report, asked.html)
     emit(_answer(report, asked))
     return int(EXITS[report.verdict])
 
@@ -142,46 +169,3 @@ def _answer(report: ScanReport, asked: ScanOptions) -> str | bytes:
     from tollens.cli.screen import scan_text
 
     return scan_text(report, html=asked.html, show_all=asked.show_all)
-
-
-def _require_report(html: str) -> None:
-    """Refuse before the work rather than after it."""
-    missing = missing_extra()
-    if missing is not None:
-        raise TollensError(
-            "extra_missing",
-            f"--html {html}",
-            expected="the report extra",
-            found=f"no module {missing}",
-            fix=f"Install it: {install_command('report')}",
-        )
-    folder = os.path.dirname(os.path.abspath(html))
-    if not os.path.isdir(folder):
-        raise TollensError(
-            "path_missing",
-            folder,
-            expected="a folder to write the report to",
-            found="no such folder",
-            fix="Create it, or name another file.",
-        )
-    if os.path.isdir(html) or not os.access(folder, os.W_OK):
-        raise _unwritable(html, "a folder" if os.path.isdir(html) else "a folder that may not be written to")
-
-
-def _write_report(report: ScanReport, html: str) -> None:
-    from tollens.publish.report import write_report
-
-    try:
-        write_report(report, html)
-    except OSError as error:
-        raise _unwritable(html, error.strerror or str(error)) from None
-
-
-def _unwritable(html: str, found: str) -> TollensError:
-    return TollensError(
-        "output_unwritable",
-        html,
-        expected="a file that can be written",
-        found=found,
-        fix="Name another file.",
-    )

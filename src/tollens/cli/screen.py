@@ -39,9 +39,10 @@ def scan_text(report: ScanReport, *, html: str | None, show_all: bool) -> str:
 def _show(console: Console, report: ScanReport, *, html: str | None, show_all: bool) -> None:
     console.print(Text.assemble((report.verdict, STYLE[report.verdict]), "  ", report.headline))
     subject = report.subject
+    method, _, digits = subject.digest.partition(":")
     console.print(
         f"{printable(subject.path)}  {subject.format}, {subject.tensors} tensors, {subject.parameters:,} parameters, "
-        f"{subject.digest[:19]}",
+        f"{method}:{digits[:12]}",
         style="dim",
         markup=False,
     )

@@ -32,7 +32,8 @@ class Product:
     """The singular values of B @ A, `values` * 2^`exponent`, with `values` (min(out, r, in),) descending.
 
     `floor` is the rounding of this path and `rounding` the most that the rounding of the stored factors moves a
-    singular value by, None where it is not known; both in the unit of `values`. `rcond` are smallest over largest singular value of B and of A.
+    singular value by, None where it is not known; both in the unit of `values`. `rcond` are smallest over largest
+    singular value of B and of A.
     """
 
     values: Matrix

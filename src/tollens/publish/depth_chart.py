@@ -90,8 +90,8 @@ def depth_svg(report: ScanReport, *, tall: bool, key: str) -> str:
         1.0 - max(0.8, 0.012 * count),
         (count + 0.8) * along / (along - 100),
     ]  # the rest is for the labels of the convention lines
-    steps = sorted({1, count, *range(_every(count), count, _every(count))})
-    if len(steps) > 2 and steps[-1] - steps[-2] < _every(count) / 2:
+    steps = sorted({1, count, *range(every(count), count, every(count))})
+    if len(steps) > 2 and steps[-1] - steps[-2] < every(count) / 2:
         steps.pop(-2)
     place_scale = alt.Scale(domain=ends[::-1] if tall else ends, nice=False)
     place_axis = alt.Axis(values=steps, format="d", grid=False, orient="left" if tall else "bottom", titlePadding=8)
@@ -208,7 +208,7 @@ def _undefined(alt: Any, rows: Sequence[Mapping[str, Any]], place: Any, frame: t
     ]
 
 
-def _every(count: int) -> int:
+def every(count: int) -> int:
     """A round distance between labels that leaves at most about ten."""
     return next((step for step in (1, 2, 5, 10, 20, 50, 100, 200, 500) if count / step <= 10), 1000)
 

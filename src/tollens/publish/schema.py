@@ -24,6 +24,7 @@ from tollens.run.new import NewReport
 from tollens.run.power import PowerReport
 from tollens.run.pricing import Plan
 from tollens.run.result import ScanReport
+from tollens.run.series_result import SeriesReport
 from tollens.run.status import StatusReport
 from tollens.standard.demonstration import Demonstration
 
@@ -42,6 +43,7 @@ CONTRACTS: dict[str, type] = {
     "tollens.scan-1": ScanReport,
     "tollens.seal-1": Manifest,
     "tollens.selftest-1": Certificate,
+    "tollens.series-1": SeriesReport,
     "tollens.stats.ab-1": AbReport,
     "tollens.stats.compare-1": CompareReport,
     "tollens.stats.power-1": PowerReport,

@@ -24,10 +24,9 @@ Rule = tuple[str, float, str, list[int]]
 
 
 @dataclass(frozen=True)
-class SpectrumPicture:
-    """The drawn parts of one spectrum; x is log10 of an eigenvalue (weight^2), y a count per bin."""
+class SpectrumBars:
+    """The bars of a spectrum; x is log10 of an eigenvalue (weight^2), y a count per bin."""
 
-    layer: LayerReport
     histogram: Histogram
 
     @cached_property
@@ -49,6 +48,13 @@ class SpectrumPicture:
             for a, b, count in zip(edges[:-1], edges[1:], self.histogram.counts, strict=True)
             if count
         ]
+
+
+@dataclass(frozen=True)
+class SpectrumPicture(SpectrumBars):
+    """The drawn parts of the spectrum of one layer."""
+
+    layer: LayerReport
 
     def tail(self) -> list[Row]:
         """Expected counts of the fitted power law from xmin on: a straight line here, of slope 1 - alpha.
@@ -129,18 +135,20 @@ def trap_count(layer: LayerReport) -> float:
 
 
 def picture_of(layer: LayerReport) -> SpectrumPicture | None:
-    """What to draw of a layer; None where it has no eigenvalues above zero.
+    """What to draw of a layer; None where it has no eigenvalues above zero."""
+    bars = merged_bars(layer.histogram)
+    return None if bars is None else SpectrumPicture(bars.histogram, layer)
 
-    Neighbouring bins are drawn as one where there are too few eigenvalues to fill them.
-    """
-    histogram = layer.histogram
+
+def merged_bars(histogram: Histogram | None) -> SpectrumBars | None:
+    """Neighbouring bins are drawn as one where there are too few eigenvalues to fill them; None without any."""
     if histogram is None or not any(histogram.counts):
         return None
     total, counts = sum(histogram.counts), histogram.counts
     merged = 1 if total >= 300 else 2 if total >= 100 else 4
     if len(counts) % merged == 0:
         counts = [sum(counts[i : i + merged]) for i in range(0, len(counts), merged)]
-    return SpectrumPicture(layer, Histogram(histogram.log10_low, histogram.log10_high, counts))
+    return SpectrumBars(Histogram(histogram.log10_low, histogram.log10_high, counts))
 
 
 def spectrum_svg(picture: SpectrumPicture, key: str) -> str:
@@ -159,7 +167,7 @@ def spectrum_svg(picture: SpectrumPicture, key: str) -> str:
     domain = [min(ends) - margin, max(ends) + margin]
     peak = max(row["y"] for row in [*bars, *tail, *bulk, *spread, *localised])
     room = (peak / BOTTOM) ** (LABELS / (HEIGHT - LABELS))
-    x_axis, y_axis = _decades(*domain), _counts(peak)
+    x_axis, y_axis = decade_axis(*domain), count_axis(peak)
     x = alt.X("x:Q", scale=alt.Scale(domain=domain, nice=False), title="eigenvalue λ (weight²)", axis=x_axis)
     y = alt.Y(
         "y:Q",
@@ -176,7 +184,7 @@ def spectrum_svg(picture: SpectrumPicture, key: str) -> str:
         .mark_bar(color="#b9d9ee", stroke=SKY, strokeWidth=0.6, binSpacing=0)
         .encode(x=x, x2="x2:Q", y=y, y2="y2:Q")
     ]
-    placed = [_rule(alt, rule, share, row) for row, (share, rule) in enumerate(_uncrossed(rules, domain))]
+    placed = [ruled(alt, rule, share, row) for row, (share, rule) in enumerate(uncrossed(rules, domain))]
     layers += [mark for marks in placed for mark in marks[:-1]]
     if bulk:
         layers.append(of(bulk).mark_line(color=BLUE, strokeWidth=2.2, strokeDash=[7, 4]).encode(x=x, y=y))
@@ -223,7 +231,7 @@ def description(picture: SpectrumPicture) -> str:
     return "Spectrum: " + ", ".join(shown)
 
 
-def _uncrossed(rules: list[Rule], domain: list[float]) -> list[tuple[float, Rule]]:
+def uncrossed(rules: list[Rule], domain: list[float]) -> list[tuple[float, Rule]]:
     """Rules with their share of the width, in the order of their label rows.
 
     Labels run inwards from their rule, which begins in the row of its label: sorted from the rim to the
@@ -233,7 +241,7 @@ def _uncrossed(rules: list[Rule], domain: list[float]) -> list[tuple[float, Rule
     return sorted(shares, key=lambda one: (one[0] > 0.5, one[0] if one[0] <= 0.5 else -one[0]))
 
 
-def _rule(alt: Any, rule: Rule, share: float, row: int) -> list[Any]:
+def ruled(alt: Any, rule: Rule, share: float, row: int) -> list[Any]:
     """A vertical rule at `share` of the width; its label, in a row of its own, comes last."""
     name, at, colour, dash = rule
     y, left = 8 + 16 * row, share > 0.5
@@ -254,7 +262,7 @@ def _rule(alt: Any, rule: Rule, share: float, row: int) -> list[Any]:
     return [line.encode(y=alt.value(y - 4), y2=alt.value(HEIGHT)), *arrows, label.encode(y=alt.value(y))]
 
 
-def _decades(low: float, high: float) -> Any:
+def decade_axis(low: float, high: float) -> Any:
     """An axis over log10(lambda) with two to six labels: powers of ten, or round numbers where it is short."""
     import altair as alt
 
@@ -280,7 +288,7 @@ def _round_number(digit: int, exponent: int) -> str:
     return power(exponent) if digit == 1 else f"{digit} × {power(exponent)}"
 
 
-def _counts(peak: float) -> Any:
+def count_axis(peak: float) -> Any:
     """Powers of ten of a count; halves and fractions of an eigenvalue are not labelled."""
     import altair as alt
 

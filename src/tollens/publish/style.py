@@ -57,6 +57,7 @@ th[scope=row]{font-weight:400}
 .scroll:focus-visible{outline:3px solid var(--accent)}
 .scroll .name{font-weight:400;min-width:20ch;max-width:34ch}
 .scroll td:last-child{min-width:48ch}
+.scroll .figures{width:100%}.scroll .figures td:last-child,.figures th:last-child{min-width:0;padding-right:0}
 .words dt{font-weight:700;color:var(--ink)}
 ul.plain{padding-left:1.2rem}ul.plain li{margin:.3rem 0;overflow-wrap:anywhere}
 .columns{columns:2;column-gap:2.5rem}

@@ -115,8 +115,9 @@ def measure_shape(task: ShapeTask) -> ShapeNull | None:
 
 def measure_layer(task: LayerTask) -> LayerReport:
     """All readings of one matrix. What cannot be measured comes back as FAILED or UNDEFINED with its reason."""
-    view, settings = task.view, task.settings
-    with blas_threads(settings.threads if min(view.shape) >= ONE_THREAD_SIDE else 1):
+    settings = task.settings
+    threads = settings.threads if min(task.view.shape) >= ONE_THREAD_SIDE else 1
+    with task.view.nearby() as view, blas_threads(threads):
         weights = Weights(view)
         seen = extremes_of(weights.look())
         if not seen.finite:

@@ -7,7 +7,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec import UNSET
@@ -26,10 +26,14 @@ from tollens.run.plugins import installed, plugged_quantities
 from tollens.run.refusal import refusals
 from tollens.run.result import AliasedTensor, Environment, LayerReport, ScanReport, SkippedTensor, Subject
 from tollens.run.settings import ScanSettings
+from tollens.run.tensors_digest import tensors_digest
 from tollens.subject.checkpoint import Checkpoint, open_checkpoint
 from tollens.subject.factors import FactorView
 from tollens.subject.matrices import Inventory, MatrixView, matrices
+from tollens.subject.place import Url
+from tollens.subject.shelf import let_go
 
+V = TypeVar("V", bound=MatrixView | FactorView)
 Progress = Callable[[int, int, str], None]
 WHOLE = frozenset(
     {"alternatives", "localisation", "mp_sigma2_estimates", "outliers", "permutation_id", "singular_values"}
@@ -56,7 +60,9 @@ def scan(
 ) -> ScanReport:
     """Judge a checkpoint from its weights alone; the object that `tollens scan --json` prints.
 
-    `path` is a .safetensors file, a folder with shards, a checkpoint or a LoRA adapter, or a .npz file. `claim` is a
+    `path` is a file of one of the formats that `open_checkpoint` reads, a folder with shards, a Hugging Face checkpoint
+    or a LoRA adapter, or the URL of one, of which each byte that is analysed is fetched once and no other but the
+    headers. `claim` is a
     rule over layer fields such as "all(stable_rank >= 8)". `map_fn` runs the work, `progress(done, total, name)`
     is told of each finished task. Raises: TollensError with a code for anything wrong with the input.
     """
@@ -69,13 +75,17 @@ def scan(
         law = needs_power_law(claim_names(claim, units))
     checkpoint = open_checkpoint(path)
     found = matrices(checkpoint)
-    views = _selected(_in_file_order(found, checkpoint), settings.layers)
+    views = selected(_in_file_order(found, checkpoint), settings.layers)
     refused = refusals([*used(settings), *([factored] if found.factors else [])])
     before = repeated(map_fn)
     lost: list[str] = []
+    far = isinstance(checkpoint.path, Url)
     with ThreadPoolExecutor(1) as beside:  # hashing releases the interpreter lock and needs no worker
-        digest = beside.submit(checkpoint.digest)
-        layers = list(_measured(views, settings, frozenset(refused), map_fn, progress, lost))
+        files = None if far else beside.submit(checkpoint.digest)
+        try:
+            layers = list(_measured(views, settings, frozenset(refused), map_fn, progress, lost))
+        finally:
+            let_go()
     plain = [msgspec.to_builtins(layer) for layer in layers]
     findings = by_severity(f for fields in plain for f in findings_of(_ours(fields), needs_power_law=law))
     judged = [layer for layer in layers if _judged(layer, findings)]
@@ -86,8 +96,8 @@ def scan(
         verdict=str(verdict),
         headline=_headline(summary),
         subject=Subject(
-            os.fsencode(path).decode("utf-8", "backslashreplace"),
-            "sha256:" + digest.result(),
+            os.fsencode(str(checkpoint.path) if far else path).decode("utf-8", "backslashreplace"),
+            tensors_digest(checkpoint.tensors, layers) if files is None else "sha256:" + files.result(),
             checkpoint.format,
             sum(t.size for t in checkpoint.tensors),
             len(checkpoint.tensors),
@@ -133,7 +143,8 @@ def _tensors(view: MatrixView | FactorView) -> list[str]:
     return [view.b.name, view.a.name] if isinstance(view, FactorView) else [view.tensor.name]
 
 
-def _selected(views: Sequence[MatrixView | FactorView], pattern: str | None) -> list[MatrixView | FactorView]:
+def selected(views: Sequence[V], pattern: str | None) -> list[V]:
+    """The views whose name, or that of their tensor, matches a shell pattern. Raises: `no_such_layer`."""
     if pattern is None:
         return list(views)
     chosen = [v for v in views if any(fnmatch.fnmatchcase(name, pattern) for name in (v.name, *_tensors(v)))]

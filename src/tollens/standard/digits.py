@@ -125,19 +125,17 @@ def train(recipe: Recipe, train_set: Digits) -> dict[str, NDArray[np.float32]]:
 
 
 def gradient(
-    weights: Mapping[str, NDArray[np.float64]],
-    inputs: NDArray[np.float64],
-    targets: NDArray[np.float64],
-    recipe: Recipe,
-) -> dict[str, NDArray[np.float64]]:
+    weights: Mapping[str, NDArray[Any]], inputs: NDArray[Any], targets: NDArray[Any], recipe: Recipe
+) -> dict[str, NDArray[Any]]:
     """Of the mean cross-entropy (nats) plus decay/2 times the squared elements, by back-propagation.
 
-    `inputs` (n, 64), `targets` one-hot (n, 10). With `recipe.centred` the matrix gradients have mean zero.
+    `inputs` (n, 64), `targets` one-hot (n, 10), all of one dtype, float32 or float64, which the result has. With
+    `recipe.centred` the matrix gradients have mean zero.
     """
     values = activations(weights, inputs)
     shifted = np.exp(values[-1] - values[-1].max(axis=1, keepdims=True))
     error = (shifted / shifted.sum(axis=1, keepdims=True) - targets) / len(inputs)
-    found: dict[str, NDArray[np.float64]] = {}
+    found: dict[str, NDArray[Any]] = {}
     for k in range(len(LAYERS) - 1, -1, -1):
         matrix = weights[f"{LAYERS[k]}.weight"]
         slope = error.T @ values[k] + recipe.decay * matrix

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from tollens.core.errors import TollensError
-from tollens.subject import adapter, file, gguf, huggingface, npz, safetensors, sharded, torch_zip
+from tollens.subject import adapter, file, gguf, huggingface, npz, remote, safetensors, sharded, torch_zip
 from tollens.subject.adapter import AdapterConfig
 from tollens.subject.contents import Contents
 from tollens.subject.dtypes import Floats, decoded
 from tollens.subject.formats import Format, Probe, format_of
-from tollens.subject.place import Place, Url, is_url
+from tollens.subject.place import Place, Url, place_of
 from tollens.subject.source import Container, Source, empty
 from tollens.subject.tensor import TensorInfo
 
@@ -130,7 +130,9 @@ def open_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
             "path_missing", "''", expected="a checkpoint file or folder", found="an empty path",
             fix="Name the file or the folder; an unset variable reads like this.",
         )  # fmt: skip
-    place: Place = Url(text) if is_url(text) else Path(text)
+    place = place_of(text)
+    if isinstance(place, Url):
+        remote.forget()
     found = _open_folder(place) if file.kind(place) == "folder" else _open_file(place)
     if not found.tensors:
         raise _error("no_tensors", place, "at least one tensor", "none", "Save the model's weights again.")
@@ -146,12 +148,12 @@ def _open_file(path: Place) -> Checkpoint:
 def _format(path: Place) -> Format:
     """The format of a file, by its content."""
     probe = _probe(path)
-    known = format_of(probe)
     if not probe.start:
         raise _error("empty_file", path, "a checkpoint", "a file of 0 bytes", "Fetch or save the file again.")
     if torch_zip.is_legacy(probe.start):
         raise torch_zip.legacy_refused(path)
-    if probe.start[0] == 0x80 and probe.start[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05") and probe.start[8:9] != b"{":
+    known = format_of(probe)
+    if _begins_like_a_pickle(probe.start) and (known is None or known.name != "llama2c"):  # a width of 640 is 80 02
         raise npz.pickle_refused(path, "a file that begins like a pickle")
     if known is not None:
         return known
@@ -166,6 +168,10 @@ def _format(path: Place) -> Format:
         f"bytes {probe.start[:8]!r}",
         "Convert the checkpoint to safetensors.",
     )  # fmt: skip
+
+
+def _begins_like_a_pickle(start: bytes) -> bool:
+    return start[0] == 0x80 and start[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05") and start[8:9] != b"{"
 
 
 def _probe(path: Place) -> Probe:
@@ -266,7 +272,7 @@ def _checkpoint(
     return Checkpoint(
         path,
         form,
-        contents.tensors,
+        _versioned(folder, contents.tensors),
         config if config is not None else contents.config,
         Source(folder, container),
         (*files, *beside),
@@ -274,6 +280,14 @@ def _checkpoint(
         metadata=contents.metadata,
         adapter=tuned,
     )
+
+
+def _versioned(folder: Place, tensors: tuple[TensorInfo, ...]) -> tuple[TensorInfo, ...]:
+    """The tensors, each with the version of the remote file whose header spoke of it."""
+    if isinstance(folder, Path):
+        return tensors
+    versions = {name: remote.version(folder / name) for name in {t.file for t in tensors}}
+    return tuple(replace(t, version=versions[t.file]) for t in tensors)
 
 
 def _ambiguous(path: Place, names: list[str]) -> TollensError:

@@ -126,6 +126,33 @@ def decode_into(raw: Bytes, dtype: str, out: Floats, swapped: bool = False) -> N
             out[...] = raw.view(stored.newbyteorder(">") if swapped else stored)
 
 
+def encoded(values: NDArray[np.float64], dtype: str) -> Bytes:
+    """The little-endian bytes of `values` (n,) in the float type `dtype`, each rounded once, to nearest even.
+
+    What exceeds the range of the type becomes an infinity, or a NaN where it has none. Raises: ValueError if `dtype`
+    is no float type.
+    """
+    target = _numpy_type(dtype)
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        if dtype in _NATIVE:
+            return np.ascontiguousarray(values.astype(target)).view(np.uint8)
+        return np.ascontiguousarray(_to_odd(values).astype(target)).view(np.uint8)
+
+
+def _to_odd(values: NDArray[np.float64]) -> NDArray[np.float32]:
+    """To float32 with the last bit set where digits were lost, so that rounding again rounds as if it were once.
+
+    Holds for a second type of at least two bits less (Boldo, Melquiond 2008, IEEE Transactions on Computers 57:462).
+    """
+    found = values.astype(np.float32)
+    back = found.astype(np.float64)
+    bits = found.view(np.uint32)
+    inexact = (back != values) & np.isfinite(values)
+    bits[inexact & (np.abs(back) > np.abs(values))] -= 1  # towards zero; of an infinity to the largest number
+    bits[inexact] |= 1
+    return found
+
+
 def rounded_to(values: Floats, dtype: str) -> Floats:
     """`values` rounded to the nearest numbers of a stored float type, ties to even, in the dtype they came in.
 

@@ -49,8 +49,8 @@ class Regular:
 
 
 @contextmanager
-def opened(place: Place) -> Iterator[Blob]:
-    """A file, closed at the end.
+def opened(place: Place, version: str | None = None) -> Iterator[Blob]:
+    """A file, closed at the end; one at a URL must still be the `version` that it was.
 
     Raises: `path_missing`, `path_unreadable`, `path_not_a_file`, those of `remote.opened` for a URL.
     """
@@ -60,7 +60,7 @@ def opened(place: Place) -> Iterator[Blob]:
         return
     from tollens.subject import remote
 
-    with remote.opened(place) as far:
+    with remote.opened(place, version) as far:
         yield far
 
 

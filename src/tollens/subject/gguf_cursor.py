@@ -8,7 +8,7 @@ from typing import Any
 from tollens.core.errors import TollensError
 from tollens.subject import file
 
-WINDOW = 1 << 16  # bytes fetched at once
+WINDOW, LARGEST_WINDOW = 1 << 16, 1 << 22  # bytes fetched at once: twice as many each time, for files far away
 MAX_HEADER = 100_000_000  # bytes; a tokenizer of a million pieces takes a fifth of it
 MAX_ITEMS = 1 << 22  # entries that are looked at one by one
 _FORMATS: dict[str, struct.Struct] = {}
@@ -27,6 +27,7 @@ class Cursor:
         self.position = 0
         self._blob = blob
         self._window = b""
+        self._step = WINDOW
         self._start = 0
         self._items = 0
 
@@ -35,7 +36,8 @@ class Cursor:
         self._check(count)
         begin = self.position - self._start
         if begin < 0 or begin + count > len(self._window):
-            self._window = self._fetched(self.position, max(count, WINDOW))
+            self._window = self._fetched(self.position, max(count, self._step))
+            self._step = min(2 * self._step, LARGEST_WINDOW)
             self._start, begin = self.position, 0
             if len(self._window) < count:
                 raise self._short(count, len(self._window))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,10 +19,12 @@ from tollens.subject.buffers import reason_to_skip
 from tollens.subject.checkpoint import Checkpoint
 from tollens.subject.convolution import ConvView
 from tollens.subject.cut import Cut, block, load
-from tollens.subject.dtypes import Floats, Kind, kind_of
+from tollens.subject.dtypes import STORED, Floats, Kind, kind_of
 from tollens.subject.factors import FactorView, pair
+from tollens.subject.ggml import BLOCKS
 from tollens.subject.roles import NOT_A_WEIGHT, UNMATCHED, Role, assign
 from tollens.subject.scaled import Scale, rescale, scale_of
+from tollens.subject.shelf import keeping
 from tollens.subject.source import Hash, Source
 from tollens.subject.tensor import TensorInfo
 from tollens.subject.ties import ties
@@ -59,6 +64,31 @@ class MatrixView:
         if self.scale is not None:
             rescale(self.source, self.scale, out)
         return out
+
+    @contextmanager
+    def nearby(self) -> Iterator[MatrixView]:
+        """The same matrix; while the context lasts, each of its bytes is fetched from a remote file once."""
+        folder = self.source.folder
+        if isinstance(folder, Path):
+            yield self
+            return
+        url = folder / self.tensor.file
+        wanted = {url: self._range()} if self.source.container == "raw" else {}
+        shared = None if self.cut.unbroken else (url, self.tensor.name, self.tensor.version)
+        with keeping(wanted, shared) as shelf:
+            yield replace(self, source=replace(self.source, shelf=shelf))
+
+    def _range(self) -> tuple[int, int]:
+        """The bytes of the file from the first to the last number that the cut folds; empty where what lies between
+        two numbers may be no part of the tensor.
+        """
+        tensor = self.tensor
+        if tensor.strides is not None:
+            return tensor.offset, tensor.offset
+        block = BLOCKS.get(tensor.dtype)
+        elements, width = (1, STORED[tensor.dtype].bits // 8) if block is None else (block.elements, block.nbytes)
+        begin, end = self.cut.start, self.cut.start + math.prod(self.cut.fold)
+        return tensor.offset + begin // elements * width, tensor.offset + -(-end // elements) * width
 
 
 @dataclass(frozen=True, slots=True)

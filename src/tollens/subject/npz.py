@@ -14,6 +14,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO
 
 from tollens.core.errors import TollensError
@@ -26,6 +27,7 @@ from tollens.subject.safetensors import MAX_RANK, check_name
 from tollens.subject.tensor import TensorInfo
 
 MAX_NPY_HEADER = 65_536
+FAR = 1 << 14  # bytes read ahead of a remote archive, whose members are visited for their headers
 DEFLATE_LIMIT = 1_032  # deflate codes at most 258 bytes in 2 bits: a longer expansion is a forged size
 BROKEN = (
     zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, ValueError, OverflowError,
@@ -65,9 +67,9 @@ def read(folder: Place, name: str) -> Contents:
     path = folder / name
     tensors: list[TensorInfo] = []
     others: list[str] = []
-    with _archive(path) as (archive, total):
+    with file.opened(path) as blob, _archive(blob, path) as archive:
         members = archive.infolist()
-        _check_members(members, path, total)
+        _check_members(members, path, blob.size)
         for member in members:
             key = _tensor_name(member.filename)
             if key is None:
@@ -81,12 +83,12 @@ def read(folder: Place, name: str) -> Contents:
 
 
 @contextmanager
-def opened(path: Place, tensor: str) -> Iterator[tuple[IO[bytes], Header]]:
+def opened(blob: file.Blob, path: Place, tensor: str) -> Iterator[tuple[IO[bytes], Header]]:
     """The decompressed bytes of one array as a seekable stream, positioned at its data, and its header.
 
     Raises: as `read`.
     """
-    with _archive(path) as (archive, _):
+    with _archive(blob, path) as archive:
         for member in archive.infolist():
             if _tensor_name(member.filename) == tensor:
                 break
@@ -99,15 +101,15 @@ def opened(path: Place, tensor: str) -> Iterator[tuple[IO[bytes], Header]]:
 
 
 @contextmanager
-def _archive(path: Place) -> Iterator[tuple[zipfile.ZipFile, int]]:
-    """The archive and the size of its file."""
-    with file.opened(path) as blob, io.BufferedReader(BlobStream(blob), file.CHUNK) as raw:
+def _archive(blob: file.Blob, path: Place) -> Iterator[zipfile.ZipFile]:
+    ahead = file.CHUNK if isinstance(path, Path) else FAR
+    with io.BufferedReader(BlobStream(blob), ahead) as raw:
         try:
             archive = zipfile.ZipFile(raw)
         except BROKEN as error:
             raise broken(path, error) from None
         with archive:
-            yield archive, blob.size
+            yield archive
 
 
 @contextmanager

@@ -54,7 +54,7 @@ def read_index(folder: Place, index: str) -> Indexed:
         if not shard.endswith(suffix):
             raise _error("index_invalid", str(path), f"shards named *{suffix}", f"{shard!r:.80}")
         check_inside(folder, shard)
-        if not file.exists(folder, shard):
+        if isinstance(folder, Path) and not file.exists(folder, shard):
             raise _error("index_shard_missing", str(path), f"a file {shard!r:.80} beside the index", "none")
     contents = read_files(folder, shards, read)
     held = {t.name: t.file for t in contents.tensors}
@@ -115,6 +115,8 @@ def check_inside(folder: Place, name: str) -> None:
     Raises: `index_escapes`.
     """
     parts = name.split("/")
+    if not isinstance(folder, Path) and set(name) & set("%?#"):  # `%2e%2e` climbs too
+        raise _error("index_escapes", f"{folder}: {name!r:.80}", "a plain file name", "a part of an address")
     if name.startswith("/") or "\\" in name or "\0" in name or ".." in parts or "" in parts:
         raise _error("index_escapes", f"{folder}: {name!r:.80}", "a plain file name", "a path out of the folder")
     if not isinstance(folder, Path):

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import IO, Any, Literal, TypeAlias
@@ -20,6 +20,7 @@ from tollens.subject import file, ggml, npz
 from tollens.subject.dtypes import STORED, Bytes, Floats, Kind, decode_into, decoded, is_direct, kind_of
 from tollens.subject.ggml import Hash as Hash
 from tollens.subject.place import Place
+from tollens.subject.shelf import Shelf
 from tollens.subject.strided import gathered
 from tollens.subject.tensor import TensorInfo
 
@@ -75,10 +76,13 @@ class Stream:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """The folder that `TensorInfo.file` is relative to, and how its files are written."""
+    """The folder that `TensorInfo.file` is relative to, and how its files are written. `shelf` keeps what was read of
+    remote files; it stays in the process that made it.
+    """
 
     folder: Place
     container: Container
+    shelf: Shelf | None = field(default=None, compare=False)
 
     def __reduce__(self) -> tuple[object, ...]:  # another process may stand in another folder
         folder = self.folder.absolute() if isinstance(self.folder, Path) else self.folder
@@ -86,8 +90,8 @@ class Source:
 
     @contextmanager
     def stream(self, tensor: TensorInfo) -> Iterator[Stream]:
-        """Open one tensor. Raises: `dtype_unsupported`, `changed_while_reading`, those of the container and of
-        `ggml.expand`.
+        """Open one tensor of floats or of blocks that become floats. Raises: `dtype_unsupported`, those of `stored` and
+        of `ggml.expand`.
         """
         kind = kind_of(tensor.dtype)
         if kind not in (Kind.FLOAT, Kind.BLOCKS):
@@ -95,22 +99,49 @@ class Source:
                 "dtype_unsupported", f"{self.folder / tensor.file}: {tensor.name}", expected="a float type",
                 found=tensor.dtype, fix="Convert the tensor to f32, f16 or bf16.",
             )  # fmt: skip
+        with self.stored(tensor) as stream:
+            if kind is Kind.BLOCKS:
+                floats = replace(tensor, dtype="F32", nbytes=4 * tensor.size)
+                fed = partial(ggml.reader, stream.fill, tensor)
+                yield Stream(floats, False, False, fed(), fed)
+            else:
+                yield stream
+
+    @contextmanager
+    def stored(self, tensor: TensorInfo) -> Iterator[Stream]:
+        """Open one tensor of any type, for its bytes. Raises: `changed_while_reading`, those of the container."""
         path = self.folder / tensor.file
         if self.container == "npz":
-            with npz.opened(path, tensor.name) as (stream, header):
+            with self._blob(path, tensor) as blob, npz.opened(blob, path, tensor.name) as (stream, header):
                 if (header.shape, header.dtype) != (tensor.shape, tensor.dtype):
                     raise file.changed(path, tensor.name, tensor.nbytes, header.nbytes)
                 fortran = header.fortran and len(tensor.shape) > 1
                 yield Stream(tensor, fortran, header.swapped, _from_member(stream, header, tensor, path))
         else:
-            with file.opened(path) as blob:
+            with self._blob(path, tensor) as blob:
                 fill = _from_blob(blob, tensor, path)
-                if kind is Kind.BLOCKS:
-                    floats = replace(tensor, dtype="F32", nbytes=4 * tensor.size)
-                    fed = partial(ggml.reader, fill, tensor)
-                    yield Stream(floats, False, False, fed(), fed)
-                    return
                 yield Stream(tensor, False, False, fill if tensor.strides is None else _in_order(fill, tensor))
+
+    def stored_bytes(self, tensor: TensorInfo) -> Iterator[memoryview]:
+        """The bytes of a tensor of any type, little-endian and in C order, in pieces whose memory is used again.
+
+        Raises: those of `stored`.
+        """
+        with self.stored(tensor) as stream:
+            if stream.fortran or stream.swapped:
+                yield _turned(stream)
+                return
+            total = tensor.size * STORED[tensor.dtype].bits // 8
+            buffer = memoryview(bytearray(min(file.CHUNK, total)))
+            for begin in range(0, total, file.CHUNK):
+                piece = buffer[: min(file.CHUNK, total - begin)]
+                stream.fill(begin, piece)
+                yield piece
+
+    def _blob(self, path: Place, tensor: TensorInfo) -> AbstractContextManager[file.Blob]:
+        if self.shelf is not None and not isinstance(path, Path):
+            return self.shelf.opened(path, tensor.version)
+        return file.opened(path, tensor.version)
 
     def read(self, tensor: TensorInfo) -> Floats:
         """The whole tensor, C-contiguous, in `decoded(tensor.dtype)`: one array, and nothing beside it
@@ -138,6 +169,19 @@ def empty(shape: tuple[int, ...], dtype: np.dtype[Any], tensor: TensorInfo) -> F
             "tensor_too_large", tensor.name, expected="a tensor that fits into memory",
             found=f"{math.prod(shape) * dtype.itemsize} bytes", fix="Scan on a machine with more memory.",
         ) from None  # fmt: skip
+
+
+def _turned(stream: Stream) -> memoryview:
+    """The bytes of a member of an archive that lies in another order than C, or with the other end first."""
+    tensor, width = stream.tensor, STORED[stream.tensor.dtype].bits // 8
+    raw = np.empty(tensor.nbytes, dtype=np.uint8)
+    stream.fill(0, raw.data)
+    if stream.swapped:
+        number = width // 2 if tensor.dtype in ("C64", "C128") else width  # of the two parts each is swapped
+        raw = raw.reshape(-1, number)[:, ::-1].reshape(-1)
+    if stream.fortran:
+        raw = np.moveaxis(raw.reshape(*tensor.shape[::-1], width), -1, 0).T.reshape(-1)
+    return np.ascontiguousarray(raw).data
 
 
 def _from_blob(blob: file.Blob, tensor: TensorInfo, path: Place) -> Fill:

@@ -15,7 +15,8 @@ class TensorInfo:
     `file` is relative to the checkpoint's folder, `offset` the byte of that file where the data begin (0 where
     the data are compressed and have no such place), `nbytes` the size of the decompressed data. `strides`, in
     elements, are the steps along each side where the elements do not lie one after another in C order from
-    `offset` on; None where they do.
+    `offset` on; None where they do. `version` is what the server of a remote file said of it when its header was
+    read: the data must come from the same one.
     """
 
     name: str
@@ -25,6 +26,7 @@ class TensorInfo:
     offset: int
     nbytes: int
     strides: tuple[int, ...] | None = None
+    version: str | None = None
 
     @property
     def size(self) -> int:

@@ -13,7 +13,7 @@ from tollens.subject.roles import UNMATCHED, Role
 from tollens.subject.source import Source
 from tollens.subject.tensor import TensorInfo
 
-CHUNK = 1 << 20
+FIRST, CHUNK = 1 << 12, 1 << 20  # bytes: matrices that are not tied differ in the first few, and those may be far away
 
 
 class Ties(NamedTuple):
@@ -71,16 +71,18 @@ def _place(tensor: TensorInfo) -> tuple[object, ...]:
 
 def _same_bytes(source: Source, a: TensorInfo, b: TensorInfo) -> bool:
     """Whether two tensors of one shape and type hold the same bytes; stops at the first difference."""
+    begin, step = 0, FIRST
     with source.stream(a) as first, source.stream(b) as second:
         if (first.fortran, first.swapped) != (second.fortran, second.swapped):
             return False
         total = first.tensor.nbytes  # of what the stream gives: expanded blocks are more than is stored
         one: Bytes = np.empty(min(CHUNK, total), dtype=np.uint8)
         two: Bytes = np.empty_like(one)
-        for begin in range(0, total, CHUNK):
-            count = min(CHUNK, total - begin)
+        while begin < total:
+            count = min(step, total - begin)
             first.fill(begin, one[:count].data)
             second.fill(begin, two[:count].data)
             if not np.array_equal(one[:count], two[:count]):
                 return False
+            begin, step = begin + count, min(2 * step, CHUNK)
     return True

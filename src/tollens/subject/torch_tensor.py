@@ -13,7 +13,7 @@ from tollens.subject.pickle_program import Call, Name, Outside, Table, Value, ki
 from tollens.subject.safetensors import checked_size
 from tollens.subject.tensor import TensorInfo
 from tollens.subject.torch_names import DTYPES, STORAGES, UNTYPED, Element
-from tollens.subject.zip_directory import Member
+from tollens.subject.zip_directory import Member, check_stored
 
 Sides = tuple[int, ...]
 ARGUMENTS = {
@@ -39,7 +39,7 @@ class Storages:
     def storage(self, value: Value, at: int) -> tuple[Member, Element | None]:
         """The member that `value` stands for and its element type, None for one of plain bytes. Its size is checked.
 
-        Raises: `pickle_invalid`, `tensor_out_of_bounds`, `tensor_size_mismatch`.
+        Raises: `pickle_invalid`, `archive_invalid`, `tensor_out_of_bounds`, `tensor_size_mismatch`.
         """
         key = value.key if type(value) is Outside else None
         if type(key) is not tuple or len(key) != 5 or key[0] != "storage" or type(key[2]) is not str:
@@ -55,6 +55,7 @@ class Storages:
         member = self.members.get(name)
         if member is None:
             raise self.error("tensor_out_of_bounds", at, f"a member {name!r:.80}", "none of that name")
+        check_stored(member, self.where)
         if member.size != size:
             raise self.error("tensor_size_mismatch", at, f"{size} bytes in {name!r:.80}", f"{member.size}")
         self.used.add(name)
@@ -112,10 +113,10 @@ def _unwrapped(call: Call, storages: Storages) -> Call:
                 raise storages.invalid(call.at, "a parameter of a tensor", "another value")
             call = given[0]
         elif call.name == torch_names.WITH_TYPE:
-            if len(given) != 4 or given[1] not in torch_names.TENSOR_TYPES or type(given[2]) is not tuple:
-                raise storages.invalid(call.at, "a plain tensor with attributes", "another type or other arguments")
-            if type(given[0]) is not Name:
-                raise storages.invalid(call.at, "a way to build a tensor", kind_of(given[0]))
+            if [type(value) for value in given[:3]] != [Name, Name, tuple] or len(given) != 4:
+                raise storages.invalid(call.at, "a tensor with attributes", "other arguments")
+            if given[1] not in torch_names.TENSOR_TYPES:
+                raise storages.invalid(call.at, "a plain tensor with attributes", kind_of(given[1]))
             call = Call(given[0], given[2], call.at)
         else:
             return call

@@ -64,7 +64,7 @@ def claims(place: Place) -> bool:
     with file.opened(place) as blob:
         try:
             try:
-                names = list(zip_directory.members(blob, str(place)))
+                names = zip_directory.names(blob, str(place))
             except TollensError:
                 head, tail = bytearray(min(EDGE, blob.size)), bytearray(min(EDGE, blob.size))
                 blob.read_into(0, memoryview(head))
@@ -127,6 +127,7 @@ def _check_order(blob: file.Blob, member: Member | None, where: str) -> None:
 
 def _checked(blob: file.Blob, member: Member, where: str) -> bytes:
     """The bytes of a member; a checksum of 0 is what PyTorch writes when told not to compute one."""
+    zip_directory.check_stored(member, where)
     data = zip_directory.bytes_at(blob, member.offset, member.size, where)
     if member.crc not in (0, zlib.crc32(data)):
         found = f"{zlib.crc32(data):08x}"

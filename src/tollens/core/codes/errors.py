@@ -283,6 +283,28 @@ ERRORS: dict[str, Code] = {
         "The file's size or modification time changed during the scan, so the readings may belong to two versions.",
         "Scan again when nothing writes to the checkpoint.",
     ),
+    "protocol_unsupported": Code(
+        "Protocol not opened",
+        "Remote checkpoints are read by ranges of bytes. This protocol has none, wraps another one, or would have to "
+        "be trusted with more than reading.",
+        "Copy the checkpoint to a bucket, a web server or this machine.",
+    ),
+    "protocol_package_missing": Code(
+        "Package of a protocol not installed",
+        "The `remote` extra brings http; each object store has a package of its own, which is left to you.",
+        "Run the install command that the message prints.",
+    ),
+    "range_unsupported": Code(
+        "Server does not serve ranges of bytes",
+        "The server was asked for a part of a file and answered with something else: the whole file, other bytes, "
+        "more bytes, or compressed ones. Nothing is fetched that was not asked for, so the scan ends here.",
+        "Fetch the checkpoint first, or serve it from where ranges are answered.",
+    ),
+    "remote_failed": Code(
+        "Server did not deliver",
+        "The connection broke, timed out or was refused as often as it was tried, or the answer made no sense.",
+        "Check the address and the network and run it again.",
+    ),
     "no_such_layer": Code(
         "No layer matches",
         "The layer pattern matches none of the matrices in the checkpoint.",
@@ -328,6 +350,45 @@ ERRORS: dict[str, Code] = {
         "Items cannot be paired",
         "The two files do not hold the same items once each, so that a paired comparison would not be one.",
         "Give both files the same items, or compare the shared ones with --common.",
+    ),
+    "series_too_short": Code(
+        "Too few checkpoints",
+        "A series has two checkpoints or more; the extrapolation of a path needs four, since a line through two or "
+        "three points fits whatever they are.",
+        "Give more checkpoints of the run, or the folder that holds its checkpoint-N folders.",
+    ),
+    "series_unlike": Code(
+        "Nothing in common",
+        "No weight matrix has the same name and shape in all checkpoints of the series: nothing can be followed.",
+        "Give checkpoints of one model from one run.",
+    ),
+    "step_unknown": Code(
+        "Step not known",
+        "Neither the metadata of the file, nor trainer_state.json in its folder, nor its name says at which training "
+        "step the checkpoint was saved. The order of files is no order of steps.",
+        "Rename the file or folder to step-N, with N its training step.",
+    ),
+    "step_invalid": Code(
+        "Step is no step",
+        "A source states the training step of a checkpoint and what it states is no whole number from 0 to 2^53 - 1, "
+        "or cannot be read.",
+        "Correct the metadata, trainer_state.json or name that the message points to.",
+    ),
+    "step_conflict": Code(
+        "Two steps for one checkpoint",
+        "The metadata, trainer_state.json and name of a checkpoint state different training steps, and at most one of "
+        "them is right.",
+        "Correct the source that is wrong.",
+    ),
+    "step_duplicate": Code(
+        "Two checkpoints of one step",
+        "Two checkpoints of the series were saved at the same training step, or one of them was given twice.",
+        "Leave one of the two out.",
+    ),
+    "output_exists": Code(
+        "Output is there already",
+        "A file of that name exists, and a file that was made up is never written over one that may have been trained.",
+        "Name another file, or remove this one first.",
     ),
     "output_unwritable": Code(
         "Output cannot be written",

@@ -130,6 +130,39 @@ STATUSES: dict[str, Code] = {
         "The matrix is interleaved with others in one stored tensor, so that no range of bytes is its own to digest.",
         "Compare the digest of the file.",
     ),
+    "first_checkpoint": Code(
+        "Nothing before it",
+        "The first checkpoint of a series has come from nowhere: what it added, and how fast, does not exist.",
+        "Put an earlier checkpoint, such as the initialisation, in front of it.",
+    ),
+    "left_out": Code(
+        "Left out of the series",
+        "The folder that was expanded holds more that looks like a checkpoint, such as weights beside the checkpoint-N "
+        "folders; only those folders are followed.",
+        "Name the checkpoints one by one if the others belong to the series.",
+    ),
+    "not_in_all": Code(
+        "Not in every checkpoint",
+        "The tensor is absent from some checkpoint of the series or has another shape there, so it cannot be followed.",
+        "Check that all checkpoints are of one model.",
+    ),
+    "extrapolated": Code(
+        "Extrapolated, not trained",
+        "A checkpoint of the series says of itself that it was extrapolated from others. What it shows follows from "
+        "them and is no evidence of training.",
+        "Leave it out unless it is what you ask about.",
+    ),
+    "factors_not_followed": Code(
+        "Low-rank factors are not followed",
+        "A series follows whole weight matrices. The factors of an adapter mean something only as a product, which is "
+        "not formed for every step.",
+        "Scan each adapter alone, or merge each into its base and follow those.",
+    ),
+    "no_movement": Code(
+        "No movement",
+        "The tensor is the same at all the checkpoints concerned, so that no share of its movement exists.",
+        "Check whether the tensor was frozen; if it was, nothing is wrong.",
+    ),
     "not_requested": Code(
         "Not asked for",
         "The options of this run leave this reading out; its absence says nothing about the layer.",
