@@ -127,6 +127,20 @@ def test_flips_by_one_step_are_rounding(diffed: Diffed) -> None:
     assert found.undefined["overlap_left"] == "only_rounding"
 
 
+def test_one_small_element_moved_by_many_steps_is_not(diffed: Diffed) -> None:
+    """Far below the edge of rounding, which the large elements set, and yet no rounding moves an element so far."""
+    base, name = network(1, BF16), "layers.0.up.weight"
+    base[name][3, 4] = 1e-5
+    derived = {**base, name: base[name].copy()}
+    derived[name][3, 4] = 2e-5
+    found = layer(diffed(base, derived), name)
+    assert found.floor is not None
+    assert found.floor.above == 0
+    assert found.max_ulps is not None
+    assert found.max_ulps > 10.0
+    assert found.state == "moved"
+
+
 def test_all_elements_flipped_by_one_step_are_not(diffed: Diffed) -> None:
     """Nothing moved by more than a step, but so many did that no rounding makes it: the guard behind `rounded`."""
     base, name = network(1, BF16), "layers.0.up.weight"
@@ -473,3 +487,14 @@ def test_a_quantised_copy_has_no_grid_and_says_so(tmp_path: Path) -> None:
     assert found.shuffled.above == 0
     assert report.kinship.answer == "yes"
     assert "no_common_grid" in [n.code for n in report.notes]
+
+
+def test_eight_bits_with_a_scale_have_no_grid(diffed: Diffed) -> None:
+    """The steps of float8 are not those of the weights, which are multiplied by a stored factor."""
+    w = gaussian(64, 64)
+    codes = {"x.weight": (w / 0.01).astype(ml_dtypes.float8_e4m3fn), "x.weight_scale_inv": np.full((1,), 0.01, np.float32)}
+    found = layer(diffed({"x.weight": w}, codes), "x.weight")
+    assert "dequantised:fp8" in found.flags
+    assert found.undefined["floor"] == "no_common_grid"
+    assert found.relative_change is not None
+    assert found.relative_change < 0.1

@@ -8,6 +8,7 @@ import statistics
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,7 +20,8 @@ from tollens.core.verdict import Verdict
 from tollens.core.work import MapFn, serial
 from tollens.protocol.finding import Note
 from tollens.protocol.kinship import KinshipAnswer, LayerEvidence, answer
-from tollens.run.diff_layer import DeltaTask, measure_delta
+from tollens.run.diff_factors import measure_change
+from tollens.run.diff_layer import DeltaTask
 from tollens.run.diff_match import Matched, match
 from tollens.run.diff_result import DiffReport, Expectation, LayerDelta, TensorDelta
 from tollens.run.diff_settings import DiffSettings
@@ -59,14 +61,14 @@ def diff(
             _subject(path if isinstance(c.path, Path) else str(c.path), c, d.result())  # a URL without what is secret
             for path, c, d in zip((base, derived), (ours, theirs), digests, strict=True)
         ]
-    kinship = _kinship(layers, settings)
+    kinship = _kinship(layers, settings, found.adapter)
     summary = _summary(layers, others, found)
     moved_most = next((layer.name for layer in layers if layer.state == "moved"), None)
     expectation = _expectation(settings, layers, others, found, kinship, summary)
     state = _state(layers, others)
     return DiffReport(
         verdict=state if isinstance(expectation, UnsetType) else str(expectation.verdict),
-        headline=_headline(summary, kinship),
+        headline=_headline(summary, kinship, found),
         base=subjects[0],
         derived=subjects[1],
         expectation=expectation,
@@ -111,7 +113,7 @@ def _selected(found: Matched, pattern: str | None) -> Matched:
             found=f"none of {len(found.views)} matrices, such as {found.views[0][0].name!r}",
             fix="List the names with --json.",
         )
-    return Matched(views, [], found.unmatched, found.skipped, found.renamed)
+    return replace(found, views=views, tensors=[])
 
 
 def _measured(
@@ -136,7 +138,7 @@ def _measured(
                 progress(done, total, result.name)
             yield result
 
-    layers = list(told(map_fn(measure_delta, deltas)))
+    layers = list(told(map_fn(measure_change, deltas)))
     others = list(told(map_fn(measure_tensor, tensors)))
     return sorted(layers, key=_by_change), sorted(others, key=_by_change)
 
@@ -161,10 +163,14 @@ def _state(layers: Sequence[LayerDelta], others: Sequence[TensorDelta]) -> str:
     return "UNDETERMINED"
 
 
-def _kinship(layers: Sequence[LayerDelta], settings: DiffSettings) -> KinshipAnswer:
+def _kinship(layers: Sequence[LayerDelta], settings: DiffSettings, adapter: bool) -> KinshipAnswer:
     tested = [(layer.name, layer.kinship) for layer in layers if layer.kinship is not None and layer.kinship.tested]
     evidence = [LayerEvidence(name, k.cosine, k.null_high, k.row_spread, k.column_spread) for name, k in tested]
-    return answer(evidence, settings.draws)
+    found = answer(evidence, settings.draws)
+    if adapter and not evidence:
+        sentence = "an adapter holds the change alone, and nothing of the network that it was made for"
+        return msgspec.structs.replace(found, sentence=sentence, settle="the adapter merged into its base")
+    return found
 
 
 def _summary(layers: Sequence[LayerDelta], others: Sequence[TensorDelta], found: Matched) -> dict[str, Any]:
@@ -188,7 +194,7 @@ def _states(compared: Sequence[Compared]) -> dict[str, int]:
     return {state: counts[state] for state in ("identical", "rounded", "moved", "unknown")}
 
 
-def _headline(summary: dict[str, Any], kinship: KinshipAnswer) -> str:
+def _headline(summary: dict[str, Any], kinship: KinshipAnswer, found: Matched) -> str:
     """N of T matrices moved, R only rounded; what DERIVED is to BASE."""
     states, total = summary["states"], summary["matrices"]
     parts = [f"{states['moved']} of {total} matri{'x' if total == 1 else 'ces'} moved"]
@@ -198,6 +204,8 @@ def _headline(summary: dict[str, Any], kinship: KinshipAnswer) -> str:
     tensors = sum(summary["unmatched"].values())
     if tensors:
         parts.append(f"{tensors} tensor{'' if tensors == 1 else 's'} without a partner")
+    if found.adapter:
+        return f"{', '.join(parts)}; DERIVED is an adapter"
     return f"{', '.join(parts)}; {_relation(kinship)}"
 
 

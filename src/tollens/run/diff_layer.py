@@ -32,6 +32,7 @@ from tollens.run.diff_result import Floor, LayerDelta, LayerKinship, Overlap, Sh
 from tollens.run.diff_settings import DiffSettings
 from tollens.run.layer import LAYER_FAILURES, ONE_THREAD_SIDE, blas_threads, histogram_of, nonfinite
 from tollens.subject.dtypes import rounded_to
+from tollens.subject.factors import FactorView
 from tollens.subject.matrices import MatrixView
 
 Array = NDArray[np.floating[Any]]
@@ -57,7 +58,7 @@ class DeltaTask:
     """
 
     base: MatrixView
-    derived: MatrixView
+    derived: MatrixView | FactorView
     order: int
     matrices: int
     settings: DiffSettings
@@ -80,10 +81,11 @@ def measure_delta(task: DeltaTask) -> LayerDelta:
         except TollensError as error:
             if error.code not in LAYER_FAILURES:
                 raise
-            return _report(task, State("unknown", f"not measured: {error.code}"), {}, failed=error.code)
+            return report(task, State("unknown", f"not measured: {error.code}"), {}, failed=error.code)
 
 
 def _measured(task: DeltaTask, threads: int) -> LayerDelta:
+    assert isinstance(task.derived, MatrixView)  # factors go through diff_factors
     base_dtype, derived_dtype = task.base.dtype, task.derived.dtype
     wide: type[np.floating[Any]] = np.float64 if "F64" in (base_dtype, derived_dtype) else np.float32
     with task.base.nearby() as near:
@@ -91,10 +93,10 @@ def _measured(task: DeltaTask, threads: int) -> LayerDelta:
     with task.derived.nearby() as near:
         derived = near.load(wide)
     if base.size == 0:
-        return _report(task, State("identical", "no elements"), {}, failed="empty_tensor")
+        return report(task, State("identical", "no elements"), {}, failed="empty_tensor")
     bad = {side: found for side, w in (("base", base), ("derived", derived)) if (found := _nonfinite(w)) is not None}
     if bad:
-        return _report(task, _with_nonfinite(base, derived, bad), {}, bad=bad)
+        return report(task, _with_nonfinite(base, derived, bad), {}, bad=bad)
     grid_name = _common_grid(task)
     grid = GRIDS[grid_name] if grid_name is not None else None
     only_base = grid_name == base_dtype and base_dtype != derived_dtype
@@ -116,7 +118,7 @@ def _measured(task: DeltaTask, threads: int) -> LayerDelta:
         fields |= {"fro2": 0.0, "spectral2": 0.0}
         missing |= dict.fromkeys(("stable_rank", "entropy_rank", "histogram", "top", "blind_floor"), "zero_matrix")
         missing |= dict.fromkeys((*_EDGES, *_OVERLAPS), "zero_matrix")
-        return _report(task, _unchanged(task, seen), fields, missing)
+        return report(task, _unchanged(task, seen), fields, missing)
     spectrum = _spectrum(delta, task, threads)
     fields |= _spectral(spectrum, missing)
     floor = _floor(task, seen, spectrum, grid_name, missing)
@@ -124,7 +126,7 @@ def _measured(task: DeltaTask, threads: int) -> LayerDelta:
     state = _state(task, seen, cast, floor)
     if min(delta.shape) < task.settings.min_side:
         missing |= dict.fromkeys(("shuffled", *_OVERLAPS), "too_small")
-        return _report(task, state, fields, missing)
+        return report(task, state, fields, missing)
     moments = moments_of(delta)
     unit = into_range(delta) ** 2
     if state.state == "moved":
@@ -137,7 +139,7 @@ def _measured(task: DeltaTask, threads: int) -> LayerDelta:
     fields["shuffled"] = shuffled
     if state.state == "moved":
         state = State("moved", f"{state.sentence}; {shuffled.above} beyond the same change in random order")
-    return _report(task, state, fields, missing)
+    return report(task, state, fields, missing)
 
 
 _EDGES = ("floor", "shuffled")
@@ -243,7 +245,7 @@ def _above(spectrum: Spectrum, edge: float) -> tuple[int, float]:
 def _floor(
     task: DeltaTask, seen: Elements, spectrum: Spectrum, grid: str | None, missing: dict[str, str]
 ) -> Floor | None:
-    found: RoundingFloor | None = rounding_floor(seen, task.settings.roundings, _level(task))
+    found: RoundingFloor | None = rounding_floor(seen, task.settings.roundings, level_of(task))
     if found is None or grid is None:
         missing["floor"] = missing["max_ulps"] = "no_common_grid"
         return None
@@ -290,13 +292,14 @@ def _overlaps(
     second = second.first(max(1, min(rank, of_delta)))
     doubt = max(first.doubt, second.doubt)
     sides = {
-        "overlap_left": _overlap(first.left, second.left, doubt),
-        "overlap_right": _overlap(first.right, second.right, doubt),
+        "overlap_left": overlap_beside_chance(first.left, second.left, doubt),
+        "overlap_right": overlap_beside_chance(first.right, second.right, doubt),
     }
     return {"rank_base": first.rank, "rank_delta": second.rank, **sides}
 
 
-def _overlap(first: NDArray[np.float64], second: NDArray[np.float64], doubt: float) -> Overlap:
+def overlap_beside_chance(first: NDArray[np.float64], second: NDArray[np.float64], doubt: float) -> Overlap:
+    """Of two subspaces (k, d) and (k', d), orthonormal rows, beside the law of independent ones."""
     law = HaarOverlap(first.shape[0], second.shape[0], first.shape[1])
     low, median, high = (law.quantile(level) for level in (0.05, 0.5, 0.95))
     return Overlap(overlap(first, second), law.d, law.mean, NullBand(median, low, high, 0, "haar"), doubt)
@@ -306,7 +309,7 @@ def _shuffled(
     task: DeltaTask, delta: Array, moments: Moments, unit: float, spectrum: Spectrum, threads: int
 ) -> Shuffled:
     """`delta` is in units of sqrt(unit), and is shuffled in place: nobody needs it afterwards."""
-    edge, draws = tw_edge(spectrum.M, spectrum.N, moments.std**2, _level(task)), 0
+    edge, draws = tw_edge(spectrum.M, spectrum.N, moments.std**2, level_of(task)), 0
     if not clear(moments, spectrum.M, spectrum.N):
         draws = FEW if spectrum.M >= ONE_THREAD_SIDE else SEVERAL
         rng = generator(task.settings.seed, "shuffled_delta", task.base.name)
@@ -317,7 +320,8 @@ def _shuffled(
     return Shuffled(edge, draws, *_above(spectrum, edge))
 
 
-def _level(task: DeltaTask) -> float:
+def level_of(task: DeltaTask) -> float:
+    """Chance of a false eigenvalue beyond an edge in this pair, which keeps that over all pairs at alpha_fam."""
     return family_level(EdgeParams().alpha_fam, task.matrices, 1)
 
 
@@ -328,7 +332,7 @@ def _out_of_range(task: DeltaTask) -> TollensError:
     )  # fmt: skip
 
 
-def _report(
+def report(
     task: DeltaTask,
     verdict: State,
     fields: dict[str, Any],
@@ -337,6 +341,7 @@ def _report(
     bad: dict[str, dict[str, Any]] | None = None,
     failed: str | None = None,
 ) -> LayerDelta:
+    """The layer from what was found (`fields`) and why the rest is not there (`missing`)."""
     base, derived = task.base, task.derived
     reason = failed or ("nonfinite" if bad else None)
     present = {name: value for name, value in fields.items() if value is not None}
@@ -346,7 +351,8 @@ def _report(
             undefined.pop(name, None)
         else:
             undefined.setdefault(name, reason or "zero_matrix")
-    flags = list(dict.fromkeys((*base.flags, *derived.flags)))
+    factored = ("factored", f"rank:{derived.rank}") if isinstance(derived, FactorView) else ()
+    flags = list(dict.fromkeys((*base.flags, *factored, *derived.flags)))
     if present.get("overlap_left") is not None and present["overlap_left"].doubt > UNSETTLED:
         flags.append("subspace_unsettled")
     return LayerDelta(
@@ -355,7 +361,7 @@ def _report(
         tensor=base.tensor.name,
         order=task.order,
         role=base.role.kind,
-        view=base.view,
+        view="factored" if factored else base.view,
         shape=list(base.shape),
         M=min(base.shape),
         N=max(base.shape),
