@@ -492,7 +492,10 @@ def test_a_quantised_copy_has_no_grid_and_says_so(tmp_path: Path) -> None:
 def test_eight_bits_with_a_scale_have_no_grid(diffed: Diffed) -> None:
     """The steps of float8 are not those of the weights, which are multiplied by a stored factor."""
     w = gaussian(64, 64)
-    codes = {"x.weight": (w / 0.01).astype(ml_dtypes.float8_e4m3fn), "x.weight_scale_inv": np.full((1,), 0.01, np.float32)}
+    codes = {
+        "x.weight": (w / 0.01).astype(ml_dtypes.float8_e4m3fn),
+        "x.weight_scale_inv": np.full((1,), 0.01, np.float32),
+    }
     found = layer(diffed({"x.weight": w}, codes), "x.weight")
     assert "dequantised:fp8" in found.flags
     assert found.undefined["floor"] == "no_common_grid"
