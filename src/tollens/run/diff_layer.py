@@ -144,7 +144,8 @@ def _measured(task: DeltaTask, threads: int) -> LayerDelta:
 def read_hashed(view: MatrixView, dtype: type[np.floating[Any]]) -> tuple[Array, str | None]:
     """The matrix, and "sha256:<hex>" of its stored bytes; None where those of other matrices lie between them."""
     stored = hashlib.sha256() if view.cut.unbroken else None
-    matrix = view.load(dtype, stored)
+    with view.nearby() as near:
+        matrix = near.load(dtype, stored)
     return matrix, None if stored is None else "sha256:" + stored.hexdigest()
 
 

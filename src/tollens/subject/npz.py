@@ -27,6 +27,7 @@ from tollens.subject.safetensors import MAX_RANK, check_name
 from tollens.subject.tensor import TensorInfo
 
 MAX_NPY_HEADER = 65_536
+BUFFER = 1 << 17  # bytes read ahead of what zipfile asks for
 FAR = 1 << 14  # bytes read ahead of a remote archive, whose members are visited for their headers
 DEFLATE_LIMIT = 1_032  # deflate codes at most 258 bytes in 2 bits: a longer expansion is a forged size
 BROKEN = (
