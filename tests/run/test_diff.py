@@ -24,6 +24,7 @@ from tollens.pool.local import processes
 from tollens.run.diff import diff
 from tollens.run.diff_result import DiffReport, LayerDelta, TensorDelta
 from tollens.run.diff_settings import DiffSettings
+from tollens.run.settings import ScanSettings
 
 Array = NDArray[Any]
 Tensors = Mapping[str, Array]
@@ -501,3 +502,37 @@ def test_eight_bits_with_a_scale_have_no_grid(diffed: Diffed) -> None:
     assert found.undefined["floor"] == "no_common_grid"
     assert found.relative_change is not None
     assert found.relative_change < 0.1
+
+
+def test_each_matrix_has_the_digest_that_a_scan_gives_it(diffed: Diffed, tmp_path: Path) -> None:
+    report = diffed(network(1), network(2))
+    for side in ("base", "derived"):
+        scanned = tollens.scan(tmp_path / f"{side}.safetensors", ScanSettings(only="tail"))
+        expected = {one.name: one.digest for one in scanned.layers}
+        assert {one.name: getattr(one, f"{side}_digest") for one in report.layers} == expected
+        assert getattr(report, side).digest == scanned.subject.digest
+
+
+def test_a_remote_side_has_the_digest_of_what_was_read(diffed: Diffed, tmp_path: Path) -> None:
+    diffed(network(1), network(2))
+    fsspec = pytest.importorskip("fsspec")
+    with fsspec.open("memory://tollens-diff/derived.safetensors", "wb") as file:
+        file.write((tmp_path / "derived.safetensors").read_bytes())
+    url = "memory://tollens-diff/derived.safetensors"
+    report = diff(tmp_path / "base.safetensors", url, FAST)
+    assert report.derived.digest.startswith("sha256-tensors:")
+    assert report.derived.digest == tollens.scan(url, ScanSettings(only="tail")).subject.digest
+    assert report.derived.path == url
+    assert report.base.digest.startswith("sha256:")
+
+
+def test_a_pair_whose_workers_died_is_named(diffed: Diffed) -> None:
+    """A map that loses every task it is given: nothing passes for equal."""
+
+    def losing(function: Any, tasks: Any, /, lost: Any = None) -> Any:
+        return map(lost, tasks)
+
+    report = diffed(network(1), network(1), DiffSettings(draws=99, expect="identical"), map_fn=losing)
+    assert set(states(report).values()) == {"unknown"}
+    assert report.verdict == "UNDETERMINED"
+    assert [(n.code, len(n.layers)) for n in report.notes] == [("worker_died", 6)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from typing import Any
 
@@ -16,7 +17,7 @@ from tollens.instrument.factored import left_right_spaces
 from tollens.instrument.norms import entropy_rank, stable_rank
 from tollens.instrument.spectrum import EPS_F64
 from tollens.instrument.subspace import into_range, leading, usable_rank
-from tollens.run.diff_layer import DeltaTask, State, level_of, measure_delta, overlap_beside_chance, report
+from tollens.run.diff_layer import DeltaTask, State, level_of, measure_delta, overlap_beside_chance, read_hashed, report
 from tollens.run.diff_result import Floor, LayerDelta
 from tollens.run.layer import LAYER_FAILURES, ONE_THREAD_SIDE, blas_threads, histogram_of, nonfinite
 from tollens.subject.factors import FactorView
@@ -43,21 +44,22 @@ def measure_change(task: DeltaTask) -> LayerDelta:
 
 def _measured(task: DeltaTask, view: FactorView) -> LayerDelta:
     """Delta = gamma * B @ A from its factors; Delta itself is never formed (Golub, Van Loan 2013, section 5.4.2)."""
-    b, a = view.load_factors()
+    stored = hashlib.sha256()
+    b, a = view.load_factors(stored)
     if view.transposed:
         b, a = np.ascontiguousarray(a.T), np.ascontiguousarray(b.T)
-    base = task.base.load(np.float64 if task.base.dtype == "F64" else np.float32)
+    base, base_digest = read_hashed(task.base, np.float64 if task.base.dtype == "F64" else np.float32)
+    fields: dict[str, Any] = {"base_digest": base_digest, "derived_digest": "sha256:" + stored.hexdigest()}
     bad: dict[str, dict[str, Any]] = {}
     for side, matrix in (("base", base), ("derived", b), ("derived", a)):
         found = nonfinite(matrix)
         if found is not None:
             bad.setdefault(side, found)
     if bad:
-        return report(task, State("unknown", f"NaN or infinite elements: {', '.join(bad)}"), {}, bad=bad)
+        return report(task, State("unknown", f"NaN or infinite elements: {', '.join(bad)}"), fields, bad=bad)
     missing = dict.fromkeys(NEVER, "factored")
     gamma = view.gamma
     left, values, right = left_right_spaces(b, a, gamma if gamma is not None else 1.0)
-    fields: dict[str, Any] = {}
     if gamma is None:
         missing |= dict.fromkeys(SCALED, "scaling_unknown")
     size = float(np.square(values).sum())

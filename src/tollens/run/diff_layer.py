@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -88,20 +89,18 @@ def _measured(task: DeltaTask, threads: int) -> LayerDelta:
     assert isinstance(task.derived, MatrixView)  # factors go through diff_factors
     base_dtype, derived_dtype = task.base.dtype, task.derived.dtype
     wide: type[np.floating[Any]] = np.float64 if "F64" in (base_dtype, derived_dtype) else np.float32
-    with task.base.nearby() as near:
-        base = near.load(wide)
-    with task.derived.nearby() as near:
-        derived = near.load(wide)
+    (base, base_digest), (derived, derived_digest) = (read_hashed(view, wide) for view in (task.base, task.derived))
+    digests = {"base_digest": base_digest, "derived_digest": derived_digest}
     if base.size == 0:
-        return report(task, State("identical", "no elements"), {}, failed="empty_tensor")
+        return report(task, State("identical", "no elements"), digests, failed="empty_tensor")
     bad = {side: found for side, w in (("base", base), ("derived", derived)) if (found := _nonfinite(w)) is not None}
     if bad:
-        return report(task, _with_nonfinite(base, derived, bad), {}, bad=bad)
+        return report(task, _with_nonfinite(base, derived, bad), digests, bad=bad)
     grid_name = _common_grid(task)
     grid = GRIDS[grid_name] if grid_name is not None else None
     only_base = grid_name == base_dtype and base_dtype != derived_dtype
     seen = elements_of(base, derived, grid, threads, base_rounded=only_base)
-    fields = _elementwise(seen)
+    fields = digests | _elementwise(seen)
     missing: dict[str, str] = {}
     if not math.isfinite(seen.base2 + seen.derived2 + seen.delta2):
         raise _out_of_range(task)
@@ -140,6 +139,19 @@ def _measured(task: DeltaTask, threads: int) -> LayerDelta:
     if state.state == "moved":
         state = State("moved", f"{state.sentence}; {shuffled.above} beyond the same change in random order")
     return report(task, state, fields, missing)
+
+
+def read_hashed(view: MatrixView, dtype: type[np.floating[Any]]) -> tuple[Array, str | None]:
+    """The matrix, and "sha256:<hex>" of its stored bytes; None where those of other matrices lie between them."""
+    stored = hashlib.sha256() if view.cut.unbroken else None
+    with view.nearby() as near:
+        matrix = near.load(dtype, stored)
+    return matrix, None if stored is None else "sha256:" + stored.hexdigest()
+
+
+def lost_delta(task: DeltaTask) -> LayerDelta:
+    """The report of a pair whose workers died, each of them: FAILED, `worker_died`."""
+    return report(task, State("unknown", "every worker died at it"), {}, failed="worker_died")
 
 
 _EDGES = ("floor", "shuffled")
@@ -351,6 +363,9 @@ def report(
             undefined.pop(name, None)
         else:
             undefined.setdefault(name, reason or "zero_matrix")
+    for name in ("base_digest", "derived_digest"):
+        if name not in present:
+            undefined[name] = reason if reason is not None and reason != "nonfinite" else "bytes_shared"
     factored = ("factored", f"rank:{derived.rank}") if isinstance(derived, FactorView) else ()
     flags = list(dict.fromkeys((*base.flags, *factored, *derived.flags)))
     if present.get("overlap_left") is not None and present["overlap_left"].doubt > UNSETTLED:
