@@ -68,7 +68,7 @@ def survey(name: str, count: int, measured: int, seed: int) -> Survey:
 def test_some_mutants(name: str) -> None:
     found = survey(name, 800, 20, seed=1)
     assert found.accepted > 20  # what only changed numbers is still read
-    assert len(found.refusals) >= (3 if name.endswith(".json") else 8)  # and the refusals are of many kinds
+    assert len(found.refusals) >= {"m.safetensors": 8, "m.npz": 4, "adapter_config.json": 3}[name]  # of many kinds
 
 
 @pytest.mark.slow
