@@ -9,7 +9,9 @@ from itertools import product
 from tollens.run.diff_result import Renaming, UnmatchedTensor
 from tollens.run.result import SkippedTensor
 from tollens.subject.checkpoint import Checkpoint
+from tollens.subject.cut import block
 from tollens.subject.dtypes import Kind, kind_of
+from tollens.subject.factors import FactorView
 from tollens.subject.matrices import Alias, Inventory, MatrixView, matrices
 from tollens.subject.tensor import TensorInfo
 
@@ -30,13 +32,18 @@ class TensorPair:
 
 @dataclass(frozen=True, slots=True)
 class Matched:
-    """What is compared with what, and what is not and why. `views` pairs (base, derived, order in BASE)."""
+    """What is compared with what, and what is not and why.
 
-    views: list[tuple[MatrixView, MatrixView, int]]
+    `views` pairs (base, derived, order in BASE). `adapter` says that DERIVED is one: tensors of BASE that it does not
+    name are as they were, and not listed.
+    """
+
+    views: list[tuple[MatrixView, MatrixView | FactorView, int]]
     tensors: list[TensorPair]
     unmatched: list[UnmatchedTensor]
     skipped: list[SkippedTensor]
     renamed: Renaming | None
+    adapter: bool = False
 
 
 class _Side:
@@ -60,6 +67,8 @@ def match(base: Checkpoint, derived: Checkpoint) -> Matched:
     compared. Raises: those of `matrices`.
     """
     ours, theirs = _Side(base), _Side(derived)
+    if theirs.found.factors and not ours.found.factors:
+        return _adapted(ours, theirs)
     prefixes, renamed = _prefixes(ours.tensors, theirs.tensors)
     partner = _partners(ours.tensors, theirs.tensors, *prefixes)
     pairs = {
@@ -84,6 +93,74 @@ def match(base: Checkpoint, derived: Checkpoint) -> Matched:
         else:
             found.tensors.append(TensorPair(tensor, there, order))
     return found
+
+
+def _adapted(ours: _Side, theirs: _Side) -> Matched:
+    """The pairs of an adapter with the tensors of BASE that they change; what it stores whole with its namesake."""
+    found = Matched([], [], [], [], None, adapter=True)
+    place = {name: order for order, name in enumerate(ours.tensors)}
+    named = _by_plain_name(ours.tensors)
+    for view in theirs.found.factors:
+        target = named.get(_plain(view.target)) if view.target is not None else None
+        shape = view.shape[::-1] if view.transposed else view.shape
+        if target is None:
+            found.unmatched.append(UnmatchedTensor(view.name, "only_in_derived", True, None, list(shape)))
+        elif (matrix := _whole(ours, target, shape)) is None:
+            stored = list(ours.tensors[target].shape)
+            found.unmatched.append(UnmatchedTensor(view.name, "shape_differs", True, stored, list(shape)))
+        else:
+            found.views.append((matrix, view, place[target]))
+    measured = theirs.found.analysed
+    for name, tensor in theirs.tensors.items():
+        if name in theirs.reasons and theirs.reasons[name] != "not_a_matrix":
+            found.skipped.append(_skipped(tensor, theirs.reasons[name]))
+            continue
+        if name in measured and name not in theirs.views:
+            continue
+        own = named.get(_plain(name))
+        if own is None or ours.tensors[own].shape != tensor.shape:
+            there = None if own is None else list(ours.tensors[own].shape)
+            reason = "only_in_derived" if own is None else "shape_differs"
+            found.unmatched.append(UnmatchedTensor(name, reason, theirs.is_weight(name), there, list(tensor.shape)))
+        elif own in ours.views or name in theirs.views:
+            cut = _cut_alike(
+                ours.views.get(own),
+                theirs.views.get(name),
+                ours.tensors[own],
+                tensor,
+                ours.checkpoint,
+                theirs.checkpoint,
+            )
+            found.views.extend((*views, place[own]) for views in cut)
+        else:
+            found.tensors.append(TensorPair(ours.tensors[own], tensor, place[own]))
+    return found
+
+
+def _plain(name: str) -> str:
+    """A name without what wrappers put in front of it, and without the mark of a module that is stored whole."""
+    for prefix in ("base_model.model.", "module.", "_orig_mod.", "model."):
+        name = name.removeprefix(prefix)
+    return name.replace(".modules_to_save.default.", ".").replace(".modules_to_save.", ".")
+
+
+def _by_plain_name(names: Iterable[str]) -> dict[str, str]:
+    """Plain name -> name, of those that are alone with it."""
+    taken: dict[str, list[str]] = {}
+    for name in names:
+        taken.setdefault(_plain(name), []).append(name)
+    return {plain: found[0] for plain, found in taken.items() if len(found) == 1}
+
+
+def _whole(side: _Side, name: str, shape: tuple[int, int]) -> MatrixView | None:
+    """The one matrix of that shape in a tensor, or the tensor as a whole where its parts were cut out of it."""
+    views = side.views.get(name, [])
+    if len(views) == 1 and views[0].shape == shape:
+        return views[0]
+    tensor = side.tensors[name]
+    if len(views) > 1 and tensor.shape == shape and views[0].scale is None:
+        return replace(views[0], name=name, view="stored", shape=shape, cut=block(0, *shape))
+    return None
 
 
 def _not_compared(ours: _Side, theirs: _Side, name: str, other: str) -> str | None:
