@@ -89,6 +89,7 @@ def test_a_folder_with_a_configuration_is_its_adapter_and_the_digest_covers_both
     before = opened.digest()
     (tmp_path / "adapter_config.json").write_text(json.dumps(BASE | {"lora_alpha": 17}, allow_nan=False))
     assert open_checkpoint(tmp_path).digest() != before
+    assert open_checkpoint(tmp_path / "adapter_model.safetensors").digest() == open_checkpoint(tmp_path).digest()
 
 
 @pytest.mark.parametrize(
