@@ -251,6 +251,16 @@ def test_a_scheduler_file_gives_its_address(dask: DaskCluster) -> None:
     assert scheduler("tls://host:1") == "tls://host:1"
 
 
+@pytest.mark.parametrize("address", ["tcp://", "tcp://:8786", "tls://host", "tcp://host:port"])
+def test_an_address_without_host_or_port_is_named_before_anything_is_tried(address: str, capfd) -> None:
+    with pytest.raises(TollensError) as caught, cluster(address, same):
+        pytest.fail("work may begin")
+    assert caught.value.code == "workers_unreachable"
+    assert caught.value.found == "a URL without host or port"
+    gc.collect()  # where a client of Dask that could not be made would speak
+    assert capfd.readouterr().err == ""
+
+
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:{}", "tls://127.0.0.1:{}", "ucx://127.0.0.1:{}"])
 def test_nobody_at_the_address_is_said_in_time(address: str, capfd) -> None:
     with socket.socket() as taken:

@@ -294,6 +294,14 @@ def test_what_safetensors_cannot_hold_is_refused_by_name(tmp_path: Path) -> None
     assert "<U3" in error.found
 
 
+def test_a_tensor_named_like_the_metadata_is_refused(tmp_path: Path) -> None:
+    """It would take the place of the metadata in the header, and the file could not be read."""
+    paths = [tmp_path / f"step-{step}.npz" for step in STEPS]
+    for path, tensors in zip(paths, straight(np.float32), strict=True):
+        np.savez(path, **{"w": tensors["w"], "__metadata__": tensors["w"]})
+    assert refused(paths, 100, tmp_path / "out.safetensors").code == "tensor_name_invalid"
+
+
 def test_blocks_of_quantised_numbers_do_not_move_along_a_line(tmp_path: Path) -> None:
     """Five files of 32 numbers in one block: a factor 2^-3 and 32 codes."""
     gguf = pytest.importorskip("gguf", reason="the gguf extra is not installed")

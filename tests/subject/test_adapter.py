@@ -50,7 +50,8 @@ def test_what_is_absent_is_not_guessed() -> None:
         ({"use_dora": False}, None),
         ({"use_qalora": True}, "use_qalora"),
         ({"target_parameters": ["mlp.experts.gate_up_proj"]}, "target_parameters"),
-        ({"peft_type": "ADALORA"}, "ADALORA"),
+        ({"peft_type": "ADALORA", "rank_pattern": {"q_proj": [True, False]}}, "ADALORA"),
+        ({"peft_type": "OFT", "r": 0}, "OFT"),
         ({"peft_type": "PROMPT_TUNING"}, "PROMPT_TUNING"),
     ],
 )
@@ -88,6 +89,7 @@ def test_a_folder_with_a_configuration_is_its_adapter_and_the_digest_covers_both
     before = opened.digest()
     (tmp_path / "adapter_config.json").write_text(json.dumps(BASE | {"lora_alpha": 17}, allow_nan=False))
     assert open_checkpoint(tmp_path).digest() != before
+    assert open_checkpoint(tmp_path / "adapter_model.safetensors").digest() == open_checkpoint(tmp_path).digest()
 
 
 @pytest.mark.parametrize(
@@ -109,6 +111,7 @@ def test_a_folder_with_a_configuration_is_its_adapter_and_the_digest_covers_both
         ({"rank_pattern": {"q": [1]}}, "rank_pattern"),
         ({"alpha_pattern": {"q": "1"}}, "alpha_pattern"),
         ({"alpha_pattern": {str(i): 1 for i in range(5_000)}}, "alpha_pattern"),
+        ({"alpha_pattern": {f"{'a*' * 200}{i:04}": 1 for i in range(41)}}, "alpha_pattern"),  # 41 of 404 characters
         ({"modules_to_save": "classifier"}, "modules_to_save"),
         ({"modules_to_save": [1]}, "modules_to_save"),
         ({"peft_type": 3}, "peft_type"),

@@ -230,6 +230,16 @@ def test_kind(server: Server, path: str, kind: str) -> None:
     assert remote.kind(Url(f"{server.address}/{path}")) == kind
 
 
+def test_an_adapter_that_torch_saved(server: Server) -> None:
+    halves = np.ones((2, 8), dtype=np.float32)
+    pair = {"q.lora_A.weight": View("0", "F32", 16, (2, 8)), "q.lora_B.weight": View("1", "F32", 16, (8, 2))}
+    server.files["lora/adapter_model.bin"] = fixed(saved(pair, {key: halves.tobytes() for key in "01"}))
+    server.files["lora/adapter_config.json"] = fixed(b'{"r": 2, "lora_alpha": 4}')
+    opened = open_checkpoint(f"{server.address}/lora")
+    assert opened.files == ("adapter_model.bin", "adapter_config.json")
+    assert [view.gamma for view in matrices(opened).factors] == [2.0]
+
+
 def test_an_empty_file(server: Server) -> None:
     server.files["model/empty.safetensors"] = fixed(b"")
     with pytest.raises(TollensError, match="empty_file"):
@@ -260,6 +270,9 @@ def test_a_signed_address_is_sent_as_it_is_and_never_shown(server: Server) -> No
     report = scan(f"{address}/model/{name}?{query}", ScanSettings(only="tail"))
     assert all(f"?{query} Basic dXNlcjpodW50ZXIy" in line for line in seen)
     assert report.subject.path == f"{server.address}/model/{name}"
+    signed = f"{address}/model/{name}?{query}"
+    told = diff(signed, signed)
+    assert (told.base.path, told.derived.path) == (report.subject.path, report.subject.path)
     url = Url(f"{address}/model/none.safetensors?{query}#part")
     with pytest.raises(TollensError) as caught:
         open_checkpoint(url.text)

@@ -36,6 +36,17 @@ def test_an_indexed_checkpoint(shards: Path) -> None:
     assert checkpoint.unindexed == ()
 
 
+def test_numbered_parts_without_an_index_are_all_there(tmp_path: Path) -> None:
+    """A folder that was fetched in part is not scanned as if it were the model."""
+    for part in (1, 3):
+        save_file({f"w{part}": np.ones((2, 2))}, tmp_path / f"model-0000{part}-of-00003.safetensors")
+    with pytest.raises(TollensError, match="model-00002-of-00003") as caught:
+        open_checkpoint(tmp_path)
+    assert caught.value.code == "index_shard_missing"
+    save_file({"w2": np.ones((2, 2))}, tmp_path / "model-00002-of-00003.safetensors")
+    assert [t.name for t in open_checkpoint(tmp_path).tensors] == ["w1", "w2", "w3"]
+
+
 def test_the_index_may_be_named_itself(shards: Path) -> None:
     index(shards, {"b": "m-2.safetensors"}, "diffusion.safetensors.index.json")
     by_index = open_checkpoint(shards / "diffusion.safetensors.index.json")

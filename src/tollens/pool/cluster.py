@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import re
 import socket
 import threading
 import time
@@ -33,6 +34,7 @@ PAUSE = 1.0  # seconds between two looks at who is there
 CONNECT = 10.0  # seconds for the scheduler to answer
 PATIENCE = 60.0  # seconds without any worker, before the work is given up: a nanny takes a few to start one anew
 SCHEMES = ("tcp://", "tls://", "ucx://", "ws://", "wss://")
+COMPLETE = re.compile(r"\w+://[^\s/]+:\d{1,5}(/\S*)?", re.ASCII)
 _one_at_a_time = threading.Lock()
 
 
@@ -66,10 +68,12 @@ def cluster(
 def scheduler(address: str) -> str:
     """The URL of the scheduler: `address` itself, or what the scheduler file of that name holds.
 
-    Raises: `workers_unreachable` for a file that is none.
+    Raises: `workers_unreachable` for a URL without host or port, or a file that is none.
     """
     if address.startswith(SCHEMES):
-        return address
+        if COMPLETE.fullmatch(address):
+            return address
+        raise _misnamed(address, "a URL without host or port")
     try:
         found = msgspec.json.decode(Path(address).read_bytes())["address"]
         if isinstance(found, str):
@@ -79,11 +83,15 @@ def scheduler(address: str) -> str:
         reason = f"no URL, and no such file: {error.strerror or error}"
     except (msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError):
         reason = "a file without the address of a scheduler"
-    raise TollensError(
+    raise _misnamed(address, reason)
+
+
+def _misnamed(address: str, found: str) -> TollensError:
+    return TollensError(
         "workers_unreachable",
         f"--workers {address}",
         expected="tcp://HOST:PORT, tls://HOST:PORT, or the file that dask scheduler --scheduler-file writes",
-        found=reason,
+        found=found,
         fix="Name the address that the scheduler prints when it starts.",
     )
 

@@ -29,7 +29,7 @@ from tollens.run.result import Subject
 from tollens.run.scan import environment
 from tollens.run.tensors_digest import tensors_digest
 from tollens.subject.checkpoint import Checkpoint, open_checkpoint
-from tollens.subject.place import Url
+from tollens.subject.place import Url, shown
 from tollens.subject.shelf import let_go
 
 Progress = Callable[[int, int, str], None]
@@ -94,9 +94,7 @@ def diff(
 
 def _subject(path: str | os.PathLike[str], checkpoint: Checkpoint, digest: str) -> Subject:
     return Subject(
-        os.fsencode(str(checkpoint.path) if isinstance(checkpoint.path, Url) else path).decode(
-            "utf-8", "backslashreplace"
-        ),
+        shown(path),
         digest,
         checkpoint.format,
         sum(t.size for t in checkpoint.tensors),

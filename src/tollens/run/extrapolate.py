@@ -38,6 +38,7 @@ from tollens.subject.series import LAST_STEP, Series
 from tollens.subject.tensor import TensorInfo
 
 PIECES_BYTES = 64 << 20  # the pieces of all checkpoints that are held at a time, with their differences
+METADATA = "__metadata__"
 MADE_BY = "made by tollens extrapolation, not trained"
 SETTLES = (
     "training on from the last checkpoint at the cost of the extrapolated steps, and both judged on held-out data: "
@@ -71,7 +72,7 @@ def extrapolated(
 
     Raises: `series_too_short` below four checkpoints, `bad_option`, `output_exists`, `output_unwritable`,
     `dtype_unsupported` for weights that are stored as codes and scales and for what safetensors cannot hold,
-    `nonfinite`, `scale_out_of_range`, those of the readers.
+    `tensor_name_invalid`, `nonfinite`, `scale_out_of_range`, those of the readers.
     """
     place = _checked_output(out)
     _check_series(series, inventories, target)
@@ -150,6 +151,11 @@ def _check_series(series: Series, inventories: Sequence[Inventory], target: int)
                 fix="Extrapolate checkpoints that are not quantised.",
             )  # fmt: skip
     last = series.members[-1].checkpoint
+    if any(tensor.name == METADATA for tensor in last.tensors):
+        raise TollensError(
+            "tensor_name_invalid", f"{last.path}: {METADATA!r}", expected="a name that safetensors leaves to tensors",
+            found="the one of its metadata", fix="Rename this tensor in the checkpoints.",
+        )  # fmt: skip
     other = next((tensor for tensor in last.tensors if tensor.dtype not in STORED), None)
     if other is not None:
         raise TollensError(
@@ -237,7 +243,7 @@ def _header(series: Series, digests: Sequence[str], target: int) -> tuple[bytes,
     kept = {key: last.metadata[key] for key in ("format",) if key in last.metadata}  # loaders of models ask for it
     sources = [f"step {step}: {digest}" for step, digest in zip(series.steps, digests, strict=True)]
     entries: dict[str, object] = {
-        "__metadata__": {**kept, "step": str(target), "made_by": MADE_BY, "sources": "; ".join(sources)}
+        METADATA: {**kept, "step": str(target), "made_by": MADE_BY, "sources": "; ".join(sources)}
     }
     begin = 0
     for tensor in order:

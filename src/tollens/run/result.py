@@ -21,9 +21,10 @@ class Histogram(msgspec.Struct, frozen=True):
 
 
 class Subject(msgspec.Struct, frozen=True):
-    """What was scanned. `digest` is "sha256:<hex>" of the file, or of the names and digests of the files of a folder.
-    Of a remote checkpoint it is "sha256-tensors:<hex>": of its headers and of the digests of the matrices that were
-    measured, so that it depends on which these are. `parameters` counts elements of all stored tensors.
+    """What was scanned. `digest` is "sha256:<hex>" of the file, or of the names and digests of the files of a folder,
+    an index or an adapter with its configuration. Of a remote checkpoint it is "sha256-tensors:<hex>": of its headers
+    and of the digests of the matrices that were measured, so that it depends on which these are. `parameters` counts
+    elements of all stored tensors.
     """
 
     path: str

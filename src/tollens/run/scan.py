@@ -30,7 +30,7 @@ from tollens.run.tensors_digest import tensors_digest
 from tollens.subject.checkpoint import Checkpoint, open_checkpoint
 from tollens.subject.factors import FactorView
 from tollens.subject.matrices import Inventory, MatrixView, matrices
-from tollens.subject.place import Url
+from tollens.subject.place import Url, shown
 from tollens.subject.shelf import let_go
 
 V = TypeVar("V", bound=MatrixView | FactorView)
@@ -96,7 +96,7 @@ def scan(
         verdict=str(verdict),
         headline=_headline(summary),
         subject=Subject(
-            os.fsencode(str(checkpoint.path) if far else path).decode("utf-8", "backslashreplace"),
+            shown(path),
             tensors_digest(checkpoint.tensors, layers) if files is None else "sha256:" + files.result(),
             checkpoint.format,
             sum(t.size for t in checkpoint.tensors),

@@ -45,7 +45,7 @@ from tollens.run.series_result import (
 from tollens.run.settings import ScanSettings
 from tollens.run.tensors_digest import tensors_digest
 from tollens.subject.matrices import MatrixView, matrices
-from tollens.subject.place import Place, Url, place_of
+from tollens.subject.place import Url, shown
 from tollens.subject.series import Member, Series, align, open_series
 from tollens.subject.shelf import let_go
 
@@ -124,7 +124,7 @@ def series(
             *_notes(opened, len(aligned.unmatched), max(len(found.factors) for found in inventories), refused),
         ],
         steps=[_summary(step, [rows[place] for rows in by_matrix]) for place, step in enumerate(opened.steps)],
-        paths=[_shown(place_of(os.fspath(path))) for path in paths],
+        paths=[shown(path) for path in paths],
         members=members,
         rows=[row for rows in by_matrix for row in rows],
         unmatched=[UnmatchedMatrix(u.name, list(u.steps), [list(s) for s in u.shapes]) for u in aligned.unmatched],
@@ -133,14 +133,10 @@ def series(
     )
 
 
-def _shown(place: Place) -> str:
-    return os.fsencode(str(place)).decode("utf-8", "backslashreplace")
-
-
 def _member(member: Member, digest: str) -> SeriesMember:
     checkpoint = member.checkpoint
     return SeriesMember(
-        _shown(checkpoint.path),
+        shown(checkpoint.path),
         member.step,
         member.said_by,
         digest,

@@ -19,6 +19,7 @@ STEM = "adapter_model"
 PREFIX = "base_model.model."  # of every name in an adapter's file; patterns are matched against what follows
 MAX_CONFIG = 10_000_000
 MAX_PATTERNS = 4_096
+MAX_EXPRESSIONS = 16_384  # characters together: each is walked for every module, and a name takes milliseconds
 MAX_RANK = 2**31
 
 # With one of these the change of a weight is something else than gamma * B @ A.
@@ -89,6 +90,9 @@ def parsed(fields: Mapping[str, Any], subject: str) -> AdapterConfig:
     Raises: `adapter_config_invalid`, `adapter_pattern_unsupported`.
     """
     kind = _text(fields, "peft_type", subject) or "LORA"
+    saved = frozenset(name.split(".")[-1] for name in _names(fields, "modules_to_save", subject))
+    if kind.upper() != "LORA":  # its numbers mean other things: the ranks of AdaLoRA are lists, that of OFT may be 0
+        return AdapterConfig(None, None, rslora=False, transposed=False, lora=False, variant=kind, saved=saved)
     on = [name for name in VARIANTS if fields.get(name)]
     start = fields.get("init_lora_weights")
     from_base = next((name for name in FROM_BASE if isinstance(start, str) and start.startswith(name)), None)
@@ -100,10 +104,9 @@ def parsed(fields: Mapping[str, Any], subject: str) -> AdapterConfig:
         transposed=_flag(fields, "fan_in_fan_out", subject),
         ranks=_patterns(fields, "rank_pattern", _rank, subject),
         alphas=_patterns(fields, "alpha_pattern", _number, subject),
-        lora=kind.upper() == "LORA",
-        variant=kind if kind.upper() != "LORA" else (on[0] if on else None),
+        variant=on[0] if on else None,
         from_base=from_base,
-        saved=frozenset(part for name in _names(fields, "modules_to_save", subject) for part in [name.split(".")[-1]]),
+        saved=saved,
     )
 
 
@@ -116,7 +119,11 @@ def _patterns(
         return ()
     if not isinstance(found, dict) or len(found) > MAX_PATTERNS:
         raise _invalid(where, f"an object with at most {MAX_PATTERNS} patterns", _kind(found))
-    return tuple((compiled(text, where), read(value, f"{where}: {text!r:.80}")) for text, value in found.items())
+    made = tuple((compiled(text, where), read(value, f"{where}: {text!r:.80}")) for text, value in found.items())
+    total = sum(len(pattern.text) for pattern, _ in made if isinstance(pattern, Pattern))
+    if total > MAX_EXPRESSIONS:
+        raise _invalid(where, f"expressions of at most {MAX_EXPRESSIONS} characters together", f"{total}")
+    return made
 
 
 def _rank(value: Any, where: str) -> int:

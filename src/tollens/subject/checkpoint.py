@@ -56,12 +56,12 @@ class Checkpoint:
     adapter: AdapterConfig | None = None
 
     def digest(self) -> str:
-        """SHA-256, 64 hexadecimal digits: of the file, or for a folder or an index of the sorted list of (relative
-        name, file digest) over `files`, written as compact JSON in UTF-8.
+        """SHA-256, 64 hexadecimal digits: of the file, or for a folder, an index, or an adapter that its configuration
+        scales, of the sorted list of (relative name, file digest) over `files`, written as compact JSON in UTF-8.
 
         Raises: those of `file.opened`.
         """
-        if self.path != self.source.folder and self.format != "sharded":
+        if self.path != self.source.folder and self.format != "sharded" and self.adapter is None:
             return file.sha256(self.path)
         listed = sorted([name, file.sha256(self.source.folder / name)] for name in self.files)
         text = json.dumps(listed, allow_nan=False, separators=(",", ":"), ensure_ascii=False)
@@ -199,6 +199,8 @@ def _open_folder(path: Place) -> Checkpoint:
     if weights:
         whole = _usual(names, weights, WEIGHTS)
         chosen = tuple(weights) if whole is None else (whole,)
+        if whole is None:
+            sharded.is_series(path, weights)  # for what it raises: a folder that was fetched in part is no checkpoint
         contents = sharded.read_files(path, chosen)
         form = "safetensors" if len(chosen) == 1 else "sharded"
         rest = tuple(n for n in (*weights, *others) if n not in chosen)

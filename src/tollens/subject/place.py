@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -95,3 +96,12 @@ def place_of(text: str) -> Place:
             fix="Check the spelling of the address.",
         ) from None  # fmt: skip
     return Url(text)
+
+
+def shown(path: str | os.PathLike[str] | Url) -> str:
+    """A path or URL as reports show it: a path as it was given, with what is no UTF-8 escaped; a URL without user,
+    password and query. Raises: as `place_of`.
+    """
+    place = path if isinstance(path, Url) else place_of(os.fspath(path))
+    text = str(place) if isinstance(place, Url) else os.fspath(path)  # type: ignore[arg-type]  # a Url is its own place
+    return os.fsencode(text).decode("utf-8", "backslashreplace")

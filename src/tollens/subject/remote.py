@@ -42,7 +42,7 @@ BROUGHT = {"hf": "huggingface_hub"}
 VERSION_FIELDS = ("ETag", "etag", "generation", "md5Hash", "LastModified", "last_modified", "mtime", "created")
 NAMES = (
     "model.safetensors.index.json", "model.safetensors", "config.json", "adapter_config.json",
-    "adapter_model.safetensors", "diffusion_pytorch_model.safetensors.index.json",
+    "adapter_model.safetensors", "adapter_model.bin", "diffusion_pytorch_model.safetensors.index.json",
     "diffusion_pytorch_model.safetensors", "consolidated.safetensors", "pytorch_model.bin.index.json",
     "pytorch_model.bin", "model.npz", "model.gguf",
 )  # fmt: skip
