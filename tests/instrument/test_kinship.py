@@ -75,6 +75,20 @@ def test_what_any_two_networks_share_is_no_kinship() -> None:
     assert hits <= 2  # expected 20 times at most 1/100; three or more have probability 0.001
 
 
+def test_columns_that_mean_the_same_are_no_kinship() -> None:
+    """Rows of both lie in one space of four columns' patterns, as those of two first layers trained on the same images.
+
+    The cosine is then as wide as 1/sqrt(rows * 4) instead of 1/128: orders of rows and columns at once, which forget
+    the space, call 3 of 10 such pairs kin.
+    """
+    hits = 0
+    for seed in range(30):
+        shared = gaussian(4, 160, 500 + seed)
+        base, derived = (gaussian(160, 4, 600 + 2 * seed + i) @ shared for i in range(2))
+        hits += aligned(base, derived, seed, draws=99).above + aligned(base.T, derived.T, seed, draws=99).above
+    assert hits <= 4  # 60 times at most 1/100, the pairs of one seed not independent; 5 has probability 4e-4
+
+
 def test_one_loud_element_in_the_same_place_is_no_kinship() -> None:
     """As stored the cosine of these is 0.996, and no permutation brings the two elements together."""
     base, derived = gaussian(64, 64, 11), gaussian(64, 64, 12)

@@ -64,7 +64,7 @@ class LayerKinship(msgspec.Struct, frozen=True):
     """Whether a matrix of DERIVED lies along the matrix of BASE that has its name.
 
     `cosine` is of a block of `block` rows and columns at most, row and column means removed; `null_high` is its
-    largest value over `draws` random permutations and `draws` random sign patterns of rows and columns. `tested` is
+    largest value over `draws` random orders of its rows, of its columns, and sign patterns of both. `tested` is
     false for what names its rows or columns (embeddings, heads), which two unrelated networks may share.
     `row_spread` and `column_spread` compare sorted row (column) norms: the distance between BASE and DERIVED over the
     one between two samples of the rows of BASE; near 1 for independent networks of one recipe, near 0 for a copy
