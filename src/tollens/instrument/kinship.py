@@ -60,7 +60,7 @@ def alignment(base: Array, derived: Array, draws: int, rng: np.random.Generator)
 
 
 def _highest(products: NDArray[np.float64], draws: int, rng: np.random.Generator) -> float:
-    """The largest trace of `products` (n, n), the inner products of the lines of two blocks, over orders of the rows."""
+    """The largest trace of `products` (n, n), the inner products of the lines of two blocks, over orders."""
     places = np.arange(products.shape[0])
     return max(float(products[rng.permutation(places.size), places].sum()) for _ in range(draws))
 

@@ -8,6 +8,7 @@ import statistics
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import msgspec
@@ -17,7 +18,8 @@ from tollens.core.errors import TollensError
 from tollens.core.verdict import Verdict
 from tollens.core.work import MapFn, serial
 from tollens.protocol.finding import Note
-from tollens.protocol.kinship import KinshipAnswer, LayerEvidence, answer
+from tollens.protocol.kinship import KinshipAnswer, LayerEvidence, adapter_answer, answer
+from tollens.run.diff_adapter import AdapterTask, measure_adapted
 from tollens.run.diff_layer import DeltaTask, measure_delta
 from tollens.run.diff_match import Matched, match
 from tollens.run.diff_result import DiffReport, Expectation, LayerDelta, TensorDelta
@@ -57,14 +59,14 @@ def diff(
         subjects = [
             _subject(path, c, d.result()) for path, c, d in zip((base, derived), (ours, theirs), digests, strict=True)
         ]
-    kinship = _kinship(layers, settings)
+    kinship = adapter_answer() if found.adapter else _kinship(layers, settings)
     summary = _summary(layers, others, found)
     moved_most = next((layer.name for layer in layers if layer.state == "moved"), None)
     expectation = _expectation(settings, layers, others, found, kinship, summary)
     state = _state(layers, others)
     return DiffReport(
         verdict=state if isinstance(expectation, UnsetType) else str(expectation.verdict),
-        headline=_headline(summary, kinship),
+        headline=_headline(summary, kinship, adapter=found.adapter),
         base=subjects[0],
         derived=subjects[1],
         expectation=expectation,
@@ -101,15 +103,21 @@ def _selected(found: Matched, pattern: str | None) -> Matched:
         for ours, theirs, order in found.views
         if fnmatch.fnmatchcase(ours.name, pattern) or fnmatch.fnmatchcase(ours.tensor.name, pattern)
     ]
-    if found.views and not views:
+    adapted = [
+        (ours, theirs, order)
+        for ours, theirs, order in found.adapted
+        if fnmatch.fnmatchcase(ours.name, pattern) or fnmatch.fnmatchcase(theirs.name, pattern)
+    ]
+    everything = [*found.views, *found.adapted]
+    if everything and not views and not adapted:
         raise TollensError(
             "no_such_layer",
             pattern,
             expected="a shell pattern that matches at least one weight matrix of both checkpoints",
-            found=f"none of {len(found.views)} matrices, such as {found.views[0][0].name!r}",
+            found=f"none of {len(everything)} matrices, such as {everything[0][0].name!r}",
             fix="List the names with --json.",
         )
-    return Matched(views, [], found.unmatched, found.skipped, found.renamed)
+    return replace(found, views=views, tensors=[], adapted=adapted)
 
 
 def _measured(
@@ -123,8 +131,9 @@ def _measured(
     """The matrices, those that moved most first, and all other tensors likewise."""
     judged = max(1, sum(min(v.shape) >= settings.min_side for v, _, _ in found.views))
     deltas = [DeltaTask(ours_, theirs_, order, judged, settings) for ours_, theirs_, order in found.views]
+    factors = [AdapterTask(ours_, theirs_, order, settings) for ours_, theirs_, order in found.adapted]
     tensors = [TensorTask(pair, ours.source, theirs.source, settings.roundings) for pair in found.tensors]
-    total, done = len(deltas) + len(tensors), 0
+    total, done = len(deltas) + len(factors) + len(tensors), 0
 
     def told(results: Iterator[C]) -> Iterator[C]:
         nonlocal done
@@ -134,7 +143,7 @@ def _measured(
                 progress(done, total, result.name)
             yield result
 
-    layers = list(told(map_fn(measure_delta, deltas)))
+    layers = [*told(map_fn(measure_delta, deltas)), *told(map_fn(measure_adapted, factors))]
     others = list(told(map_fn(measure_tensor, tensors)))
     return sorted(layers, key=_by_change), sorted(others, key=_by_change)
 
@@ -186,7 +195,7 @@ def _states(compared: Sequence[Compared]) -> dict[str, int]:
     return {state: counts[state] for state in ("identical", "rounded", "moved", "unknown")}
 
 
-def _headline(summary: dict[str, Any], kinship: KinshipAnswer) -> str:
+def _headline(summary: dict[str, Any], kinship: KinshipAnswer, *, adapter: bool) -> str:
     """N of T matrices moved, R only rounded; what DERIVED is to BASE."""
     states, total = summary["states"], summary["matrices"]
     parts = [f"{states['moved']} of {total} matri{'x' if total == 1 else 'ces'} moved"]
@@ -196,7 +205,7 @@ def _headline(summary: dict[str, Any], kinship: KinshipAnswer) -> str:
     tensors = sum(summary["unmatched"].values())
     if tensors:
         parts.append(f"{tensors} tensor{'' if tensors == 1 else 's'} without a partner")
-    return f"{', '.join(parts)}; {_relation(kinship)}"
+    return f"{', '.join(parts)}; {'DERIVED is a low-rank adapter' if adapter else _relation(kinship)}"
 
 
 def _relation(kinship: KinshipAnswer) -> str:
@@ -254,6 +263,9 @@ def _expectation(
 def _notes(layers: Sequence[LayerDelta], found: Matched) -> list[Note]:
     """What is worth knowing of several layers at once."""
     notes = []
+    if found.adapter:
+        sentence = "DERIVED is a low-rank adapter: BASE is compared with BASE plus its products, all else stays."
+        notes.append(Note("factored", [view.name for view, _, _ in found.adapted], sentence))
     if found.renamed is not None:
         r = found.renamed
         sides = [f"{p!r} of {side}" for p, side in ((r.base_prefix, "BASE"), (r.derived_prefix, "DERIVED")) if p]

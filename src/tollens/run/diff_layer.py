@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +32,7 @@ from tollens.run.diff_result import Floor, LayerDelta, LayerKinship, Overlap, Sh
 from tollens.run.diff_settings import DiffSettings
 from tollens.run.layer import LAYER_FAILURES, ONE_THREAD_SIDE, blas_threads, histogram_of, nonfinite
 from tollens.subject.dtypes import rounded_to
+from tollens.subject.factors import FactorView
 from tollens.subject.matrices import MatrixView
 
 Array = NDArray[np.floating[Any]]
@@ -47,6 +48,17 @@ OPTIONAL = (
     "spectral2", "stable_rank", "entropy_rank", "blind_floor", "histogram", "top", "floor", "shuffled", "rank_base",
     "rank_delta", "overlap_left", "overlap_right", "kinship",
 )  # fmt: skip
+
+
+class Pair(Protocol):
+    """What a report names: a matrix, what became of it, and its place in BASE."""
+
+    @property
+    def base(self) -> MatrixView: ...
+    @property
+    def derived(self) -> MatrixView | FactorView: ...
+    @property
+    def order(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +92,7 @@ def measure_delta(task: DeltaTask) -> LayerDelta:
         except TollensError as error:
             if error.code not in LAYER_FAILURES:
                 raise
-            return _report(task, State("unknown", f"not measured: {error.code}"), {}, failed=error.code)
+            return report_of(task, State("unknown", f"not measured: {error.code}"), {}, failed=error.code)
 
 
 def _measured(task: DeltaTask, threads: int) -> LayerDelta:
@@ -88,10 +100,10 @@ def _measured(task: DeltaTask, threads: int) -> LayerDelta:
     wide: type[np.floating[Any]] = np.float64 if "F64" in (base_dtype, derived_dtype) else np.float32
     base, derived = (view.load(wide) for view in (task.base, task.derived))
     if base.size == 0:
-        return _report(task, State("identical", "no elements"), {}, failed="empty_tensor")
+        return report_of(task, State("identical", "no elements"), {}, failed="empty_tensor")
     bad = {side: found for side, w in (("base", base), ("derived", derived)) if (found := _nonfinite(w)) is not None}
     if bad:
-        return _report(task, _with_nonfinite(base, derived, bad), {}, bad=bad)
+        return report_of(task, _with_nonfinite(base, derived, bad), {}, bad=bad)
     grid_name = _common_grid(task)
     grid = GRIDS[grid_name] if grid_name is not None else None
     only_base = grid_name == base_dtype and base_dtype != derived_dtype
@@ -99,7 +111,7 @@ def _measured(task: DeltaTask, threads: int) -> LayerDelta:
     fields = _elementwise(seen)
     missing: dict[str, str] = {}
     if not math.isfinite(seen.base2 + seen.derived2 + seen.delta2):
-        raise _out_of_range(task)
+        raise out_of_range(task.base.name)
     kin = _kinship(task, base, derived, seen)
     if isinstance(kin, Undefined):
         missing["kinship"] = kin.reason
@@ -112,33 +124,33 @@ def _measured(task: DeltaTask, threads: int) -> LayerDelta:
     if seen.changed == 0:
         fields |= {"fro2": 0.0, "spectral2": 0.0}
         missing |= dict.fromkeys(("stable_rank", "entropy_rank", "histogram", "top", "blind_floor"), "zero_matrix")
-        missing |= dict.fromkeys((*_EDGES, *_OVERLAPS), "zero_matrix")
-        return _report(task, _unchanged(task, seen), fields, missing)
+        missing |= dict.fromkeys((*_EDGES, *OVERLAPS), "zero_matrix")
+        return report_of(task, _unchanged(task, seen), fields, missing)
     spectrum = _spectrum(delta, task, threads)
     fields |= _spectral(spectrum, missing)
     floor = _floor(task, seen, spectrum, grid_name, missing)
     fields["floor"] = floor
     state = _state(task, seen, cast, floor)
     if min(delta.shape) < task.settings.min_side:
-        missing |= dict.fromkeys(("shuffled", *_OVERLAPS), "too_small")
-        return _report(task, state, fields, missing)
+        missing |= dict.fromkeys(("shuffled", *OVERLAPS), "too_small")
+        return report_of(task, state, fields, missing)
     moments = moments_of(delta)
     unit = into_range(delta) ** 2
     if state.state == "moved":
         above = floor.above if floor is not None else int(spectrum.visible.size)
         fields |= _overlaps(task, base, delta, min(above, int(spectrum.visible.size)), threads, missing)
     else:
-        missing |= dict.fromkeys(_OVERLAPS, "only_rounding")
+        missing |= dict.fromkeys(OVERLAPS, "only_rounding")
     del base
     shuffled = _shuffled(task, delta, moments, unit, spectrum, threads)
     fields["shuffled"] = shuffled
     if state.state == "moved":
         state = State("moved", f"{state.sentence}; {shuffled.above} beyond the same change in random order")
-    return _report(task, state, fields, missing)
+    return report_of(task, state, fields, missing)
 
 
 _EDGES = ("floor", "shuffled")
-_OVERLAPS = ("rank_base", "rank_delta", "overlap_left", "overlap_right")
+OVERLAPS = ("rank_base", "rank_delta", "overlap_left", "overlap_right")
 
 
 def _nonfinite(w: Array) -> dict[str, Any] | None:
@@ -277,7 +289,7 @@ def _overlaps(
     """
     rank = usable_rank(task.settings.rank, min(base.shape))
     if rank == 0 or not base.any():
-        missing |= dict.fromkeys(_OVERLAPS, "too_small" if rank == 0 else "zero_matrix")
+        missing |= dict.fromkeys(OVERLAPS, "too_small" if rank == 0 else "zero_matrix")
         return {}
     into_range(base)
     first, second = (
@@ -287,13 +299,14 @@ def _overlaps(
     second = second.first(max(1, min(rank, of_delta)))
     doubt = max(first.doubt, second.doubt)
     sides = {
-        "overlap_left": _overlap(first.left, second.left, doubt),
-        "overlap_right": _overlap(first.right, second.right, doubt),
+        "overlap_left": overlap_of(first.left, second.left, doubt),
+        "overlap_right": overlap_of(first.right, second.right, doubt),
     }
     return {"rank_base": first.rank, "rank_delta": second.rank, **sides}
 
 
-def _overlap(first: NDArray[np.float64], second: NDArray[np.float64], doubt: float) -> Overlap:
+def overlap_of(first: NDArray[np.float64], second: NDArray[np.float64], doubt: float) -> Overlap:
+    """The overlap of two sets of orthonormal rows (k, d) and (k', d), with its law for strangers."""
     law = HaarOverlap(first.shape[0], second.shape[0], first.shape[1])
     low, median, high = (law.quantile(level) for level in (0.05, 0.5, 0.95))
     return Overlap(overlap(first, second), law.d, law.mean, NullBand(median, low, high, 0, "haar"), doubt)
@@ -318,15 +331,16 @@ def _level(task: DeltaTask) -> float:
     return family_level(EdgeParams().alpha_fam, task.matrices, 1)
 
 
-def _out_of_range(task: DeltaTask) -> TollensError:
+def out_of_range(name: str) -> TollensError:
+    """The error for a matrix whose squared norm float64 cannot hold."""
     return TollensError(
-        "scale_out_of_range", task.base.name, expected="squared norms within the range of float64",
+        "scale_out_of_range", name, expected="squared norms within the range of float64",
         found="weights beyond about 1e154", fix="Rescale the tensor by a power of two.",
     )  # fmt: skip
 
 
-def _report(
-    task: DeltaTask,
+def report_of(
+    task: Pair,
     verdict: State,
     fields: dict[str, Any],
     missing: dict[str, str] | None = None,
@@ -334,6 +348,7 @@ def _report(
     bad: dict[str, dict[str, Any]] | None = None,
     failed: str | None = None,
 ) -> LayerDelta:
+    """The report of a pair; what of `fields` is missing has its reason in `missing`, or that of the failure."""
     base, derived = task.base, task.derived
     reason = failed or ("nonfinite" if bad else None)
     present = {name: value for name, value in fields.items() if value is not None}

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import product
 
 from tollens.run.diff_result import Renaming, UnmatchedTensor
 from tollens.run.result import SkippedTensor
 from tollens.subject.checkpoint import Checkpoint
+from tollens.subject.cut import block
 from tollens.subject.dtypes import Kind, kind_of
+from tollens.subject.factors import FactorView
 from tollens.subject.matrices import Alias, Inventory, MatrixView, matrices
 from tollens.subject.tensor import TensorInfo
 
-WRAPPERS = ("", "model.", "module.", "_orig_mod.", "module._orig_mod.", "_orig_mod.module.", "module.model.")
-"""What wrappers put in front of every name: a model in a larger class, data parallelism, a compiler."""
+WRAPPERS = (
+    "", "model.", "module.", "_orig_mod.", "module._orig_mod.", "_orig_mod.module.", "module.model.",
+    "base_model.model.", "base_model.model.model.",
+)  # fmt: skip
+"""What wrappers put in front of every name: a model in a larger class, data parallelism, a compiler, PEFT."""
 NO_WEIGHTS = frozenset({"not_a_weight", "packed_unsupported", "not_in_index", "empty_tensor", "dtype_unsupported"})
 """Reasons of an inventory for which a tensor is not compared element by element either."""
 
@@ -30,13 +36,19 @@ class TensorPair:
 
 @dataclass(frozen=True, slots=True)
 class Matched:
-    """What is compared with what, and what is not and why. `views` pairs (base, derived, order in BASE)."""
+    """What is compared with what, and what is not and why. `views` pairs (base, derived, order in BASE).
+
+    Where DERIVED is a low-rank adapter, `adapted` has the matrices that it changes, each with its pair of factors, and
+    `adapter` is true: tensors of BASE without a partner then stay as they are.
+    """
 
     views: list[tuple[MatrixView, MatrixView, int]]
     tensors: list[TensorPair]
     unmatched: list[UnmatchedTensor]
     skipped: list[SkippedTensor]
     renamed: Renaming | None
+    adapted: list[tuple[MatrixView, FactorView, int]] = field(default_factory=list)
+    adapter: bool = False
 
 
 class _Side:
@@ -83,7 +95,65 @@ def match(base: Checkpoint, derived: Checkpoint) -> Matched:
             found.views.extend((*views, order) for views in cut)
         else:
             found.tensors.append(TensorPair(tensor, there, order))
-    return found
+    return _with_adapter(ours, theirs, found) if _is_adapter(ours, theirs) else found
+
+
+def _is_adapter(ours: _Side, theirs: _Side) -> bool:
+    """Whether DERIVED is a low-rank adapter of BASE, and not a checkpoint that also holds pairs of factors."""
+    if ours.found.factors or not theirs.found.factors:
+        return False
+    few = 2 * len(theirs.found.matrices) < len(ours.found.matrices)
+    return few or theirs.checkpoint.adapter is not None
+
+
+def _with_adapter(ours: _Side, theirs: _Side, found: Matched) -> Matched:
+    """What the pairs of factors of DERIVED change, and none of them listed as a tensor without a partner."""
+    factors = theirs.found.factors
+    targets = list(dict.fromkeys(v.target for v in factors if v.target is not None))
+    prefixes, renamed = _prefixes(ours.tensors, targets)
+    base = {target: name for name, target in _partners(ours.tensors, targets, *prefixes).items()}
+    order = {name: place for place, name in enumerate(ours.tensors)}
+    halves = {half.name for v in factors for half in (v.a, v.b)}
+    unmatched = []
+    for alone in found.unmatched:
+        if alone.reason == "only_in_base" or alone.name in halves:
+            continue
+        reason = theirs.reasons.get(alone.name, "")
+        if reason.startswith(("adapter_", "lora_")):
+            found.skipped.append(_skipped(theirs.tensors[alone.name], reason))
+        else:
+            unmatched.append(alone)
+    adapted = []
+    for view in factors:
+        name = base.get(view.target or "")
+        if name is None:
+            unmatched.append(UnmatchedTensor(view.name, "only_in_derived", True, None, list(view.shape)))
+            continue
+        whole = _whole(ours, ours.tensors[name])
+        shape = view.shape[::-1] if view.transposed else view.shape
+        if isinstance(whole, str):
+            found.skipped.append(_skipped(ours.tensors[name], whole))
+        elif whole.shape != shape:
+            alone = UnmatchedTensor(name, "shape_differs", True, list(whole.shape), list(shape))
+            unmatched.append(alone)
+        else:
+            told = replace(view, flags=("factored", f"rank:{view.rank}", *view.flags))
+            adapted.append((whole, told, order[name]))
+    return replace(found, unmatched=unmatched, adapted=adapted, adapter=True, renamed=found.renamed or renamed)
+
+
+def _whole(side: _Side, tensor: TensorInfo) -> MatrixView | str:
+    """A tensor as one matrix, rows along its first side; or why it is none."""
+    views = side.views.get(tensor.name, [])
+    if not views:
+        return side.reasons.get(tensor.name) or "not_a_matrix"
+    rows, cols = tensor.shape[0], math.prod(tensor.shape[1:])
+    [first, *others] = views
+    if not others and first.shape == (rows, cols):
+        return first
+    if first.scale is not None:
+        return "packed_unsupported"
+    return replace(first, name=tensor.name, view="stored", shape=(rows, cols), cut=block(0, rows, cols))
 
 
 def _not_compared(ours: _Side, theirs: _Side, name: str, other: str) -> str | None:
