@@ -102,6 +102,23 @@ def test_one_low_rank_step_is_found_where_it_was_made(diffed: Diffed) -> None:
     assert "1 of 4 matrices moved, 3 identical" in report.headline
 
 
+def test_what_the_arithmetic_cannot_see_does_not_stand_above_rounding(diffed: Diffed) -> None:
+    """A change of rank 4 to a float32 checkpoint: the other 60 eigenvalues of Delta'Delta are rounding of the Gram
+    matrix, 1e-7 of the largest, where the edge of float32 is 1e-13 of it.
+    """
+    base = network(0)
+    factors = gaussian(96, 4, 41).astype(np.float64) @ gaussian(4, 64, 42).astype(np.float64)
+    changed = moved(base, "layers.0.up.weight", 10.0 * factors)
+    found = layer(diffed(base, changed), "layers.0.up.weight")
+    assert found.floor is not None
+    assert found.floor.above == 4
+    assert (found.blind_floor or 0.0) > found.floor.edge
+    assert "; at least 4 directions above rounding" in found.sentence
+    exact = layer(diffed(base, changed, DiffSettings(draws=9, precision="f64")), "layers.0.up.weight")
+    assert exact.floor is not None
+    assert exact.floor.above == 4
+
+
 def test_a_bf16_fine_tune_stands_above_its_rounding(diffed: Diffed) -> None:
     base, name = network(1, BF16), "layers.0.up.weight"
     step = np.outer(gaussian(96, 1, 50), gaussian(1, 64, 51)) * 3.0

@@ -130,7 +130,7 @@ def _measured(task: DeltaTask, threads: int) -> LayerDelta:
     fields |= _spectral(spectrum, missing)
     floor = _floor(task, seen, spectrum, grid_name, missing)
     fields["floor"] = floor
-    state = _state(task, seen, cast, floor)
+    state = _state(task, seen, cast, floor, spectrum.blind_floor)
     if min(delta.shape) < task.settings.min_side:
         missing |= dict.fromkeys(("shuffled", *OVERLAPS), "too_small")
         return report_of(task, state, fields, missing)
@@ -243,9 +243,12 @@ def _spectral(spectrum: Spectrum, missing: dict[str, str]) -> dict[str, Any]:
 
 
 def _above(spectrum: Spectrum, edge: float) -> tuple[int, float]:
-    """Eigenvalues above an edge, and their share of the sum."""
+    """Eigenvalues above an edge and above what the arithmetic sees, and their share of the sum.
+
+    Below the blind floor stands the rounding of the Gram matrix itself, which an edge may lie far beneath.
+    """
     values = spectrum.eigenvalues / spectrum.lambda_max
-    chosen = values[spectrum.eigenvalues > edge]
+    chosen = values[spectrum.eigenvalues > max(edge, spectrum.blind_floor)]
     return int(chosen.size), float(chosen.sum() / values.sum())
 
 
@@ -259,7 +262,7 @@ def _floor(
     return Floor(grid, task.settings.roundings, found.rms, found.mp_edge, found.edge, *_above(spectrum, found.edge))
 
 
-def _state(task: DeltaTask, seen: Elements, cast: str | None, floor: Floor | None) -> State:
+def _state(task: DeltaTask, seen: Elements, cast: str | None, floor: Floor | None, blind: float) -> State:
     if cast is not None:
         source, other = ("BASE", "DERIVED") if cast == "derived" else ("DERIVED", "BASE")
         return State("rounded", f"a cast: {other} is {source} rounded to {floor.dtype if floor else ''}, every element")
@@ -271,9 +274,9 @@ def _state(task: DeltaTask, seen: Elements, cast: str | None, floor: Floor | Non
     if floor.above == 0:
         return State("moved", f"{share}, up to {_ulps(seen.max_ulps)}, without a direction above rounding")
     directions = "direction" if floor.above == 1 else "directions"
-    return State(
-        "moved", f"{share}; {floor.above} {directions} above rounding, with {floor.energy_above:.1%} of the change"
-    )  # fmt: skip
+    seen = f"at least {floor.above}" if blind > floor.edge else f"{floor.above}"
+    told = f"{seen} {directions} above rounding, with {floor.energy_above:.1%} of the change"
+    return State("moved", f"{share}; {told}")
 
 
 def _ulps(count: float) -> str:

@@ -19,7 +19,7 @@ class Floor(msgspec.Struct, frozen=True):
 
     `rms` is the root mean square error of `roundings` roundings, in weight; `mp_edge` the Tracy-Widom edge of noise of
     that size, `edge` the level that no rounding of these elements exceeds, both in weight^2; `above` eigenvalues of
-    Delta'Delta exceed `edge` and hold the share `energy_above` of their sum.
+    Delta'Delta exceed `edge` and the blind floor of the layer, and hold the share `energy_above` of their sum.
     """
 
     dtype: str
