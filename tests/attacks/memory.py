@@ -26,7 +26,7 @@ def instead_of_the_disk() -> Iterator[Callable[[bytes], None]]:
     held: list[bytes] = [b""]
 
     @contextmanager
-    def opened(place: Path) -> Iterator[Watched]:
+    def opened(place: Path, version: str | None = None) -> Iterator[Watched]:
         yield Watched(held[0])
 
     with pytest.MonkeyPatch.context() as patched:

@@ -203,4 +203,4 @@ def test_a_million_mutants() -> None:
         survey = survives(list(honest().values()), read, 1_000_000, seed=2, tokens=TOKENS)
     print(survey)
     assert survey.count == 1_000_000
-    assert len(survey.refusals) > 15
+    assert len(survey.refusals) > 12

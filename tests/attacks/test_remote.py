@@ -146,7 +146,7 @@ def hung_up(handler: Handler, served: Served, begin: int, end: int) -> None:
 
 
 def silent(handler: Handler, served: Served, begin: int, end: int) -> None:
-    time.sleep(1.0)
+    time.sleep(3.0)
 
 
 def dripping(handler: Handler, served: Served, begin: int, end: int) -> None:
@@ -202,7 +202,6 @@ CASES: dict[str, tuple[str, Answer]] = {
     "an endless header": ("remote_failed", endless_header),
     "no HTTP": ("remote_failed", garbage),
     "breaks off": ("remote_failed", hung_up),
-    "silent": ("remote_failed", silent),
     "to a file": ("remote_failed", moved("file:///etc/passwd")),
     "to another protocol": ("remote_failed", moved("ftp://127.0.0.1/m")),
     "to itself": ("remote_failed", moved(f"/{NAME}")),
@@ -258,6 +257,14 @@ def test_a_server_that_drips_is_given_up(monkeypatch: pytest.MonkeyPatch) -> Non
         begin = time.monotonic()
         assert refusal(server).code == "remote_failed"
         assert 0.9 < time.monotonic() - begin < 3
+
+
+def test_a_server_that_says_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote, "PATIENCE", remote.Patience(silence=0.2, answer=30.0, again=1, pause=0.01))
+    with answering(silent) as server:
+        begin = time.monotonic()
+        assert refusal(server).code == "remote_failed"
+        assert time.monotonic() - begin < 2
 
 
 def test_a_file_of_no_bytes_that_has_one() -> None:

@@ -246,7 +246,7 @@ def test_a_report_that_could_be_written_and_then_cannot(inside, monkeypatch, cle
     def full(*_: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("tollens.publish.report.write_report", full)
+    monkeypatch.setattr("pathlib.Path.write_bytes", full)
     run = inside("scan", clean, "--html", tmp_path / "r.html")
     assert (run.returncode, run.stdout) == (2, "")
     assert run.stderr.startswith("output_unwritable: ")

@@ -25,18 +25,18 @@ import sys
 from tests.cli import test_workers
 from tollens.cli.main import main
 from tollens.run import scan
-scan.measure_layer = test_workers.{task}
+scan.measure_any = test_workers.{task}
 main(sys.argv[1:])
 """
 
 
 def die_at_b(task: Any) -> Any:
-    """`measure_layer` on a machine whose memory is too small for one matrix."""
-    from tollens.run.layer import measure_layer
+    """`measure_any` on a machine whose memory is too small for one matrix."""
+    from tollens.run.factor_layer import measure_any
 
     if task.view.name == "b":
         os.kill(os.getpid(), signal.SIGKILL)
-    return measure_layer(task)
+    return measure_any(task)
 
 
 def wait_long(task: Any) -> Any:
@@ -91,9 +91,13 @@ def test_an_interrupt_is_quiet_and_cancels(dask: DaskCluster, several: Path) -> 
         [sys.executable, "-c", REPLACED.format(task="wait_long"), "scan", several, "--workers", dask.file],
         env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
-    happens((several.parent / "begun").exists)
-    child.send_signal(signal.SIGINT)
-    assert child.communicate(timeout=20) == ("", "\ninterrupted\n")
+    try:
+        happens((several.parent / "begun").exists)
+        child.send_signal(signal.SIGINT)
+        assert child.communicate(timeout=20) == ("", "\ninterrupted\n")
+    finally:
+        child.kill()
+        child.communicate()
     assert child.returncode == 130
     with distributed.Client(dask.address, set_as_default=False) as client:
         happens(lambda: client.run_on_scheduler(lambda dask_scheduler: len(dask_scheduler.tasks)) == 0)

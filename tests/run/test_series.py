@@ -292,6 +292,25 @@ def test_factors_of_an_adapter_are_not_passed_over_in_silence(tmp_path: Path) ->
     assert "low-rank factors" in caught.value.found
 
 
+def test_a_series_may_lie_at_urls(folder: Path, report: SeriesReport) -> None:
+    """In a bucket, here one of memory: the folder is expanded, the notes of the trainer are read, the rows are the
+    same; the digest is of what was read."""
+    fsspec = pytest.importorskip("fsspec", reason="the remote extra is not installed")
+    bucket = fsspec.filesystem("memory")
+    bucket.put(f"{folder}/", "/series-of-tests/run/", recursive=True)
+    for step in STEPS:
+        bucket.pipe(f"/series-of-tests/run/checkpoint-{step}/trainer_state.json", b'{"global_step": %d}' % step)
+    try:
+        found = series(["memory://series-of-tests/run"], FAST)
+    finally:
+        bucket.rm("/series-of-tests", recursive=True)
+    assert found.rows == report.rows
+    assert found.paths == ["memory://series-of-tests/run"]
+    assert {member.step_from for member in found.members} == {"trainer_state"}
+    assert all(member.digest.startswith("sha256-tensors:") for member in found.members)
+    assert msgspec.structs.replace(series([folder.as_uri()], FAST), paths=report.paths) == report
+
+
 def test_a_pattern_chooses_among_what_is_in_all(folder: Path) -> None:
     assert {row.matrix for row in series([folder], msgspec.structs.replace(FAST, layers="b*")).rows} == {"b.weight"}
     with pytest.raises(TollensError) as caught:

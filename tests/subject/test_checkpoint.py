@@ -86,6 +86,17 @@ def test_the_digest_of_a_folder_is_that_of_names_and_file_digests(tmp_path: Path
     assert open_checkpoint(tmp_path).digest() != before
 
 
+def test_the_digest_of_an_index_is_that_of_its_folder(tmp_path: Path) -> None:
+    """And not of the index alone, which stays when the weights change."""
+    index = tmp_path / "model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": {"w": "a.safetensors"}}))
+    save_file({"w": W}, tmp_path / "a.safetensors")
+    before = open_checkpoint(index).digest()
+    assert before == open_checkpoint(tmp_path).digest()
+    save_file({"w": W + 1}, tmp_path / "a.safetensors")
+    assert open_checkpoint(index).digest() != before
+
+
 def test_the_same_files_under_other_names_are_another_checkpoint(tmp_path: Path) -> None:
     digests = set()
     for name in ("a.safetensors", "b.safetensors"):

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from benchmarks.range_server import Server, fixed, serving
@@ -22,8 +23,10 @@ from tests.subject.torch_files import View, saved
 from tollens.core.errors import TollensError
 from tollens.pool.cluster import cluster
 from tollens.pool.local import processes
+from tollens.run.diff import diff
 from tollens.run.machine import bits
 from tollens.run.scan import scan
+from tollens.run.series import series
 from tollens.run.settings import ScanSettings
 from tollens.subject import remote
 from tollens.subject.checkpoint import open_checkpoint
@@ -267,6 +270,19 @@ def test_a_signed_address_is_sent_as_it_is_and_never_shown(server: Server) -> No
     assert pickle.loads(pickle.dumps(url)).text == url.text
 
 
+def test_a_difference_and_a_series_show_no_credentials(server: Server, tmp_path: Path) -> None:
+    far = server.address.replace("://", "://user:hunter2@") + "/model?X-Signature=ab"
+    found = diff(tmp_path, far)
+    assert (found.verdict, found.derived.path) == (diff(tmp_path, tmp_path).verdict, f"{server.address}/model")
+    for step in (1, 2):
+        server.files |= {f"step-{step}/{path.name}": fixed(path.read_bytes()) for path in tmp_path.iterdir()}
+    followed = series([far.replace("model", f"step-{step}") for step in (1, 2)], ScanSettings(only="tail"))
+    for report in (found, followed):
+        text = msgspec.json.encode(report).decode()
+        assert "hunter2" not in text
+        assert "Signature" not in text
+
+
 def test_headers_come_from_the_configuration_of_fsspec(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     from fsspec.config import conf
 
@@ -395,6 +411,7 @@ def test_a_local_scan_loads_no_fsspec(tmp_path: Path) -> None:
     code = f"""
 import sys
 from tollens.run.scan import scan
+from tollens.run.series import series
 scan({str(tmp_path / "m.safetensors")!r})
 print(*({{"fsspec", "aiohttp", "asyncio"}} & set(sys.modules)))
 """

@@ -29,6 +29,7 @@ from tests.subject.torch_files import (
 )  # fmt: skip
 
 from tollens.core.errors import TollensError
+from tollens.subject import torch_state
 from tollens.subject.checkpoint import Checkpoint, open_checkpoint
 from tollens.subject.matrices import matrices
 
@@ -352,3 +353,17 @@ def test_an_index_of_pickles(tmp_path: Path) -> None:
     (path / "pytorch_model.bin.index.json").write_text(json.dumps(index))
     with pytest.raises(TollensError, match="index_invalid"):
         open_checkpoint(path)
+
+
+def test_views_that_overlap_may_not_unfold_to_a_multiple_of_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether their elements lie in order or not: a small file must not describe the work of a large one."""
+    monkeypatch.setattr(torch_state, "SMALL", 0)
+    data = {"0": np.zeros(4096, "<f4").tobytes()}
+    same = {f"w{i}": View("0", "F32", 4096, (64, 64)) for i in range(40)}
+    assert len(opened(tmp_path, same, data).tensors) == 40  # one place, measured once
+    apart = {f"w{i}": View("0", "F32", 4096, (63, 64), first=i) for i in range(40)}
+    with pytest.raises(TollensError) as caught:
+        opened(tmp_path, apart, data)
+    assert caught.value.code == "tensor_expanded"

@@ -25,7 +25,7 @@ EXITS = {
     "KILLED": Exit.KILLED,
     "UNDETERMINED": Exit.UNDETERMINED,
 }
-PRELOAD = ("tollens.run.diff_layer", "tollens.run.diff_tensor")
+PRELOAD = ("tollens.run.diff_factors", "tollens.run.diff_tensor")
 
 
 class DiffOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,8 +102,9 @@ class DiffOptions(msgspec.Struct, frozen=True, kw_only=True):
 def command(base: str, derived: str, **options: Any) -> int:
     """Say what changed from BASE to DERIVED, and what of it is only rounding.
 
-    Both are checkpoints: a file, a folder of shards or a Hugging Face checkpoint. Tensors are matched by name and
-    shape. Movement is no failure: without --expect the exit code is 0 if anything could be compared.
+    Both are checkpoints: a file, a folder of shards or a Hugging Face checkpoint. DERIVED may be a LoRA adapter of
+    BASE. Tensors are matched by name and shape. Movement is no failure: without --expect the exit code is 0 if
+    anything could be compared.
     """
     asked = msgspec.convert(options, DiffOptions)
     if asked.as_json and asked.as_csv:

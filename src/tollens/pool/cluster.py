@@ -7,6 +7,7 @@ a whole process, belongs to that task alone.
 
 from __future__ import annotations
 
+import gc
 import logging
 import socket
 import threading
@@ -51,15 +52,9 @@ def cluster(
     distributed = _imported(address)
     import dask
 
-    unreachable = (OSError, TimeoutError, ImportError)  # ImportError: a scheme whose library is not here
     where = scheduler(address)
     with _quiet(), dask.config.set({"distributed.comm.timeouts.connect": f"{connect} s"}):
-        try:
-            with warnings.catch_warnings():  # other versions of Dask are its own affair; ours are compared below
-                warnings.simplefilter("ignore", distributed.versions.VersionMismatchWarning)
-                client = distributed.Client(where, timeout=connect, set_as_default=False)
-        except (*unreachable, ValueError, TypeError) as error:
-            raise _unreachable(address, error, connect) from None
+        client = _client(distributed, where, address, connect)
         crew = _Cluster(client, address, machine, patience)
         try:
             crew.meet()
@@ -288,12 +283,32 @@ def _imported(address: str) -> Any:
     return distributed
 
 
-def _unreachable(address: str, error: BaseException, seconds: float) -> TollensError:
+def _client(distributed: Any, where: str, address: str, seconds: float) -> Any:
+    """A client of the scheduler. Raises: `workers_unreachable`."""
+    try:
+        with warnings.catch_warnings():  # other versions of Dask are its own affair; what bits depend on is compared
+            warnings.simplefilter("ignore", distributed.versions.VersionMismatchWarning)
+            return distributed.Client(where, timeout=seconds, set_as_default=False)
+    except (
+        OSError,
+        TimeoutError,
+        ImportError,
+        ValueError,
+        TypeError,
+    ) as error:  # ImportError: a scheme without library
+        found = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+    # The client that failed ends its thread when it is collected, and that waits for a lock which the next client
+    # may hold by then: so now, when nobody holds it and the error that kept its frames is gone.
+    gc.collect()
+    raise _unreachable(address, found, seconds)
+
+
+def _unreachable(address: str, found: str, seconds: float) -> TollensError:
     return TollensError(
         "workers_unreachable",
         f"--workers {address}",
         expected=f"a Dask scheduler that answers within {seconds:g} s",
-        found=" ".join(f"{type(error).__name__}: {error}".split())[:300],
+        found=found,
         fix="Check that the scheduler runs, and that its host and port can be reached from here.",
     )
 

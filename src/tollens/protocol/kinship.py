@@ -89,14 +89,6 @@ def answer(evidence: Sequence[LayerEvidence], draws: int) -> KinshipAnswer:
     return told("undetermined", f"kinship open: {shown}", f"more or larger matrices: {wide if null > POWER else few}")
 
 
-def adapter_answer() -> KinshipAnswer:
-    """The answer for a DERIVED that holds changes of weights and no weights."""
-    sentence = "kinship is not asked: an adapter holds what is added to a base, and any base of its shapes will do"
-    return KinshipAnswer(
-        "undetermined", sentence, 0, 0, 0.0, settle="the checkpoint with the adapter merged into it", limits=()
-    )
-
-
 def binomial_tail(k: int, n: int, p: float) -> float:
     """P(X >= k) for X binomial(n, p), 0 < p < 1, summed so that small tails keep their digits."""
     if k <= 0:

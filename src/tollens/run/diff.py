@@ -9,25 +9,28 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
 from tollens.core.errors import TollensError
 from tollens.core.verdict import Verdict
-from tollens.core.work import MapFn, serial
+from tollens.core.work import MapFn, repeated, serial
 from tollens.protocol.finding import Note
-from tollens.protocol.kinship import KinshipAnswer, LayerEvidence, adapter_answer, answer
-from tollens.run.diff_adapter import AdapterTask, measure_adapted
-from tollens.run.diff_layer import DeltaTask, measure_delta
+from tollens.protocol.kinship import KinshipAnswer, LayerEvidence, answer
+from tollens.run.diff_factors import measure_change
+from tollens.run.diff_layer import DeltaTask, lost_delta
 from tollens.run.diff_match import Matched, match
 from tollens.run.diff_result import DiffReport, Expectation, LayerDelta, TensorDelta
 from tollens.run.diff_settings import DiffSettings
-from tollens.run.diff_tensor import TensorTask, measure_tensor
+from tollens.run.diff_tensor import TensorTask, lost_tensor, measure_tensor
 from tollens.run.result import Subject
 from tollens.run.scan import environment
+from tollens.run.tensors_digest import tensors_digest
 from tollens.subject.checkpoint import Checkpoint, open_checkpoint
+from tollens.subject.place import Url
+from tollens.subject.shelf import let_go
 
 Progress = Callable[[int, int, str], None]
 NOTHING_LEARNED = frozenset({"not_a_weight", "not_in_index", "empty_tensor", "tied_on_both_sides"})
@@ -53,20 +56,25 @@ def diff(
     settings = settings if settings is not None else DiffSettings()
     ours, theirs = open_checkpoint(base), open_checkpoint(derived)
     found = _selected(match(ours, theirs), settings.layers)
+    before = repeated(map_fn)
     with ThreadPoolExecutor(1) as beside:  # hashing releases the interpreter lock and needs no worker
-        digests = [beside.submit(c.digest) for c in (ours, theirs)]
-        layers, others = _measured(found, ours, theirs, settings, map_fn, progress)
-        subjects = [
-            _subject(path, c, d.result()) for path, c, d in zip((base, derived), (ours, theirs), digests, strict=True)
-        ]
-    kinship = adapter_answer() if found.adapter else _kinship(layers, settings)
+        hashed = [None if isinstance(c.path, Url) else beside.submit(c.digest) for c in (ours, theirs)]
+        try:
+            layers, others = _measured(found, ours, theirs, settings, map_fn, progress)
+        finally:
+            let_go()
+    subjects = [
+        _subject(path, c, _read_digest(c, layers, side) if files is None else "sha256:" + files.result())
+        for path, c, files, side in zip((base, derived), (ours, theirs), hashed, ("base", "derived"), strict=True)
+    ]
+    kinship = _kinship(layers, settings, found.adapter)
     summary = _summary(layers, others, found)
     moved_most = next((layer.name for layer in layers if layer.state == "moved"), None)
     expectation = _expectation(settings, layers, others, found, kinship, summary)
     state = _state(layers, others)
     return DiffReport(
         verdict=state if isinstance(expectation, UnsetType) else str(expectation.verdict),
-        headline=_headline(summary, kinship, adapter=found.adapter),
+        headline=_headline(summary, kinship, found),
         base=subjects[0],
         derived=subjects[1],
         expectation=expectation,
@@ -77,7 +85,7 @@ def diff(
         unmatched=found.unmatched,
         skipped=found.skipped,
         renamed=found.renamed,
-        notes=_notes(layers, found),
+        notes=[*_of_workers([*layers, *others], repeated(map_fn) - before), *_notes(layers, found)],
         summary=summary,
         settings=msgspec.to_builtins(settings),
         environment=environment(),
@@ -86,12 +94,36 @@ def diff(
 
 def _subject(path: str | os.PathLike[str], checkpoint: Checkpoint, digest: str) -> Subject:
     return Subject(
-        os.fsencode(path).decode("utf-8", "backslashreplace"),
-        "sha256:" + digest,
+        os.fsencode(str(checkpoint.path) if isinstance(checkpoint.path, Url) else path).decode(
+            "utf-8", "backslashreplace"
+        ),
+        digest,
         checkpoint.format,
         sum(t.size for t in checkpoint.tensors),
         len(checkpoint.tensors),
     )
+
+
+class _Read(NamedTuple):
+    """One matrix as `tensors_digest` takes it."""
+
+    name: str
+    source_dtype: str
+    M: int
+    N: int
+    digest: str | None
+
+
+def _read_digest(checkpoint: Checkpoint, layers: Sequence[LayerDelta], side: str) -> str:
+    """Of a checkpoint that is not read twice: what its headers say, and the bytes of the matrices that were read."""
+    of_base = side == "base"
+    read = [
+        _Read(layer.name, layer.base_dtype, layer.M, layer.N, layer.base_digest)
+        if of_base
+        else _Read(layer.derived_name, layer.derived_dtype, layer.M, layer.N, layer.derived_digest)
+        for layer in layers
+    ]
+    return tensors_digest(checkpoint.tensors, read)
 
 
 def _selected(found: Matched, pattern: str | None) -> Matched:
@@ -103,21 +135,15 @@ def _selected(found: Matched, pattern: str | None) -> Matched:
         for ours, theirs, order in found.views
         if fnmatch.fnmatchcase(ours.name, pattern) or fnmatch.fnmatchcase(ours.tensor.name, pattern)
     ]
-    adapted = [
-        (ours, theirs, order)
-        for ours, theirs, order in found.adapted
-        if fnmatch.fnmatchcase(ours.name, pattern) or fnmatch.fnmatchcase(theirs.name, pattern)
-    ]
-    everything = [*found.views, *found.adapted]
-    if everything and not views and not adapted:
+    if found.views and not views:
         raise TollensError(
             "no_such_layer",
             pattern,
             expected="a shell pattern that matches at least one weight matrix of both checkpoints",
-            found=f"none of {len(everything)} matrices, such as {everything[0][0].name!r}",
+            found=f"none of {len(found.views)} matrices, such as {found.views[0][0].name!r}",
             fix="List the names with --json.",
         )
-    return replace(found, views=views, tensors=[], adapted=adapted)
+    return replace(found, views=views, tensors=[])
 
 
 def _measured(
@@ -131,9 +157,8 @@ def _measured(
     """The matrices, those that moved most first, and all other tensors likewise."""
     judged = max(1, sum(min(v.shape) >= settings.min_side for v, _, _ in found.views))
     deltas = [DeltaTask(ours_, theirs_, order, judged, settings) for ours_, theirs_, order in found.views]
-    factors = [AdapterTask(ours_, theirs_, order, settings) for ours_, theirs_, order in found.adapted]
     tensors = [TensorTask(pair, ours.source, theirs.source, settings.roundings) for pair in found.tensors]
-    total, done = len(deltas) + len(factors) + len(tensors), 0
+    total, done = len(deltas) + len(tensors), 0
 
     def told(results: Iterator[C]) -> Iterator[C]:
         nonlocal done
@@ -143,8 +168,8 @@ def _measured(
                 progress(done, total, result.name)
             yield result
 
-    layers = [*told(map_fn(measure_delta, deltas)), *told(map_fn(measure_adapted, factors))]
-    others = list(told(map_fn(measure_tensor, tensors)))
+    layers = list(told(map_fn(measure_change, deltas, lost=lost_delta)))
+    others = list(told(map_fn(measure_tensor, tensors, lost=lost_tensor)))
     return sorted(layers, key=_by_change), sorted(others, key=_by_change)
 
 
@@ -168,10 +193,14 @@ def _state(layers: Sequence[LayerDelta], others: Sequence[TensorDelta]) -> str:
     return "UNDETERMINED"
 
 
-def _kinship(layers: Sequence[LayerDelta], settings: DiffSettings) -> KinshipAnswer:
+def _kinship(layers: Sequence[LayerDelta], settings: DiffSettings, adapter: bool) -> KinshipAnswer:
     tested = [(layer.name, layer.kinship) for layer in layers if layer.kinship is not None and layer.kinship.tested]
     evidence = [LayerEvidence(name, k.cosine, k.null_high, k.row_spread, k.column_spread) for name, k in tested]
-    return answer(evidence, settings.draws)
+    found = answer(evidence, settings.draws)
+    if adapter and not evidence:
+        sentence = "an adapter holds the change alone, and nothing of the network that it was made for"
+        return msgspec.structs.replace(found, sentence=sentence, settle="the adapter merged into its base")
+    return found
 
 
 def _summary(layers: Sequence[LayerDelta], others: Sequence[TensorDelta], found: Matched) -> dict[str, Any]:
@@ -195,7 +224,7 @@ def _states(compared: Sequence[Compared]) -> dict[str, int]:
     return {state: counts[state] for state in ("identical", "rounded", "moved", "unknown")}
 
 
-def _headline(summary: dict[str, Any], kinship: KinshipAnswer, *, adapter: bool) -> str:
+def _headline(summary: dict[str, Any], kinship: KinshipAnswer, found: Matched) -> str:
     """N of T matrices moved, R only rounded; what DERIVED is to BASE."""
     states, total = summary["states"], summary["matrices"]
     parts = [f"{states['moved']} of {total} matri{'x' if total == 1 else 'ces'} moved"]
@@ -205,7 +234,9 @@ def _headline(summary: dict[str, Any], kinship: KinshipAnswer, *, adapter: bool)
     tensors = sum(summary["unmatched"].values())
     if tensors:
         parts.append(f"{tensors} tensor{'' if tensors == 1 else 's'} without a partner")
-    return f"{', '.join(parts)}; {'DERIVED is a low-rank adapter' if adapter else _relation(kinship)}"
+    if found.adapter:
+        return f"{', '.join(parts)}; DERIVED is an adapter"
+    return f"{', '.join(parts)}; {_relation(kinship)}"
 
 
 def _relation(kinship: KinshipAnswer) -> str:
@@ -260,12 +291,21 @@ def _expectation(
     return Expectation(asked, Verdict.SURVIVED, ", ".join(f"{n} {state}" for state, n in sorted(states.items())))
 
 
+def _of_workers(compared: Sequence[Compared], again: int) -> list[Note]:
+    """What workers that died have cost: nothing, time, or a tensor."""
+    notes = []
+    dead = [c.name for c in compared if "worker_died" in c.undefined.values()]
+    if dead:
+        notes.append(Note("worker_died", dead, f"{len(dead)} of {len(compared)} tensors: every worker died at it."))
+    if again:
+        told = "1 task was" if again == 1 else f"{again} tasks were"
+        notes.append(Note("task_repeated", [], f"{told} repeated because a worker died."))
+    return notes
+
+
 def _notes(layers: Sequence[LayerDelta], found: Matched) -> list[Note]:
     """What is worth knowing of several layers at once."""
     notes = []
-    if found.adapter:
-        sentence = "DERIVED is a low-rank adapter: BASE is compared with BASE plus its products, all else stays."
-        notes.append(Note("factored", [view.name for view, _, _ in found.adapted], sentence))
     if found.renamed is not None:
         r = found.renamed
         sides = [f"{p!r} of {side}" for p, side in ((r.base_prefix, "BASE"), (r.derived_prefix, "DERIVED")) if p]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,17 +51,6 @@ OPTIONAL = (
 )  # fmt: skip
 
 
-class Pair(Protocol):
-    """What a report names: a matrix, what became of it, and its place in BASE."""
-
-    @property
-    def base(self) -> MatrixView: ...
-    @property
-    def derived(self) -> MatrixView | FactorView: ...
-    @property
-    def order(self) -> int: ...
-
-
 @dataclass(frozen=True, slots=True)
 class DeltaTask:
     """What a worker needs for one pair of matrices; it pickles in kilobytes, the weights are read by the worker.
@@ -69,7 +59,7 @@ class DeltaTask:
     """
 
     base: MatrixView
-    derived: MatrixView
+    derived: MatrixView | FactorView
     order: int
     matrices: int
     settings: DiffSettings
@@ -92,26 +82,28 @@ def measure_delta(task: DeltaTask) -> LayerDelta:
         except TollensError as error:
             if error.code not in LAYER_FAILURES:
                 raise
-            return report_of(task, State("unknown", f"not measured: {error.code}"), {}, failed=error.code)
+            return report(task, State("unknown", f"not measured: {error.code}"), {}, failed=error.code)
 
 
 def _measured(task: DeltaTask, threads: int) -> LayerDelta:
+    assert isinstance(task.derived, MatrixView)  # factors go through diff_factors
     base_dtype, derived_dtype = task.base.dtype, task.derived.dtype
     wide: type[np.floating[Any]] = np.float64 if "F64" in (base_dtype, derived_dtype) else np.float32
-    base, derived = (view.load(wide) for view in (task.base, task.derived))
+    (base, base_digest), (derived, derived_digest) = (read_hashed(view, wide) for view in (task.base, task.derived))
+    digests = {"base_digest": base_digest, "derived_digest": derived_digest}
     if base.size == 0:
-        return report_of(task, State("identical", "no elements"), {}, failed="empty_tensor")
+        return report(task, State("identical", "no elements"), digests, failed="empty_tensor")
     bad = {side: found for side, w in (("base", base), ("derived", derived)) if (found := _nonfinite(w)) is not None}
     if bad:
-        return report_of(task, _with_nonfinite(base, derived, bad), {}, bad=bad)
+        return report(task, _with_nonfinite(base, derived, bad), digests, bad=bad)
     grid_name = _common_grid(task)
     grid = GRIDS[grid_name] if grid_name is not None else None
     only_base = grid_name == base_dtype and base_dtype != derived_dtype
     seen = elements_of(base, derived, grid, threads, base_rounded=only_base)
-    fields = _elementwise(seen)
+    fields = digests | _elementwise(seen)
     missing: dict[str, str] = {}
     if not math.isfinite(seen.base2 + seen.derived2 + seen.delta2):
-        raise out_of_range(task.base.name)
+        raise _out_of_range(task)
     kin = _kinship(task, base, derived, seen)
     if isinstance(kin, Undefined):
         missing["kinship"] = kin.reason
@@ -124,33 +116,46 @@ def _measured(task: DeltaTask, threads: int) -> LayerDelta:
     if seen.changed == 0:
         fields |= {"fro2": 0.0, "spectral2": 0.0}
         missing |= dict.fromkeys(("stable_rank", "entropy_rank", "histogram", "top", "blind_floor"), "zero_matrix")
-        missing |= dict.fromkeys((*_EDGES, *OVERLAPS), "zero_matrix")
-        return report_of(task, _unchanged(task, seen), fields, missing)
+        missing |= dict.fromkeys((*_EDGES, *_OVERLAPS), "zero_matrix")
+        return report(task, _unchanged(task, seen), fields, missing)
     spectrum = _spectrum(delta, task, threads)
     fields |= _spectral(spectrum, missing)
     floor = _floor(task, seen, spectrum, grid_name, missing)
     fields["floor"] = floor
     state = _state(task, seen, cast, floor, spectrum.blind_floor)
     if min(delta.shape) < task.settings.min_side:
-        missing |= dict.fromkeys(("shuffled", *OVERLAPS), "too_small")
-        return report_of(task, state, fields, missing)
+        missing |= dict.fromkeys(("shuffled", *_OVERLAPS), "too_small")
+        return report(task, state, fields, missing)
     moments = moments_of(delta)
     unit = into_range(delta) ** 2
     if state.state == "moved":
         above = floor.above if floor is not None else int(spectrum.visible.size)
         fields |= _overlaps(task, base, delta, min(above, int(spectrum.visible.size)), threads, missing)
     else:
-        missing |= dict.fromkeys(OVERLAPS, "only_rounding")
+        missing |= dict.fromkeys(_OVERLAPS, "only_rounding")
     del base
     shuffled = _shuffled(task, delta, moments, unit, spectrum, threads)
     fields["shuffled"] = shuffled
     if state.state == "moved":
         state = State("moved", f"{state.sentence}; {shuffled.above} beyond the same change in random order")
-    return report_of(task, state, fields, missing)
+    return report(task, state, fields, missing)
+
+
+def read_hashed(view: MatrixView, dtype: type[np.floating[Any]]) -> tuple[Array, str | None]:
+    """The matrix, and "sha256:<hex>" of its stored bytes; None where those of other matrices lie between them."""
+    stored = hashlib.sha256() if view.cut.unbroken else None
+    with view.nearby() as near:
+        matrix = near.load(dtype, stored)
+    return matrix, None if stored is None else "sha256:" + stored.hexdigest()
+
+
+def lost_delta(task: DeltaTask) -> LayerDelta:
+    """The report of a pair whose workers died, each of them: FAILED, `worker_died`."""
+    return report(task, State("unknown", "every worker died at it"), {}, failed="worker_died")
 
 
 _EDGES = ("floor", "shuffled")
-OVERLAPS = ("rank_base", "rank_delta", "overlap_left", "overlap_right")
+_OVERLAPS = ("rank_base", "rank_delta", "overlap_left", "overlap_right")
 
 
 def _nonfinite(w: Array) -> dict[str, Any] | None:
@@ -255,7 +260,7 @@ def _above(spectrum: Spectrum, edge: float) -> tuple[int, float]:
 def _floor(
     task: DeltaTask, seen: Elements, spectrum: Spectrum, grid: str | None, missing: dict[str, str]
 ) -> Floor | None:
-    found: RoundingFloor | None = rounding_floor(seen, task.settings.roundings, _level(task))
+    found: RoundingFloor | None = rounding_floor(seen, task.settings.roundings, level_of(task))
     if found is None or grid is None:
         missing["floor"] = missing["max_ulps"] = "no_common_grid"
         return None
@@ -274,8 +279,8 @@ def _state(task: DeltaTask, seen: Elements, cast: str | None, floor: Floor | Non
     if floor.above == 0:
         return State("moved", f"{share}, up to {_ulps(seen.max_ulps)}, without a direction above rounding")
     directions = "direction" if floor.above == 1 else "directions"
-    seen = f"at least {floor.above}" if blind > floor.edge else f"{floor.above}"
-    told = f"{seen} {directions} above rounding, with {floor.energy_above:.1%} of the change"
+    found = f"at least {floor.above}" if blind > floor.edge else f"{floor.above}"
+    told = f"{found} {directions} above rounding, with {floor.energy_above:.1%} of the change"
     return State("moved", f"{share}; {told}")
 
 
@@ -292,7 +297,7 @@ def _overlaps(
     """
     rank = usable_rank(task.settings.rank, min(base.shape))
     if rank == 0 or not base.any():
-        missing |= dict.fromkeys(OVERLAPS, "too_small" if rank == 0 else "zero_matrix")
+        missing |= dict.fromkeys(_OVERLAPS, "too_small" if rank == 0 else "zero_matrix")
         return {}
     into_range(base)
     first, second = (
@@ -302,14 +307,14 @@ def _overlaps(
     second = second.first(max(1, min(rank, of_delta)))
     doubt = max(first.doubt, second.doubt)
     sides = {
-        "overlap_left": overlap_of(first.left, second.left, doubt),
-        "overlap_right": overlap_of(first.right, second.right, doubt),
+        "overlap_left": overlap_beside_chance(first.left, second.left, doubt),
+        "overlap_right": overlap_beside_chance(first.right, second.right, doubt),
     }
     return {"rank_base": first.rank, "rank_delta": second.rank, **sides}
 
 
-def overlap_of(first: NDArray[np.float64], second: NDArray[np.float64], doubt: float) -> Overlap:
-    """The overlap of two sets of orthonormal rows (k, d) and (k', d), with its law for strangers."""
+def overlap_beside_chance(first: NDArray[np.float64], second: NDArray[np.float64], doubt: float) -> Overlap:
+    """Of two subspaces (k, d) and (k', d), orthonormal rows, beside the law of independent ones."""
     law = HaarOverlap(first.shape[0], second.shape[0], first.shape[1])
     low, median, high = (law.quantile(level) for level in (0.05, 0.5, 0.95))
     return Overlap(overlap(first, second), law.d, law.mean, NullBand(median, low, high, 0, "haar"), doubt)
@@ -319,7 +324,7 @@ def _shuffled(
     task: DeltaTask, delta: Array, moments: Moments, unit: float, spectrum: Spectrum, threads: int
 ) -> Shuffled:
     """`delta` is in units of sqrt(unit), and is shuffled in place: nobody needs it afterwards."""
-    edge, draws = tw_edge(spectrum.M, spectrum.N, moments.std**2, _level(task)), 0
+    edge, draws = tw_edge(spectrum.M, spectrum.N, moments.std**2, level_of(task)), 0
     if not clear(moments, spectrum.M, spectrum.N):
         draws = FEW if spectrum.M >= ONE_THREAD_SIDE else SEVERAL
         rng = generator(task.settings.seed, "shuffled_delta", task.base.name)
@@ -330,20 +335,20 @@ def _shuffled(
     return Shuffled(edge, draws, *_above(spectrum, edge))
 
 
-def _level(task: DeltaTask) -> float:
+def level_of(task: DeltaTask) -> float:
+    """Chance of a false eigenvalue beyond an edge in this pair, which keeps that over all pairs at alpha_fam."""
     return family_level(EdgeParams().alpha_fam, task.matrices, 1)
 
 
-def out_of_range(name: str) -> TollensError:
-    """The error for a matrix whose squared norm float64 cannot hold."""
+def _out_of_range(task: DeltaTask) -> TollensError:
     return TollensError(
-        "scale_out_of_range", name, expected="squared norms within the range of float64",
+        "scale_out_of_range", task.base.name, expected="squared norms within the range of float64",
         found="weights beyond about 1e154", fix="Rescale the tensor by a power of two.",
     )  # fmt: skip
 
 
-def report_of(
-    task: Pair,
+def report(
+    task: DeltaTask,
     verdict: State,
     fields: dict[str, Any],
     missing: dict[str, str] | None = None,
@@ -351,7 +356,7 @@ def report_of(
     bad: dict[str, dict[str, Any]] | None = None,
     failed: str | None = None,
 ) -> LayerDelta:
-    """The report of a pair; what of `fields` is missing has its reason in `missing`, or that of the failure."""
+    """The layer from what was found (`fields`) and why the rest is not there (`missing`)."""
     base, derived = task.base, task.derived
     reason = failed or ("nonfinite" if bad else None)
     present = {name: value for name, value in fields.items() if value is not None}
@@ -361,7 +366,11 @@ def report_of(
             undefined.pop(name, None)
         else:
             undefined.setdefault(name, reason or "zero_matrix")
-    flags = list(dict.fromkeys((*base.flags, *derived.flags)))
+    for name in ("base_digest", "derived_digest"):
+        if name not in present:
+            undefined[name] = reason if reason is not None and reason != "nonfinite" else "bytes_shared"
+    factored = ("factored", f"rank:{derived.rank}") if isinstance(derived, FactorView) else ()
+    flags = list(dict.fromkeys((*base.flags, *factored, *derived.flags)))
     if present.get("overlap_left") is not None and present["overlap_left"].doubt > UNSETTLED:
         flags.append("subspace_unsettled")
     return LayerDelta(
@@ -370,7 +379,7 @@ def report_of(
         tensor=base.tensor.name,
         order=task.order,
         role=base.role.kind,
-        view=base.view,
+        view="factored" if factored else base.view,
         shape=list(base.shape),
         M=min(base.shape),
         N=max(base.shape),

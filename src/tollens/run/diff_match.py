@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import product
 
 from tollens.run.diff_result import Renaming, UnmatchedTensor
@@ -16,11 +15,8 @@ from tollens.subject.factors import FactorView
 from tollens.subject.matrices import Alias, Inventory, MatrixView, matrices
 from tollens.subject.tensor import TensorInfo
 
-WRAPPERS = (
-    "", "model.", "module.", "_orig_mod.", "module._orig_mod.", "_orig_mod.module.", "module.model.",
-    "base_model.model.", "base_model.model.model.",
-)  # fmt: skip
-"""What wrappers put in front of every name: a model in a larger class, data parallelism, a compiler, PEFT."""
+WRAPPERS = ("", "model.", "module.", "_orig_mod.", "module._orig_mod.", "_orig_mod.module.", "module.model.")
+"""What wrappers put in front of every name: a model in a larger class, data parallelism, a compiler."""
 NO_WEIGHTS = frozenset({"not_a_weight", "packed_unsupported", "not_in_index", "empty_tensor", "dtype_unsupported"})
 """Reasons of an inventory for which a tensor is not compared element by element either."""
 
@@ -36,18 +32,17 @@ class TensorPair:
 
 @dataclass(frozen=True, slots=True)
 class Matched:
-    """What is compared with what, and what is not and why. `views` pairs (base, derived, order in BASE).
+    """What is compared with what, and what is not and why.
 
-    Where DERIVED is a low-rank adapter, `adapted` has the matrices that it changes, each with its pair of factors, and
-    `adapter` is true: tensors of BASE without a partner then stay as they are.
+    `views` pairs (base, derived, order in BASE). `adapter` says that DERIVED is one: tensors of BASE that it does not
+    name are as they were, and not listed.
     """
 
-    views: list[tuple[MatrixView, MatrixView, int]]
+    views: list[tuple[MatrixView, MatrixView | FactorView, int]]
     tensors: list[TensorPair]
     unmatched: list[UnmatchedTensor]
     skipped: list[SkippedTensor]
     renamed: Renaming | None
-    adapted: list[tuple[MatrixView, FactorView, int]] = field(default_factory=list)
     adapter: bool = False
 
 
@@ -72,6 +67,8 @@ def match(base: Checkpoint, derived: Checkpoint) -> Matched:
     compared. Raises: those of `matrices`.
     """
     ours, theirs = _Side(base), _Side(derived)
+    if theirs.found.factors and not ours.found.factors:
+        return _adapted(ours, theirs)
     prefixes, renamed = _prefixes(ours.tensors, theirs.tensors)
     partner = _partners(ours.tensors, theirs.tensors, *prefixes)
     pairs = {
@@ -95,65 +92,75 @@ def match(base: Checkpoint, derived: Checkpoint) -> Matched:
             found.views.extend((*views, order) for views in cut)
         else:
             found.tensors.append(TensorPair(tensor, there, order))
-    return _with_adapter(ours, theirs, found) if _is_adapter(ours, theirs) else found
+    return found
 
 
-def _is_adapter(ours: _Side, theirs: _Side) -> bool:
-    """Whether DERIVED is a low-rank adapter of BASE, and not a checkpoint that also holds pairs of factors."""
-    if ours.found.factors or not theirs.found.factors:
-        return False
-    few = 2 * len(theirs.found.matrices) < len(ours.found.matrices)
-    return few or theirs.checkpoint.adapter is not None
-
-
-def _with_adapter(ours: _Side, theirs: _Side, found: Matched) -> Matched:
-    """What the pairs of factors of DERIVED change, and none of them listed as a tensor without a partner."""
-    factors = theirs.found.factors
-    targets = list(dict.fromkeys(v.target for v in factors if v.target is not None))
-    prefixes, renamed = _prefixes(ours.tensors, targets)
-    base = {target: name for name, target in _partners(ours.tensors, targets, *prefixes).items()}
-    order = {name: place for place, name in enumerate(ours.tensors)}
-    halves = {half.name for v in factors for half in (v.a, v.b)}
-    unmatched = []
-    for alone in found.unmatched:
-        if alone.reason == "only_in_base" or alone.name in halves:
-            continue
-        reason = theirs.reasons.get(alone.name, "")
-        if reason.startswith(("adapter_", "lora_")):
-            found.skipped.append(_skipped(theirs.tensors[alone.name], reason))
-        else:
-            unmatched.append(alone)
-    adapted = []
-    for view in factors:
-        name = base.get(view.target or "")
-        if name is None:
-            unmatched.append(UnmatchedTensor(view.name, "only_in_derived", True, None, list(view.shape)))
-            continue
-        whole = _whole(ours, ours.tensors[name])
+def _adapted(ours: _Side, theirs: _Side) -> Matched:
+    """The pairs of an adapter with the tensors of BASE that they change; what it stores whole with its namesake."""
+    found = Matched([], [], [], [], None, adapter=True)
+    place = {name: order for order, name in enumerate(ours.tensors)}
+    named = _by_plain_name(ours.tensors)
+    for view in theirs.found.factors:
+        target = named.get(_plain(view.target)) if view.target is not None else None
         shape = view.shape[::-1] if view.transposed else view.shape
-        if isinstance(whole, str):
-            found.skipped.append(_skipped(ours.tensors[name], whole))
-        elif whole.shape != shape:
-            alone = UnmatchedTensor(name, "shape_differs", True, list(whole.shape), list(shape))
-            unmatched.append(alone)
+        if target is None:
+            found.unmatched.append(UnmatchedTensor(view.name, "only_in_derived", True, None, list(shape)))
+        elif (matrix := _whole(ours, target, shape)) is None:
+            stored = list(ours.tensors[target].shape)
+            found.unmatched.append(UnmatchedTensor(view.name, "shape_differs", True, stored, list(shape)))
         else:
-            told = replace(view, flags=("factored", f"rank:{view.rank}", *view.flags))
-            adapted.append((whole, told, order[name]))
-    return replace(found, unmatched=unmatched, adapted=adapted, adapter=True, renamed=found.renamed or renamed)
+            found.views.append((matrix, view, place[target]))
+    measured = theirs.found.analysed
+    for name, tensor in theirs.tensors.items():
+        if name in theirs.reasons and theirs.reasons[name] != "not_a_matrix":
+            found.skipped.append(_skipped(tensor, theirs.reasons[name]))
+            continue
+        if name in measured and name not in theirs.views:
+            continue
+        own = named.get(_plain(name))
+        if own is None or ours.tensors[own].shape != tensor.shape:
+            there = None if own is None else list(ours.tensors[own].shape)
+            reason = "only_in_derived" if own is None else "shape_differs"
+            found.unmatched.append(UnmatchedTensor(name, reason, theirs.is_weight(name), there, list(tensor.shape)))
+        elif own in ours.views or name in theirs.views:
+            cut = _cut_alike(
+                ours.views.get(own),
+                theirs.views.get(name),
+                ours.tensors[own],
+                tensor,
+                ours.checkpoint,
+                theirs.checkpoint,
+            )
+            found.views.extend((*views, place[own]) for views in cut)
+        else:
+            found.tensors.append(TensorPair(ours.tensors[own], tensor, place[own]))
+    return found
 
 
-def _whole(side: _Side, tensor: TensorInfo) -> MatrixView | str:
-    """A tensor as one matrix, rows along its first side; or why it is none."""
-    views = side.views.get(tensor.name, [])
-    if not views:
-        return side.reasons.get(tensor.name) or "not_a_matrix"
-    rows, cols = tensor.shape[0], math.prod(tensor.shape[1:])
-    [first, *others] = views
-    if not others and first.shape == (rows, cols):
-        return first
-    if first.scale is not None:
-        return "packed_unsupported"
-    return replace(first, name=tensor.name, view="stored", shape=(rows, cols), cut=block(0, rows, cols))
+def _plain(name: str) -> str:
+    """A name without what wrappers put in front of it, and without the mark of a module that is stored whole."""
+    for prefix in ("base_model.model.", "module.", "_orig_mod.", "model."):
+        name = name.removeprefix(prefix)
+    return name.replace(".modules_to_save.default.", ".").replace(".modules_to_save.", ".")
+
+
+def _by_plain_name(names: Iterable[str]) -> dict[str, str]:
+    """Plain name -> name, of those that are alone with it."""
+    taken: dict[str, list[str]] = {}
+    for name in names:
+        taken.setdefault(_plain(name), []).append(name)
+    return {plain: found[0] for plain, found in taken.items() if len(found) == 1}
+
+
+def _whole(side: _Side, name: str, shape: tuple[int, int]) -> MatrixView | None:
+    """The one matrix of that shape in a tensor, or the tensor as a whole where its parts were cut out of it."""
+    views = side.views.get(name, [])
+    if len(views) == 1 and views[0].shape == shape:
+        return views[0]
+    tensor = side.tensors[name]
+    if len(views) > 1 and tensor.shape == shape and views[0].scale is None:
+        return replace(views[0], name=name, view="stored", shape=shape, cut=block(0, *shape))
+    return None
 
 
 def _not_compared(ours: _Side, theirs: _Side, name: str, other: str) -> str | None:

@@ -85,6 +85,9 @@ class LayerDelta(msgspec.Struct, frozen=True, kw_only=True):
     """One weight matrix of BASE and DERIVED, Delta = W_derived - W_base. What is null is explained in `undefined`.
 
     `state` is "identical", "rounded", "moved", or "unknown" with status FAILED. `order` counts in the order of BASE.
+    `base_digest` and `derived_digest` are "sha256:<hex>" of the stored bytes that were read, absent where they are
+    mixed with those of other matrices.
+
     Eigenvalues are of Delta'Delta, in weight^2, not divided by N; `histogram` counts log10 of those above
     `blind_floor`, and `top` lists the largest singular values of Delta (weight, descending). `equal_share` and
     `changed_share` count elements with equal bits and with another value. `max_ulps` is the largest |Delta| in units
@@ -108,6 +111,8 @@ class LayerDelta(msgspec.Struct, frozen=True, kw_only=True):
     flags: list[str] = []
     undefined: dict[str, str] = {}
     nonfinite: dict[str, dict[str, Any]] = {}
+    base_digest: str | None = None
+    derived_digest: str | None = None
     equal_share: float | None = None
     changed_share: float | None = None
     relative_change: float | None = None

@@ -70,6 +70,11 @@ def measure_tensor(task: TensorTask) -> TensorDelta:
     return _report(task, "moved", share, fields)
 
 
+def lost_tensor(task: TensorTask) -> TensorDelta:
+    """The report of a pair whose workers died, each of them: FAILED, `worker_died`."""
+    return _report(task, "unknown", "every worker died at it", {}, "worker_died")
+
+
 def _report(
     task: TensorTask,
     state: str,

@@ -70,8 +70,8 @@ def extrapolated(
     are copied from the last. The whole file appears at once or not at all.
 
     Raises: `series_too_short` below four checkpoints, `bad_option`, `output_exists`, `output_unwritable`,
-    `dtype_unsupported` for weights that are stored as codes and scales, `nonfinite`, `scale_out_of_range`, those of
-    the readers.
+    `dtype_unsupported` for weights that are stored as codes and scales and for what safetensors cannot hold,
+    `nonfinite`, `scale_out_of_range`, those of the readers.
     """
     place = _checked_output(out)
     _check_series(series, inventories, target)
@@ -149,6 +149,13 @@ def _check_series(series: Series, inventories: Sequence[Inventory], target: int)
                 found="codes with scales, which do not move along a line together",
                 fix="Extrapolate checkpoints that are not quantised.",
             )  # fmt: skip
+    last = series.members[-1].checkpoint
+    other = next((tensor for tensor in last.tensors if tensor.dtype not in STORED), None)
+    if other is not None:
+        raise TollensError(
+            "dtype_unsupported", f"{last.path}: {other.name!r:.80}", expected="a type that safetensors can hold",
+            found=other.dtype, fix="Save the checkpoints without this tensor.",
+        )  # fmt: skip
 
 
 def _reason_to_copy(tensor: TensorInfo, beside: Sequence[Mapping[str, TensorInfo]]) -> str | None:

@@ -53,7 +53,8 @@ def measure_path(task: PathTask) -> Path:
     before: Array | None = None
     with blas_threads(task.threads if min(task.views[0].shape) >= ONE_THREAD_SIDE else 1):
         for place, view in enumerate(task.views):
-            loaded = view.load(np.float64 if view.dtype == "F64" else np.float32)
+            with view.nearby() as near:
+                loaded = near.load(np.float64 if view.dtype == "F64" else np.float32)
             now: Array | None = loaded if np.isfinite(loaded).all() else None
             if place == 0:
                 first = now

@@ -45,8 +45,8 @@ from tollens.run.series_result import (
 from tollens.run.settings import ScanSettings
 from tollens.run.tensors_digest import tensors_digest
 from tollens.subject.matrices import MatrixView, matrices
-from tollens.subject.place import Place, Url
-from tollens.subject.series import Member, Series, align, open_series, place_of
+from tollens.subject.place import Place, Url, place_of
+from tollens.subject.series import Member, Series, align, open_series
 from tollens.subject.shelf import let_go
 
 FEWEST = 5
@@ -124,7 +124,7 @@ def series(
             *_notes(opened, len(aligned.unmatched), max(len(found.factors) for found in inventories), refused),
         ],
         steps=[_summary(step, [rows[place] for rows in by_matrix]) for place, step in enumerate(opened.steps)],
-        paths=[_shown(place_of(path)) for path in paths],
+        paths=[_shown(place_of(os.fspath(path))) for path in paths],
         members=members,
         rows=[row for rows in by_matrix for row in rows],
         unmatched=[UnmatchedMatrix(u.name, list(u.steps), [list(s) for s in u.shapes]) for u in aligned.unmatched],

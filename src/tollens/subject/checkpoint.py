@@ -56,12 +56,12 @@ class Checkpoint:
     adapter: AdapterConfig | None = None
 
     def digest(self) -> str:
-        """SHA-256, 64 hexadecimal digits: of the file, or for a folder of the sorted list of (relative name,
-        file digest) over `files`, written as compact JSON in UTF-8.
+        """SHA-256, 64 hexadecimal digits: of the file, or for a folder or an index of the sorted list of (relative
+        name, file digest) over `files`, written as compact JSON in UTF-8.
 
         Raises: those of `file.opened`.
         """
-        if self.path != self.source.folder:
+        if self.path != self.source.folder and self.format != "sharded":
             return file.sha256(self.path)
         listed = sorted([name, file.sha256(self.source.folder / name)] for name in self.files)
         text = json.dumps(listed, allow_nan=False, separators=(",", ":"), ensure_ascii=False)

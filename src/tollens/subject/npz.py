@@ -27,7 +27,10 @@ from tollens.subject.safetensors import MAX_RANK, check_name
 from tollens.subject.tensor import TensorInfo
 
 MAX_NPY_HEADER = 65_536
-FAR = 1 << 14  # bytes read ahead of a remote archive, whose members are visited for their headers
+NEAR, FAR = (
+    1 << 17,
+    1 << 14,
+)  # bytes read ahead of an archive; the members of a remote one are visited for their headers
 DEFLATE_LIMIT = 1_032  # deflate codes at most 258 bytes in 2 bits: a longer expansion is a forged size
 BROKEN = (
     zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, ValueError, OverflowError,
@@ -102,7 +105,7 @@ def opened(blob: file.Blob, path: Place, tensor: str) -> Iterator[tuple[IO[bytes
 
 @contextmanager
 def _archive(blob: file.Blob, path: Place) -> Iterator[zipfile.ZipFile]:
-    ahead = file.CHUNK if isinstance(path, Path) else FAR
+    ahead = NEAR if isinstance(path, Path) else FAR
     with io.BufferedReader(BlobStream(blob), ahead) as raw:
         try:
             archive = zipfile.ZipFile(raw)

@@ -45,13 +45,14 @@ def read(folder: Place, name: str) -> Contents:
 
 def _header_bytes(blob: file.Blob, path: Place, total: int) -> tuple[bytes, int]:
     prefix = bytearray(8)
-    blob.read_into(0, memoryview(prefix))
+    if total < 8 or blob.read_into(0, memoryview(prefix)) < 8:
+        raise _error("header_truncated", str(path), "the length of a header in 8 bytes", f"a file of {total} bytes")
     length = int.from_bytes(prefix, "little")
     if length > MAX_HEADER:
         limit = f"a header of at most {MAX_HEADER} bytes"
         raise _error("header_too_long", str(path), limit, f"{length} declared")
-    data = bytearray(min(length, max(total - 8, 0)))
-    if total < 8 or blob.read_into(8, memoryview(data)) < length:
+    data = bytearray(min(length, total - 8))
+    if blob.read_into(8, memoryview(data)) < length:
         raise _error("header_truncated", str(path), f"{8 + length} bytes", f"a file of {total} bytes")
     return bytes(data), length
 

@@ -14,7 +14,7 @@ from tollens.core.errors import TollensError
 from tollens.subject import document, file
 from tollens.subject.checkpoint import Checkpoint, open_checkpoint
 from tollens.subject.matrices import Inventory, MatrixView
-from tollens.subject.place import Place, Url, is_url
+from tollens.subject.place import Place, place_of
 from tollens.subject.sharded import check_inside
 
 Says: TypeAlias = Literal["metadata", "trainer_state", "name"]
@@ -80,13 +80,8 @@ def open_series(paths: Sequence[str | os.PathLike[str]]) -> Series:
     return Series(tuple(members), left_out)
 
 
-def place_of(path: str | os.PathLike[str]) -> Place:
-    text = os.fspath(path)
-    return Url(text) if is_url(text) else Path(text)
-
-
 def _places(paths: Sequence[str | os.PathLike[str]]) -> tuple[list[Place], tuple[str, ...]]:
-    places = [place_of(path) for path in paths]
+    places = [place_of(os.fspath(path)) for path in paths]
     if len(places) != 1 or not os.fspath(paths[0]) or file.kind(places[0]) != "folder":
         return places, ()
     (folder,) = places

@@ -29,9 +29,11 @@ def gathered(fill: Callable[[int, memoryview], None], tensor: TensorInfo, width:
             "tensor_too_large", tensor.name, expected="a tensor that fits into memory",
             found=f"{tensor.nbytes} bytes", fix="Scan on a machine with more memory.",
         ) from None  # fmt: skip
-    order = sorted(range(len(tensor.shape)), key=lambda axis: -tensor.strides[axis])  # type: ignore[index]
+    # a side of one takes no step, and the number that stands there may be beyond any file
+    strides = [step if side > 1 else 0 for side, step in zip(tensor.shape, tensor.strides, strict=True)]
+    order = sorted(range(len(strides)), key=lambda axis: -strides[axis])
     sides = [tensor.shape[axis] for axis in order]
-    steps = [tensor.strides[axis] for axis in order]
+    steps = [strides[axis] for axis in order]
     inner = len(order)
     while inner and _span(sides[inner - 1 :], steps[inner - 1 :]) <= SPAN:
         inner -= 1

@@ -18,7 +18,7 @@ TRAINING = re.compile(r"(?i)(.*_)?(optim(izer)?s?|schedulers?|scaler|amp|rng)(_(
 HOLDERS = (Table, Call, list, tuple)
 MAX_DEPTH = 32
 MAX_COUNTERS = 64
-EXPANSION = 16  # times the size of the file that its strided views may unfold to, and
+EXPANSION = 16  # times the size of the file that its views, which may overlap, may unfold to, and
 SMALL = 1 << 26  # bytes that they may in any case
 
 
@@ -79,7 +79,7 @@ def _state(
         if info.name in seen:
             raise _error("duplicate_key", f"{where}: {info.name!r:.80}", "every name once", "two tensors of this name")
         seen.add(info.name)
-    distinct = {(t.offset, t.shape, t.strides, t.dtype): t.nbytes for t in tensors if t.strides is not None}
+    distinct = {(t.offset, t.shape, t.strides, t.dtype): t.nbytes for t in tensors}
     limit = max(SMALL, EXPANSION * size)
     if sum(distinct.values()) > limit:
         found = f"{sum(distinct.values())} bytes"
