@@ -103,6 +103,22 @@ def test_one_low_rank_step_is_found_where_it_was_made(diffed: Diffed) -> None:
     assert "1 of 4 matrices moved, 3 identical" in report.headline
 
 
+@pytest.mark.parametrize(("first", "second"), [(BF16, np.float16), (np.float16, BF16)])
+def test_a_cast_between_the_two_sixteen_bit_types_is_rounding(diffed: Diffed, first: Any, second: Any) -> None:
+    """Neither type holds the other. Elements below 2^-16 lose digits on the way to float16, which ends at 2^-24, though
+    bfloat16 is the coarser of the two elsewhere.
+    """
+    base = {
+        "layers.0.up.weight": gaussian(96, 64, 1, 2.0**-16).astype(first),
+        "up.bias": gaussian(1, 96, 2, 2.0**-16)[0].astype(first),
+    }
+    cast = {name: w.astype(np.float32).astype(second) for name, w in base.items()}
+    for report in (diffed(base, cast), diffed(cast, base)):
+        assert [report.layers[0].state, report.others[0].state, report.verdict] == ["rounded", "rounded", "ROUNDED"]
+    name = "F16" if second is np.float16 else "BF16"
+    assert f"rounded to {name}, every element" in diffed(base, cast).layers[0].sentence
+
+
 def test_what_the_arithmetic_cannot_see_does_not_stand_above_rounding(diffed: Diffed) -> None:
     """A change of rank 4 to a float32 checkpoint: the other 60 eigenvalues of Delta'Delta are rounding of the Gram
     matrix, 1e-7 of the largest, where the edge of float32 is 1e-13 of it.

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from tollens.core.errors import TollensError
 from tollens.core.reading import NullBand, Undefined
 from tollens.core.seeding import generator
-from tollens.instrument.delta import GRIDS, Elements, RoundingFloor, coarser, elements_of, rounding_floor
+from tollens.instrument.delta import Elements, RoundingFloor, coarser, common_grid, elements_of, rounding_floor
 from tollens.instrument.edge import EdgeParams, family_level, tw_edge
 from tollens.instrument.kinship import alignment, sorted_distance
 from tollens.instrument.norms import entropy_rank, fro2, stable_rank
@@ -29,10 +29,10 @@ from tollens.instrument.subspace import (
     overlap,
     usable_rank,
 )
+from tollens.run.diff_cast import cast_of
 from tollens.run.diff_result import Floor, LayerDelta, LayerKinship, Overlap, Shuffled
 from tollens.run.diff_settings import DiffSettings
 from tollens.run.layer import LAYER_FAILURES, ONE_THREAD_SIDE, blas_threads, histogram_of, nonfinite
-from tollens.subject.dtypes import rounded_to
 from tollens.subject.factors import FactorView
 from tollens.subject.matrices import MatrixView
 
@@ -97,7 +97,7 @@ def _measured(task: DeltaTask, threads: int) -> LayerDelta:
     if bad:
         return report(task, _with_nonfinite(base, derived, bad), digests, bad=bad)
     grid_name = _common_grid(task)
-    grid = GRIDS[grid_name] if grid_name is not None else None
+    grid = common_grid(base_dtype, derived_dtype) if grid_name is not None else None
     only_base = grid_name == base_dtype and base_dtype != derived_dtype
     seen = elements_of(base, derived, grid, threads, base_rounded=only_base)
     fields = digests | _elementwise(seen)
@@ -109,7 +109,7 @@ def _measured(task: DeltaTask, threads: int) -> LayerDelta:
         missing["kinship"] = kin.reason
     else:
         fields["kinship"] = kin
-    cast = _cast(task, base, derived, grid_name) if seen.changed else None
+    cast = cast_of(base, derived, base_dtype, derived_dtype) if seen.changed and grid_name is not None else None
     if seen.max_delta > LARGEST:  # a difference of the largest numbers of float32 leaves its range
         base, derived = base.astype(np.float64), derived.astype(np.float64)
     delta = np.subtract(derived, base, out=derived)
@@ -204,15 +204,6 @@ def _kinship(task: DeltaTask, base: Array, derived: Array, seen: Elements) -> La
     return LayerKinship(tested, found.cosine, found.null_high, found.draws, found.block, found.above, *spreads)
 
 
-def _cast(task: DeltaTask, base: Array, derived: Array, grid: str | None) -> str | None:
-    """Which side is the other one rounded to its own type, every element of it; None if neither is."""
-    if grid is None or task.base.dtype == task.derived.dtype:
-        return None
-    if grid == task.derived.dtype:
-        return "derived" if np.array_equal(rounded_to(base, grid), derived) else None
-    return "base" if np.array_equal(rounded_to(derived, grid), base) else None
-
-
 def _unchanged(task: DeltaTask, seen: Elements) -> State:
     if task.base.dtype != task.derived.dtype:
         return State("rounded", f"a cast from {task.base.dtype} to {task.derived.dtype} that lost nothing")
@@ -269,8 +260,8 @@ def _floor(
 
 def _state(task: DeltaTask, seen: Elements, cast: str | None, floor: Floor | None, blind: float) -> State:
     if cast is not None:
-        source, other = ("BASE", "DERIVED") if cast == "derived" else ("DERIVED", "BASE")
-        return State("rounded", f"a cast: {other} is {source} rounded to {floor.dtype if floor else ''}, every element")
+        source, other = ("BASE", "DERIVED") if cast == task.derived.dtype else ("DERIVED", "BASE")
+        return State("rounded", f"a cast: {other} is {source} rounded to {cast}, every element")
     share = f"{seen.changed / seen.count:.3%} of elements changed"
     if floor is None or seen.max_ulps is None:
         return State("moved", f"{share}; the stored numbers are codes, whose rounding is not known here")
