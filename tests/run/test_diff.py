@@ -119,6 +119,27 @@ def test_a_cast_between_the_two_sixteen_bit_types_is_rounding(diffed: Diffed, fi
     assert f"rounded to {name}, every element" in diffed(base, cast).layers[0].sentence
 
 
+@pytest.mark.parametrize("stored", [np.float32, np.float16])
+def test_a_cast_is_seen_whatever_it_was_stored_in_afterwards(diffed: Diffed, stored: Any) -> None:
+    """float32 weights that went through bfloat16 and were written as float32 again, or as float16."""
+    base = network(0)
+    through = {name: w.astype(BF16).astype(np.float32).astype(stored) for name, w in base.items()}
+    report = diffed(base, through)
+    assert report.verdict == "ROUNDED"
+    assert {one.sentence for one in [*report.layers, *report.others]} == {
+        "a cast: DERIVED is BASE rounded to BF16, every element"
+    }
+    through["layers.0.up.weight"][50, 5] *= 1.5
+    assert layer(diffed(base, through), "layers.0.up.weight").state == "moved"
+
+
+def test_small_weights_that_were_wiped_are_no_cast(diffed: Diffed) -> None:
+    """float16 would round 1e-9 to zero, and yet zeros in a float32 file did not pass through it."""
+    tiny = {name: w * np.float32(1e-8) for name, w in network(0).items()}
+    report = diffed(tiny, {name: np.zeros_like(w) for name, w in tiny.items()})
+    assert {one.state for one in [*report.layers, *report.others] if one.name != "norm.weight"} == {"moved"}
+
+
 def test_what_the_arithmetic_cannot_see_does_not_stand_above_rounding(diffed: Diffed) -> None:
     """A change of rank 4 to a float32 checkpoint: the other 60 eigenvalues of Delta'Delta are rounding of the Gram
     matrix, 1e-7 of the largest, where the edge of float32 is 1e-13 of it.

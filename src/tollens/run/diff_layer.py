@@ -29,7 +29,7 @@ from tollens.instrument.subspace import (
     overlap,
     usable_rank,
 )
-from tollens.run.diff_cast import cast_of
+from tollens.run.diff_cast import Cast, cast_of
 from tollens.run.diff_result import Floor, LayerDelta, LayerKinship, Overlap, Shuffled
 from tollens.run.diff_settings import DiffSettings
 from tollens.run.layer import LAYER_FAILURES, ONE_THREAD_SIDE, blas_threads, histogram_of, nonfinite
@@ -258,10 +258,9 @@ def _floor(
     return Floor(grid, task.settings.roundings, found.rms, found.mp_edge, found.edge, *_above(spectrum, found.edge))
 
 
-def _state(task: DeltaTask, seen: Elements, cast: str | None, floor: Floor | None, blind: float) -> State:
+def _state(task: DeltaTask, seen: Elements, cast: Cast | None, floor: Floor | None, blind: float) -> State:
     if cast is not None:
-        source, other = ("BASE", "DERIVED") if cast == task.derived.dtype else ("DERIVED", "BASE")
-        return State("rounded", f"a cast: {other} is {source} rounded to {cast}, every element")
+        return State("rounded", cast.sentence)
     share = f"{seen.changed / seen.count:.3%} of elements changed"
     if floor is None or seen.max_ulps is None:
         return State("moved", f"{share}; the stored numbers are codes, whose rounding is not known here")

@@ -61,7 +61,7 @@ def measure_tensor(task: TensorTask) -> TensorDelta:
         return _report(task, "rounded" if lossless else "identical", sentence, fields)
     cast = cast_of(base, derived, ours.dtype, theirs.dtype) if seen.max_ulps is not None else None
     if cast is not None:
-        return _report(task, "rounded", f"a cast to {cast}, every element", fields)
+        return _report(task, "rounded", cast.sentence, fields)
     share = f"{seen.changed / seen.count:.3%} of elements changed"
     if seen.max_ulps is not None and seen.max_ulps <= task.roundings:
         return _report(task, "rounded", f"{share}, none by more than {seen.max_ulps:.3g} in the last place", fields)
