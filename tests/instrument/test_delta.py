@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tollens.instrument.delta import GRIDS, Elements, coarser, elements_of, rounding_floor, ulp
+from tollens.instrument.delta import GRIDS, Elements, Grid, coarser, common_grid, elements_of, rounding_floor, ulp
 from tollens.instrument.spectrum import STORED_EPS, spectrum_of
 from tollens.subject.dtypes import _numpy_type, rounded_to
 
@@ -47,6 +47,16 @@ def test_a_step_of_a_native_type_is_its_spacing(dtype: str, kind: type) -> None:
     values = (np.abs(np.random.default_rng(1).standard_normal(1000)) * decades).astype(kind)
     assert (ulp(values, GRIDS[dtype]) == np.spacing(values)).all()
     assert ulp(np.zeros(1, kind), GRIDS[dtype])[0] == np.spacing(kind(0.0))
+
+
+def test_the_steps_that_two_types_keep() -> None:
+    """Of bfloat16 and float16: 2^-7 at 1, and below 2^-17 the last steps of float16, 2^-24 = 2^(-17 - 7)."""
+    both = common_grid("BF16", "F16")
+    assert both == common_grid("F16", "BF16") == Grid(7, -17)
+    assert both is not None
+    assert ulp(np.array([1.0, 2.0**-16, 2.0**-17, 1e-9]), both).tolist() == [2.0**-7, 2.0**-23, 2.0**-24, 2.0**-24]
+    assert common_grid("F32", "BF16") == GRIDS["BF16"] == common_grid("BF16", "BF16")
+    assert common_grid("I8", "F32") is None
 
 
 def test_the_coarser_type_has_the_longer_step_then_the_nearer_end() -> None:

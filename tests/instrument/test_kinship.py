@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from tollens.core.reading import Undefined
 from tollens.core.seeding import generator
 from tollens.instrument.kinship import Alignment, alignment, sorted_distance
+from tollens.protocol.kinship import LIMITS
 
 Array = NDArray[Any]
 
@@ -73,6 +74,27 @@ def test_what_any_two_networks_share_is_no_kinship() -> None:
         base = gaussian(160, 200, 100 + seed) * loud + shared
         hits += aligned(base, gaussian(160, 200, 200 + seed) * loud + shared, seed, draws=99).above
     assert hits <= 2  # expected 20 times at most 1/100; three or more have probability 0.001
+
+
+def test_columns_that_mean_the_same_are_no_kinship() -> None:
+    """Rows of both lie in one space of four columns' patterns, as those of two first layers trained on the same images.
+
+    The cosine is then as wide as 1/sqrt(rows * 4) instead of 1/128: orders of rows and columns at once, which forget
+    the space, call 3 of 10 such pairs kin.
+    """
+    hits = 0
+    for seed in range(30):
+        shared = gaussian(4, 160, 500 + seed)
+        base, derived = (gaussian(160, 4, 600 + 2 * seed + i) @ shared for i in range(2))
+        hits += aligned(base, derived, seed, draws=99).above + aligned(base.T, derived.T, seed, draws=99).above
+    assert hits <= 4  # 60 times at most 1/100, the pairs of one seed not independent; 5 has probability 4e-4
+
+
+def test_what_both_have_by_construction_cannot_be_told_from_kinship() -> None:
+    """Two layers that began as an identity are above any order of their rows, and the answer's limits say so."""
+    base, derived = (np.eye(160, dtype=np.float32) + 0.05 * gaussian(160, 160, seed) for seed in (30, 31))
+    assert aligned(base, derived).above
+    assert any("identity" in limit for limit in LIMITS)
 
 
 def test_one_loud_element_in_the_same_place_is_no_kinship() -> None:

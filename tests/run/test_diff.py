@@ -103,6 +103,60 @@ def test_one_low_rank_step_is_found_where_it_was_made(diffed: Diffed) -> None:
     assert "1 of 4 matrices moved, 3 identical" in report.headline
 
 
+@pytest.mark.parametrize(("first", "second"), [(BF16, np.float16), (np.float16, BF16)])
+def test_a_cast_between_the_two_sixteen_bit_types_is_rounding(diffed: Diffed, first: Any, second: Any) -> None:
+    """Neither type holds the other. Elements below 2^-16 lose digits on the way to float16, which ends at 2^-24, though
+    bfloat16 is the coarser of the two elsewhere.
+    """
+    base = {
+        "layers.0.up.weight": gaussian(96, 64, 1, 2.0**-16).astype(first),
+        "up.bias": gaussian(1, 96, 2, 2.0**-16)[0].astype(first),
+    }
+    cast = {name: w.astype(np.float32).astype(second) for name, w in base.items()}
+    for report in (diffed(base, cast), diffed(cast, base)):
+        assert [report.layers[0].state, report.others[0].state, report.verdict] == ["rounded", "rounded", "ROUNDED"]
+    name = "F16" if second is np.float16 else "BF16"
+    assert f"rounded to {name}, every element" in diffed(base, cast).layers[0].sentence
+
+
+@pytest.mark.parametrize("stored", [np.float32, np.float16])
+def test_a_cast_is_seen_whatever_it_was_stored_in_afterwards(diffed: Diffed, stored: Any) -> None:
+    """float32 weights that went through bfloat16 and were written as float32 again, or as float16."""
+    base = network(0)
+    through = {name: w.astype(BF16).astype(np.float32).astype(stored) for name, w in base.items()}
+    report = diffed(base, through)
+    assert report.verdict == "ROUNDED"
+    assert {one.sentence for one in [*report.layers, *report.others]} == {
+        "a cast: DERIVED is BASE rounded to BF16, every element"
+    }
+    through["layers.0.up.weight"][50, 5] *= 1.5
+    assert layer(diffed(base, through), "layers.0.up.weight").state == "moved"
+
+
+def test_small_weights_that_were_wiped_are_no_cast(diffed: Diffed) -> None:
+    """float16 would round 1e-9 to zero, and yet zeros in a float32 file did not pass through it."""
+    tiny = {name: w * np.float32(1e-8) for name, w in network(0).items()}
+    report = diffed(tiny, {name: np.zeros_like(w) for name, w in tiny.items()})
+    assert {one.state for one in [*report.layers, *report.others] if one.name != "norm.weight"} == {"moved"}
+
+
+def test_what_the_arithmetic_cannot_see_does_not_stand_above_rounding(diffed: Diffed) -> None:
+    """A change of rank 4 to a float32 checkpoint: the other 60 eigenvalues of Delta'Delta are rounding of the Gram
+    matrix, 1e-7 of the largest, where the edge of float32 is 1e-13 of it.
+    """
+    base = network(0)
+    factors = gaussian(96, 4, 41).astype(np.float64) @ gaussian(4, 64, 42).astype(np.float64)
+    changed = moved(base, "layers.0.up.weight", 10.0 * factors)
+    found = layer(diffed(base, changed), "layers.0.up.weight")
+    assert found.floor is not None
+    assert found.floor.above == 4
+    assert (found.blind_floor or 0.0) > found.floor.edge
+    assert "; at least 4 directions above rounding" in found.sentence
+    exact = layer(diffed(base, changed, DiffSettings(draws=9, precision="f64")), "layers.0.up.weight")
+    assert exact.floor is not None
+    assert exact.floor.above == 4
+
+
 def test_a_bf16_fine_tune_stands_above_its_rounding(diffed: Diffed) -> None:
     base, name = network(1, BF16), "layers.0.up.weight"
     step = np.outer(gaussian(96, 1, 50), gaussian(1, 64, 51)) * 3.0

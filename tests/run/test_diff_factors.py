@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
 from tollens.core.codes import CODES
+from tollens.publish.diff_page import diff_html
 from tollens.run.diff import diff
 from tollens.run.diff_result import DiffReport, LayerDelta
 from tollens.run.diff_settings import DiffSettings
@@ -181,3 +182,38 @@ def test_two_adapters_are_compared_as_two_checkpoints(tmp_path: Path) -> None:
     report = diff(adapter(tmp_path / "a"), adapter(tmp_path / "b"), FAST)
     assert report.unmatched == []
     assert {one.state for one in (*report.layers, *report.others)} == {"identical"}
+
+
+def test_a_fresh_adapter_has_moved_nothing(tmp_path: Path) -> None:
+    """B starts as zeros (Hu et al. 2021): the change is 0 and known to be, whatever its scaling."""
+    zero = {f"base_model.model.model.{UP}.lora_{half}.weight": w for half, w in (("A", A), ("B", np.zeros_like(B)))}
+    [found] = compared(tmp_path, adapter(tmp_path / "fresh", zero)).layers
+    assert (found.state, found.relative_change, found.cosine, found.fro2) == ("identical", 0.0, 1.0, 0.0)
+    assert found.base_fro2 == pytest.approx(float(np.square(BASE[f"model.{UP}.weight"], dtype=float).sum()), rel=1e-12)
+    assert (found.undefined["stable_rank"], found.undefined["floor"]) == ("zero_matrix", "zero_matrix")
+
+
+@pytest.mark.parametrize("half", ["A", "B"])
+def test_a_factor_that_is_not_finite_is_named(tmp_path: Path, half: str) -> None:
+    broken = {f"base_model.model.model.{UP}.lora_{h}.weight": w.copy() for h, w in (("A", A), ("B", B))}
+    name = f"base_model.model.model.{UP}.lora_{half}.weight"
+    broken[name][1, 2] = np.nan
+    [found] = compared(tmp_path, adapter(tmp_path / "broken", broken)).layers
+    assert (found.state, found.sentence) == ("unknown", f"NaN or infinite elements: 1 in {name}")
+    assert found.nonfinite == {"derived": {"count": 1, "first_index": [1, 2]}}
+
+
+def test_a_checkpoint_that_also_holds_factors_is_no_adapter(tmp_path: Path) -> None:
+    """All of BASE but the norm, and a pair: the norm that is gone is told, and no matrix is compared twice."""
+    half = {f"{UP}.lora_{half}.weight": w for half, w in (("A", A), ("B", B))}
+    whole = {name: w for name, w in BASE.items() if "norm" not in name}
+    report = compared(tmp_path, saved(tmp_path / "whole.safetensors", whole | half))
+    assert [layer.state for layer in report.layers] == ["identical", "identical"]
+    assert {(u.name, u.reason) for u in report.unmatched} >= {("model.norm.weight", "only_in_base")}
+    assert "adapter" not in report.headline
+
+
+def test_the_rank_of_an_adapter_bounds_that_of_its_change(tmp_path: Path) -> None:
+    [found] = compared(tmp_path, adapter(tmp_path / "lora")).layers
+    assert found.flags == ["factored", f"rank:{RANK}"]
+    assert f"at most {RANK}<" in diff_html(compared(tmp_path, tmp_path / "lora"))

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tollens.cli.terminal import printable, unpadded
+from tollens.cli.terminal import elided, printable, unpadded
 
 if TYPE_CHECKING:
     from tollens.run.diff_result import DiffReport, Expectation, LayerDelta, Overlap
@@ -103,7 +103,7 @@ def _table(layers: list[LayerDelta], width: int) -> Table:
     fixed = 105 if wide else 66
     for layer in layers:
         cells = [
-            _elided(printable(layer.name), max(14, width - fixed)),
+            elided(printable(layer.name), max(14, width - fixed)),
             f"{layer.shape[0]}x{layer.shape[1]}",
             layer.state,
             _change(layer),
@@ -137,12 +137,6 @@ def _kin(layer: LayerDelta) -> str:
 
 def _overlap(found: Overlap | None) -> str:
     return "-" if found is None else f"{found.value:.2f} [{found.null.high:.2f}]"
-
-
-def _elided(name: str, width: int) -> str:
-    """The end of a name tells layers apart, so the beginning goes."""
-    short = name.removesuffix(".weight")
-    return short if len(short) <= width else "…" + short[-(width - 1) :]
 
 
 def _remarks(console: Console, report: DiffReport, *, show_all: bool) -> None:

@@ -11,7 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from tollens.cli.terminal import printable, unpadded
+from tollens.cli.terminal import elided, printable, unpadded
 
 if TYPE_CHECKING:
     from tollens.protocol.change import Change
@@ -78,8 +78,7 @@ def _changes(console: Console, report: SeriesReport, show_all: bool) -> None:
 
 
 def _change_cells(change: Change, wide: bool, width: int) -> list[str]:
-    name = printable(change.matrix).removesuffix(".weight")
-    name = name if len(name) <= width else "…" + name[-(width - 1) :]
+    name = elided(printable(change.matrix), width)
     cells = [("! " if change.finding else "  ") + name, change.quantity, str(change.from_step), str(change.to_step)]
     for value, interval in ((change.before, change.before_interval), (change.after, change.after_interval)):
         text = "-" if value is None else f"{value:g}" if interval is None else f"{value:.2f}"

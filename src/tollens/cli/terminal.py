@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
+
+ELLIPSIS = "…"
+RUN = re.compile(r"\.?…(?:\.…)*\.?")
 
 
 def printable(text: str) -> str:
@@ -22,9 +26,24 @@ def unpadded(text: str) -> str:
 
 
 def elided(name: str, width: int) -> str:
-    """The end of a name tells layers apart, so the beginning goes."""
-    short = name.removesuffix(".weight")
-    return short if len(short) <= width else "…" + short[-(width - 1) :]
+    """The name of a matrix without `.weight`, in `width` characters at most, 5 or more.
+
+    Numbers and the last part tell layers apart, so the other parts go first, from the left; an ellipsis stands for each
+    run of them. Where that is too long still, the end is kept.
+    """
+    short = name.removesuffix(".weight").replace(".weight[", "[")
+    parts = short.split(".")
+    for place, part in enumerate(parts[:-1]):
+        if len(short) <= width:
+            break
+        if not part.isdigit():
+            parts[place] = ELLIPSIS
+            short = RUN.sub(ELLIPSIS, ".".join(parts))
+    if len(short) <= width:
+        return short
+    place = max(short.rfind("."), short.rfind(ELLIPSIS))
+    head = short[:place] + ELLIPSIS if 0 < place <= width - 5 else ELLIPSIS  # no number is cut in two for a word
+    return head + short[len(head) - width :]
 
 
 def emit(text: str | bytes) -> None:

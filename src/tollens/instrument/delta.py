@@ -48,6 +48,19 @@ def coarser(first: str, second: str) -> str | None:
     return min((first, second), key=lambda t: (GRIDS[t].mantissa, -GRIDS[t].least))
 
 
+def common_grid(first: str, second: str) -> Grid | None:
+    """The steps that both stored types keep: at each size the longer of the two; None if one has no grid here.
+
+    Neither of bfloat16 and float16 holds the other: the steps of the first are longer down to 2^-17, and those of the
+    second, which ends at steps of 2^-24, below.
+    """
+    coarse = coarser(first, second)
+    if coarse is None:
+        return None
+    one, other = GRIDS[coarse], GRIDS[second if coarse == first else first]
+    return Grid(one.mantissa, max(one.least, other.least - other.mantissa + one.mantissa))
+
+
 def ulp(size: Array, grid: Grid) -> Array:
     """The step of the grid at |w| = `size` >= 0, float32 or float64, of the type of `size`.
 

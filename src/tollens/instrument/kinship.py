@@ -34,15 +34,17 @@ class Alignment:
 
 
 def alignment(base: Array, derived: Array, draws: int, rng: np.random.Generator) -> Alignment | Undefined:
-    """The cosine against two nulls: rows and columns of `base` in random order, and with random signs.
+    """The cosine against three nulls: rows of `base` in random order, its columns so, and both with random signs.
 
     Both matrices are (rows, cols). A block of at most BLOCK rows and columns is drawn from both alike, its row and
     column means are removed and its large elements are cut to CUT times the root mean square of what results, so that
-    means, norms and a few loud weights, which any two networks may share, count for nothing. The
-    permutations keep the elements of the block and forget which row is which; the signs keep the size of every element
-    and its place, as where both networks have their large weights in the same columns. Under independence the
-    rows and columns, or their signs, are exchangeable, so that to exceed all `draws` of one null has probability
-    1/(draws + 1) at most (Hoeffding 1952, Annals of Mathematical Statistics 23:169).
+    means, norms and a few loud weights, which any two networks may share, count for nothing. Rows and columns are
+    permuted one at a time: where the columns mean the same in both networks, as pixels do to a first layer, the rows of
+    both may lie in one space of columns, and an order of the rows keeps them there while one of the columns does
+    not. The signs keep the size of every element and its place, as where both networks have their large weights in the
+    same columns. Under independence the rows, or the columns, or their signs, are exchangeable, so that to exceed all
+    `draws` of that null has probability 1/(draws + 1) at most (Hoeffding 1952, Annals of Mathematical Statistics
+    23:169), and so has to exceed all three.
 
     Undefined: `no_variance` where nothing is left without the means.
     """
@@ -51,13 +53,16 @@ def alignment(base: Array, derived: Array, draws: int, rng: np.random.Generator)
     size = math.sqrt(_dot(a, a)) * math.sqrt(_dot(b, b))
     if not size > 0.0:
         return Undefined("no_variance")
-    highest = -1.0
-    for _ in range(draws):
-        turned = a.take(rng.permutation(a.shape[0]), axis=0).take(rng.permutation(a.shape[1]), axis=1)
-        highest = max(highest, _dot(turned, b) / size)
     signs = [rng.integers(0, 2, (draws, n)) * 2.0 - 1.0 for n in a.shape]
-    flipped = np.einsum("di,di->d", signs[0] @ (a * b), signs[1]) / size
-    return Alignment(_dot(a, b) / size, max(highest, float(flipped.max())), draws, max(a.shape))
+    flipped = np.einsum("di,di->d", signs[0] @ (a * b), signs[1])
+    highest = max(float(flipped.max()), _highest(a @ b.T, draws, rng), _highest(a.T @ b, draws, rng))
+    return Alignment(_dot(a, b) / size, max(-1.0, highest / size), draws, max(a.shape))
+
+
+def _highest(products: NDArray[np.float64], draws: int, rng: np.random.Generator) -> float:
+    """The largest trace of `products` (n, n), the inner products of the lines of two blocks, over orders."""
+    places = np.arange(products.shape[0])
+    return max(float(products[rng.permutation(places.size), places].sum()) for _ in range(draws))
 
 
 def sorted_distance(base: NDArray[np.float64], derived: NDArray[np.float64], rng: np.random.Generator) -> float | None:

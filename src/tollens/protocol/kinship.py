@@ -15,6 +15,8 @@ LIMITS = (
     "kin means one network or one ancestor: the weights do not tell which of the two came first",
     "neurons in another order hide kinship from the cosine; only sorted row and column norms see through it, "
     "and a rotation hides it from both",
+    "what both have by construction counts as kinship: an initialisation from one seed, an identity, a fixed pattern "
+    "of places and signs",
 )
 
 

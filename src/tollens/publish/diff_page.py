@@ -50,7 +50,7 @@ CHARTS = (
      "the base. Grey: 5–95 % of two unrelated subspaces."),
     (RIGHT, "The same on the input side."),
     (KINSHIP, "Cosine of both matrices, row and column means removed. Grey: the largest cosine of the base with its "
-     "rows and columns in random order."),
+     "rows or its columns in random order, or with random signs."),
 )  # fmt: skip
 WORDS = {
     "Δ": "Derived minus base, matrix by matrix, matched by name and shape.",
@@ -175,6 +175,11 @@ def _card(layer: LayerDelta, place: int, opened: bool) -> str:
     )
 
 
+def _most(layer: LayerDelta) -> int:
+    """The rank that the change cannot exceed: that of its factors, or the smaller side."""
+    return next((int(flag.removeprefix("rank:")) for flag in layer.flags if flag.startswith("rank:")), layer.M)
+
+
 def _numbers(layer: LayerDelta) -> str:
     rounding = rounding_of(layer)
     rows = []
@@ -193,7 +198,7 @@ def _numbers(layer: LayerDelta) -> str:
         rows.append(("directions above shuffled elements", f"{layer.shuffled.above:,} ({share})", "0"))
     for title, value in (("stable rank of Δ", layer.stable_rank), ("entropy rank of Δ", layer.entropy_rank)):
         if value is not None:
-            rows.append((title, number(value), f"at most {layer.M:,}"))
+            rows.append((title, number(value), f"at most {_most(layer):,}"))
     for title, overlap in (("output side", layer.overlap_left), ("input side", layer.overlap_right)):
         if overlap is not None:
             rows.append((f"overlap, {title}", _overlap(overlap), _band(overlap.null)))

@@ -45,18 +45,21 @@ def measure_change(task: DeltaTask) -> LayerDelta:
 def _measured(task: DeltaTask, view: FactorView) -> LayerDelta:
     """Delta = gamma * B @ A from its factors; Delta itself is never formed (Golub, Van Loan 2013, section 5.4.2)."""
     stored = hashlib.sha256()
-    b, a = view.load_factors(stored)
+    b, a = factors = view.load_factors(stored)
     if view.transposed:
         b, a = np.ascontiguousarray(a.T), np.ascontiguousarray(b.T)
     base, base_digest = read_hashed(task.base, np.float64 if task.base.dtype == "F64" else np.float32)
     fields: dict[str, Any] = {"base_digest": base_digest, "derived_digest": "sha256:" + stored.hexdigest()}
-    bad: dict[str, dict[str, Any]] = {}
-    for side, matrix in (("base", base), ("derived", b), ("derived", a)):
-        found = nonfinite(matrix)
-        if found is not None:
-            bad.setdefault(side, found)
-    if bad:
-        return report(task, State("unknown", f"NaN or infinite elements: {', '.join(bad)}"), fields, bad=bad)
+    places = (("base", base), *zip((view.b.name, view.a.name), factors, strict=True))
+    broken = {name: found for name, matrix in places if (found := nonfinite(matrix)) is not None}
+    if broken:
+        counts = ", ".join(
+            f"{found['count']} in {'BASE' if name == 'base' else name}" for name, found in broken.items()
+        )
+        bad: dict[str, dict[str, Any]] = {}
+        for name, found in broken.items():
+            bad.setdefault("base" if name == "base" else "derived", found)
+        return report(task, State("unknown", f"NaN or infinite elements: {counts}"), fields, bad=bad)
     missing = dict.fromkeys(NEVER, "factored")
     gamma = view.gamma
     left, values, right = left_right_spaces(b, a, gamma if gamma is not None else 1.0)
@@ -68,17 +71,20 @@ def _measured(task: DeltaTask, view: FactorView) -> LayerDelta:
             "scale_out_of_range", task.base.name, expected="squared norms within the range of float64",
             found="factors beyond about 1e77", fix="Rescale the factors by powers of two.",
         )  # fmt: skip
+    expanded = any(flag.startswith("dequantised") for flag in task.base.flags)
+    grid = task.base.dtype if task.base.dtype in GRIDS and not expanded else None
+    seen = elements_of(base, base, GRIDS[grid] if grid else None, 1)
+    fields["base_fro2"] = seen.base2
     if size == 0.0:
-        missing |= dict.fromkeys(("stable_rank", "entropy_rank", *_DIRECTIONS), "zero_matrix")
+        fields |= {"fro2": 0.0, "spectral2": 0.0}
+        if seen.base2 > 0.0:
+            fields |= {"relative_change": 0.0, "cosine": 1.0}
+        missing = missing | dict.fromkeys((*_OF_SPECTRUM, *_DIRECTIONS), "zero_matrix")
         return report(task, State("identical", "the product of the factors is zero"), fields, missing)
     relative = np.square(values[::-1] / values[0])
     for name, value in (("stable_rank", stable_rank(relative)), ("entropy_rank", entropy_rank(relative))):
         assert not isinstance(value, Undefined)  # the product is not zero
         fields[name] = value
-    expanded = any(flag.startswith("dequantised") for flag in task.base.flags)
-    grid = task.base.dtype if task.base.dtype in GRIDS and not expanded else None
-    seen = elements_of(base, base, GRIDS[grid] if grid else None, 1)
-    fields["base_fro2"] = seen.base2
     above = int(values.size)
     if gamma is not None:
         fields |= _scaled(base, b, a, gamma, values, size, seen.base2)
@@ -94,6 +100,7 @@ def _measured(task: DeltaTask, view: FactorView) -> LayerDelta:
     return report(task, State("moved", _sentence(view, fields.get("floor"))), fields, missing)
 
 
+_OF_SPECTRUM = ("stable_rank", "entropy_rank", "blind_floor", "histogram", "top", "floor")
 _DIRECTIONS = ("rank_base", "rank_delta", "overlap_left", "overlap_right")
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from tollens.core.errors import TollensError
 from tollens.core.reading import NullBand, Undefined
 from tollens.core.seeding import generator
-from tollens.instrument.delta import GRIDS, Elements, RoundingFloor, coarser, elements_of, rounding_floor
+from tollens.instrument.delta import Elements, RoundingFloor, coarser, common_grid, elements_of, rounding_floor
 from tollens.instrument.edge import EdgeParams, family_level, tw_edge
 from tollens.instrument.kinship import alignment, sorted_distance
 from tollens.instrument.norms import entropy_rank, fro2, stable_rank
@@ -29,10 +29,10 @@ from tollens.instrument.subspace import (
     overlap,
     usable_rank,
 )
+from tollens.run.diff_cast import Cast, cast_of
 from tollens.run.diff_result import Floor, LayerDelta, LayerKinship, Overlap, Shuffled
 from tollens.run.diff_settings import DiffSettings
 from tollens.run.layer import LAYER_FAILURES, ONE_THREAD_SIDE, blas_threads, histogram_of, nonfinite
-from tollens.subject.dtypes import rounded_to
 from tollens.subject.factors import FactorView
 from tollens.subject.matrices import MatrixView
 
@@ -97,7 +97,7 @@ def _measured(task: DeltaTask, threads: int) -> LayerDelta:
     if bad:
         return report(task, _with_nonfinite(base, derived, bad), digests, bad=bad)
     grid_name = _common_grid(task)
-    grid = GRIDS[grid_name] if grid_name is not None else None
+    grid = common_grid(base_dtype, derived_dtype) if grid_name is not None else None
     only_base = grid_name == base_dtype and base_dtype != derived_dtype
     seen = elements_of(base, derived, grid, threads, base_rounded=only_base)
     fields = digests | _elementwise(seen)
@@ -109,7 +109,7 @@ def _measured(task: DeltaTask, threads: int) -> LayerDelta:
         missing["kinship"] = kin.reason
     else:
         fields["kinship"] = kin
-    cast = _cast(task, base, derived, grid_name) if seen.changed else None
+    cast = cast_of(base, derived, base_dtype, derived_dtype) if seen.changed and grid_name is not None else None
     if seen.max_delta > LARGEST:  # a difference of the largest numbers of float32 leaves its range
         base, derived = base.astype(np.float64), derived.astype(np.float64)
     delta = np.subtract(derived, base, out=derived)
@@ -122,7 +122,7 @@ def _measured(task: DeltaTask, threads: int) -> LayerDelta:
     fields |= _spectral(spectrum, missing)
     floor = _floor(task, seen, spectrum, grid_name, missing)
     fields["floor"] = floor
-    state = _state(task, seen, cast, floor)
+    state = _state(task, seen, cast, floor, spectrum.blind_floor)
     if min(delta.shape) < task.settings.min_side:
         missing |= dict.fromkeys(("shuffled", *_OVERLAPS), "too_small")
         return report(task, state, fields, missing)
@@ -204,15 +204,6 @@ def _kinship(task: DeltaTask, base: Array, derived: Array, seen: Elements) -> La
     return LayerKinship(tested, found.cosine, found.null_high, found.draws, found.block, found.above, *spreads)
 
 
-def _cast(task: DeltaTask, base: Array, derived: Array, grid: str | None) -> str | None:
-    """Which side is the other one rounded to its own type, every element of it; None if neither is."""
-    if grid is None or task.base.dtype == task.derived.dtype:
-        return None
-    if grid == task.derived.dtype:
-        return "derived" if np.array_equal(rounded_to(base, grid), derived) else None
-    return "base" if np.array_equal(rounded_to(derived, grid), base) else None
-
-
 def _unchanged(task: DeltaTask, seen: Elements) -> State:
     if task.base.dtype != task.derived.dtype:
         return State("rounded", f"a cast from {task.base.dtype} to {task.derived.dtype} that lost nothing")
@@ -248,9 +239,12 @@ def _spectral(spectrum: Spectrum, missing: dict[str, str]) -> dict[str, Any]:
 
 
 def _above(spectrum: Spectrum, edge: float) -> tuple[int, float]:
-    """Eigenvalues above an edge, and their share of the sum."""
+    """Eigenvalues above an edge and above what the arithmetic sees, and their share of the sum.
+
+    Below the blind floor stands the rounding of the Gram matrix itself, which an edge may lie far beneath.
+    """
     values = spectrum.eigenvalues / spectrum.lambda_max
-    chosen = values[spectrum.eigenvalues > edge]
+    chosen = values[spectrum.eigenvalues > max(edge, spectrum.blind_floor)]
     return int(chosen.size), float(chosen.sum() / values.sum())
 
 
@@ -264,10 +258,9 @@ def _floor(
     return Floor(grid, task.settings.roundings, found.rms, found.mp_edge, found.edge, *_above(spectrum, found.edge))
 
 
-def _state(task: DeltaTask, seen: Elements, cast: str | None, floor: Floor | None) -> State:
+def _state(task: DeltaTask, seen: Elements, cast: Cast | None, floor: Floor | None, blind: float) -> State:
     if cast is not None:
-        source, other = ("BASE", "DERIVED") if cast == "derived" else ("DERIVED", "BASE")
-        return State("rounded", f"a cast: {other} is {source} rounded to {floor.dtype if floor else ''}, every element")
+        return State("rounded", cast.sentence)
     share = f"{seen.changed / seen.count:.3%} of elements changed"
     if floor is None or seen.max_ulps is None:
         return State("moved", f"{share}; the stored numbers are codes, whose rounding is not known here")
@@ -276,9 +269,9 @@ def _state(task: DeltaTask, seen: Elements, cast: str | None, floor: Floor | Non
     if floor.above == 0:
         return State("moved", f"{share}, up to {_ulps(seen.max_ulps)}, without a direction above rounding")
     directions = "direction" if floor.above == 1 else "directions"
-    return State(
-        "moved", f"{share}; {floor.above} {directions} above rounding, with {floor.energy_above:.1%} of the change"
-    )  # fmt: skip
+    found = f"at least {floor.above}" if blind > floor.edge else f"{floor.above}"
+    told = f"{found} {directions} above rounding, with {floor.energy_above:.1%} of the change"
+    return State("moved", f"{share}; {told}")
 
 
 def _ulps(count: float) -> str:

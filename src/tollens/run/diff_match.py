@@ -67,7 +67,7 @@ def match(base: Checkpoint, derived: Checkpoint) -> Matched:
     compared. Raises: those of `matrices`.
     """
     ours, theirs = _Side(base), _Side(derived)
-    if theirs.found.factors and not ours.found.factors:
+    if _is_adapter(ours, theirs):
         return _adapted(ours, theirs)
     prefixes, renamed = _prefixes(ours.tensors, theirs.tensors)
     partner = _partners(ours.tensors, theirs.tensors, *prefixes)
@@ -93,6 +93,14 @@ def match(base: Checkpoint, derived: Checkpoint) -> Matched:
         else:
             found.tensors.append(TensorPair(tensor, there, order))
     return found
+
+
+def _is_adapter(ours: _Side, theirs: _Side) -> bool:
+    """Whether DERIVED is a low-rank adapter of BASE, and not a checkpoint that also holds pairs of factors."""
+    if ours.found.factors or not theirs.found.factors:
+        return False
+    few = 2 * len(theirs.found.matrices) < len(ours.found.matrices)
+    return few or theirs.checkpoint.adapter is not None
 
 
 def _adapted(ours: _Side, theirs: _Side) -> Matched:

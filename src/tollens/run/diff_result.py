@@ -19,7 +19,7 @@ class Floor(msgspec.Struct, frozen=True):
 
     `rms` is the root mean square error of `roundings` roundings, in weight; `mp_edge` the Tracy-Widom edge of noise of
     that size, `edge` the level that no rounding of these elements exceeds, both in weight^2; `above` eigenvalues of
-    Delta'Delta exceed `edge` and hold the share `energy_above` of their sum.
+    Delta'Delta exceed `edge` and the blind floor of the layer, and hold the share `energy_above` of their sum.
     """
 
     dtype: str
@@ -64,7 +64,7 @@ class LayerKinship(msgspec.Struct, frozen=True):
     """Whether a matrix of DERIVED lies along the matrix of BASE that has its name.
 
     `cosine` is of a block of `block` rows and columns at most, row and column means removed; `null_high` is its
-    largest value over `draws` random permutations and `draws` random sign patterns of rows and columns. `tested` is
+    largest value over `draws` random orders of its rows, of its columns, and sign patterns of both. `tested` is
     false for what names its rows or columns (embeddings, heads), which two unrelated networks may share.
     `row_spread` and `column_spread` compare sorted row (column) norms: the distance between BASE and DERIVED over the
     one between two samples of the rows of BASE; near 1 for independent networks of one recipe, near 0 for a copy

@@ -15,7 +15,7 @@ class DiffSettings(msgspec.Struct, frozen=True, kw_only=True):
     rank       leading singular directions of BASE and of Delta whose overlap is measured
     roundings  of the coarser type between the two: 1 if DERIVED started from BASE as it is stored, 2 if both were
                rounded from finer weights
-    draws      permutations, and as many sign patterns, of the null of kinship
+    draws      orders of the rows, of the columns, and sign patterns, of the null of kinship
     precision  "f32" (default) or "f64" arithmetic of the Gram matrix of Delta
     min_side   below it no edge, no overlap and no kinship is looked for
     seed       every random draw follows from it

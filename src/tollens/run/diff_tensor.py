@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from tollens.instrument.delta import GRIDS, coarser, elements_of
+from tollens.instrument.delta import common_grid, elements_of
+from tollens.run.diff_cast import cast_of
 from tollens.run.diff_match import TensorPair
 from tollens.run.diff_result import TensorDelta
 from tollens.run.layer import nonfinite
-from tollens.subject.dtypes import rounded_to
 from tollens.subject.source import Source
 
 READ = ("equal_share", "changed_share", "relative_change", "cosine", "max_abs", "max_ulps")
@@ -44,8 +44,7 @@ def measure_tensor(task: TensorTask) -> TensorDelta:
         return _report(
             task, "identical" if same else "unknown", f"equal bits, {told}" if same else told, {}, "nonfinite", bad
         )
-    name = coarser(ours.dtype, theirs.dtype)
-    seen = elements_of(base, derived, GRIDS[name] if name else None)
+    seen = elements_of(base, derived, common_grid(ours.dtype, theirs.dtype))
     if not math.isfinite(seen.base2 + seen.derived2 + seen.delta2):
         return _report(task, "unknown", "squares leave the range of float64", {}, "scale_out_of_range")
     fields = {
@@ -60,10 +59,9 @@ def measure_tensor(task: TensorTask) -> TensorDelta:
         lossless = ours.dtype != theirs.dtype
         sentence = f"a cast from {ours.dtype} to {theirs.dtype} that lost nothing" if lossless else "equal values"
         return _report(task, "rounded" if lossless else "identical", sentence, fields)
-    if name and ours.dtype != theirs.dtype:
-        fine, coarse = (base, derived) if name == theirs.dtype else (derived, base)
-        if np.array_equal(rounded_to(fine, name), coarse):
-            return _report(task, "rounded", f"a cast to {name}, every element", fields)
+    cast = cast_of(base, derived, ours.dtype, theirs.dtype) if seen.max_ulps is not None else None
+    if cast is not None:
+        return _report(task, "rounded", cast.sentence, fields)
     share = f"{seen.changed / seen.count:.3%} of elements changed"
     if seen.max_ulps is not None and seen.max_ulps <= task.roundings:
         return _report(task, "rounded", f"{share}, none by more than {seen.max_ulps:.3g} in the last place", fields)
