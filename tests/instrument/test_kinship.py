@@ -93,8 +93,30 @@ def test_columns_that_mean_the_same_are_no_kinship() -> None:
 def test_what_both_have_by_construction_cannot_be_told_from_kinship() -> None:
     """Two layers that began as an identity are above any order of their rows, and the answer's limits say so."""
     base, derived = (np.eye(160, dtype=np.float32) + 0.05 * gaussian(160, 160, seed) for seed in (30, 31))
-    assert aligned(base, derived).above
+    found = aligned(base, derived)
+    assert found.above
+    assert found.diagonal == pytest.approx(1.0 / (1.0 + 160.0 * 0.05**2), abs=0.1)  # the square of the cosine with it
     assert any("identity" in limit for limit in LIMITS)
+
+
+@pytest.mark.parametrize("shape", [(160, 160), (200, 130), (64, 300)])
+def test_what_an_identity_in_both_gives(shape: tuple[int, int]) -> None:
+    eye, noise = np.eye(*shape, dtype=np.float32), gaussian(*shape, 40)
+    assert aligned(eye + 1e-3 * noise, 7.0 * eye).diagonal == pytest.approx(1.0, abs=0.02)
+    assert aligned(eye, -eye).diagonal == 0.0
+    assert aligned(eye, noise).diagonal < 0.05  # only one of them
+    assert aligned(noise, noise + 0.1 * gaussian(*shape, 41)).diagonal < 0.01
+
+
+@pytest.mark.parametrize("strength", [0.02, 0.05, 0.1, 0.2, 0.3, 0.5])
+def test_without_what_the_identity_gives_nothing_is_above(strength: float) -> None:
+    """However weak it is beside the noise of either."""
+    hits = 0
+    for seed in range(10):
+        base, derived = (np.eye(160) + strength * gaussian(160, 160, 700 + 2 * seed + i) for i in range(2))
+        found = aligned(base, derived, seed)
+        hits += found.cosine - found.diagonal > found.null_high
+    assert hits <= 1  # 10 times at most 1/200; two have probability 1e-3
 
 
 def test_one_loud_element_in_the_same_place_is_no_kinship() -> None:

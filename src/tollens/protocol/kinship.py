@@ -21,13 +21,15 @@ LIMITS = (
 
 
 class LayerEvidence(msgspec.Struct, frozen=True):
-    """What one tested layer says: its cosine, the largest one chance gave, and the spreads of sorted norms."""
+    """What one tested layer says: its cosine, the largest one chance gave, the spreads of sorted norms,
+    and what of the cosine an identity in both gives by itself."""
 
     name: str
     cosine: float
     null_high: float
     row_spread: float | None = None
     column_spread: float | None = None
+    diagonal: float = 0.0
 
 
 class KinshipAnswer(msgspec.Struct, frozen=True):
@@ -56,11 +58,15 @@ def answer(evidence: Sequence[LayerEvidence], draws: int) -> KinshipAnswer:
     """Combine the layers. `draws`: permutations behind each null, so that one layer exceeds it by chance with
     probability 1/(draws + 1) at most.
 
-    yes           more layers above their null than chance gives with probability LEVEL
+    yes           more layers above their null than chance gives with probability LEVEL, also without what
+                  an identity in both gives to their cosines
     permuted      not so, but in at least half of the layers the sorted row or column norms agree
     no            as many above as chance gives with probability 0.05 or more, and the nulls were narrow enough to see
                   a cosine of POWER
     undetermined  the rest
+
+    Two matrices c E + X and d E + Y with E the identity and X, Y independent of it and each other have a cosine near
+    the product of their cosines with E. What is above the null with it and not without is evidence of E alone.
     """
     n, level = len(evidence), 1.0 / (draws + 1)
     if n == 0:
@@ -79,7 +85,15 @@ def answer(evidence: Sequence[LayerEvidence], draws: int) -> KinshipAnswer:
         return KinshipAnswer(word, sentence, n, above, level, p, cosine, null, agreeing, settle)
 
     if p <= LEVEL * (1.0 + 1e-9):  # one layer of one is exactly at the level
-        return told("yes", f"kin: {shown}")
+        beyond = sum(e.cosine - e.diagonal > e.null_high for e in evidence)
+        if binomial_tail(beyond, n, level) <= LEVEL * (1.0 + 1e-9):
+            return told("yes", f"kin: {shown}")
+        return told(
+            "undetermined",
+            f"kinship open: {shown}, but {above - beyond} of them only along the identity, which both may have by "
+            "construction",
+            "matrices that began as random numbers",
+        )
     if 2 * agreeing >= n and n > 1:
         return told(
             "permuted", f"kin, neurons in another order: sorted norms agree in {agreeing} of {n} matrices; {shown}"

@@ -198,7 +198,9 @@ def _state(layers: Sequence[LayerDelta], others: Sequence[TensorDelta]) -> str:
 
 def _kinship(layers: Sequence[LayerDelta], settings: DiffSettings, adapter: bool) -> KinshipAnswer:
     tested = [(layer.name, layer.kinship) for layer in layers if layer.kinship is not None and layer.kinship.tested]
-    evidence = [LayerEvidence(name, k.cosine, k.null_high, k.row_spread, k.column_spread) for name, k in tested]
+    evidence = [
+        LayerEvidence(name, k.cosine, k.null_high, k.row_spread, k.column_spread, k.diagonal) for name, k in tested
+    ]
     found = answer(evidence, settings.draws)
     if adapter and not evidence:
         sentence = "an adapter holds the change alone, and nothing of the network that it was made for"

@@ -203,7 +203,17 @@ def _kinship(task: DeltaTask, base: Array, derived: Array, seen: Elements) -> La
     ]
     assert isinstance(task.base, MatrixView)
     tested = task.base.role.kind not in NAMED
-    return LayerKinship(tested, found.cosine, found.null_high, found.draws, found.block, found.above, *spreads)
+    return LayerKinship(
+        tested=tested,
+        cosine=found.cosine,
+        null_high=found.null_high,
+        draws=found.draws,
+        block=found.block,
+        above=found.above,
+        row_spread=spreads[0],
+        column_spread=spreads[1],
+        diagonal=found.diagonal,
+    )
 
 
 def _unchanged(task: DeltaTask, seen: Elements) -> State:
