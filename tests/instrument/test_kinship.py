@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from tollens.core.reading import Undefined
 from tollens.core.seeding import generator
 from tollens.instrument.kinship import Alignment, alignment, sorted_distance
-from tollens.protocol.kinship import LIMITS
+from tollens.protocol.kinship import LIMITS, PERMUTED
 
 Array = NDArray[Any]
 
@@ -159,6 +160,18 @@ def test_sorted_norms_see_through_an_order_and_nothing_else() -> None:
     assert 0.6 < np.median(found) < 1.6
     assert (other := sorted_distance(norms(BASE), norms(2.0 * BASE), rng)) is not None
     assert other > 5.0
+
+
+def test_a_copy_in_another_order_is_nearer_than_two_draws_of_one_profile() -> None:
+    """Scales of columns from 0.1 to 10 bring sorted norms of two draws together; rounding a copy moves them less."""
+    profile, copies, strangers = np.geomspace(0.1, 10.0, 160), [], []
+    for seed in range(10):
+        w = gaussian(160, 200, 900 + seed)
+        copy = w[np.random.default_rng(seed).permutation(160)].astype(ml_dtypes.bfloat16)
+        copies.append(sorted_distance(norms(w), norms(copy), generator(seed, "spread")))
+        pair = ((gaussian(200, 160, 920 + 2 * seed + i) * profile).T for i in range(2))
+        strangers.append(sorted_distance(*map(norms, pair), generator(seed, "spread")))
+    assert max(c for c in copies if c is not None) < PERMUTED < np.median([s for s in strangers if s is not None])
 
 
 def test_equal_norms_tell_no_rows_apart() -> None:

@@ -77,6 +77,7 @@ def test_nothing_to_test_is_no_answer() -> None:
 
 def test_sorted_norms_speak_where_the_cosine_is_silent() -> None:
     assert answer(layers(0, 6, spread=0.02), 999).answer == "permuted"
+    assert answer(layers(0, 6, spread=0.07), 999).answer == "no"  # as two draws with one profile of column scales have
     assert answer(layers(6, 6, spread=0.02), 999).answer == "yes"
     assert answer(layers(0, 6, spread=None), 999).answer == "no"
     assert answer(layers(0, 1, spread=0.02), 999).answer == "no"  # one matrix is too few for it
