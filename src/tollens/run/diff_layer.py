@@ -371,7 +371,8 @@ def report(
     for name in ("base_digest", "derived_digest"):
         if name not in present:
             undefined[name] = reason if reason is not None and reason != "nonfinite" else "bytes_shared"
-    factored = ("factored", f"rank:{derived.rank}") if isinstance(derived, FactorView) else ()
+    rank = sum(view.rank for view in (base, derived) if isinstance(view, FactorView))  # of the stacked factors
+    factored = ("factored", f"rank:{rank}") if isinstance(derived, FactorView) else ()
     flags = list(dict.fromkeys((*base.flags, *factored, *derived.flags)))
     if present.get("overlap_left") is not None and present["overlap_left"].doubt > UNSETTLED:
         flags.append("subspace_unsettled")
