@@ -135,6 +135,40 @@ def test_the_digest_is_of_what_was_read(server: Server, tmp_path: Path) -> None:
     assert scan(url, tail).subject.digest != first.digest
 
 
+def test_the_digest_covers_the_configuration(server: Server) -> None:
+    tail = ScanSettings(only="tail")
+    first = scan(f"{server.address}/model", tail).subject.digest
+    server.files["model/config.json"] = fixed(b'{"hidden_size": 1024, "num_attention_heads": 4}')
+    assert scan(f"{server.address}/model", tail).subject.digest != first
+
+
+def adapter(folder: Path, alpha: float, stored: bool = False) -> None:
+    """One pair of factors, whose scaling stands in its configuration or beside the factors."""
+    rng = np.random.default_rng(0)
+    pair = {
+        "base_model.model.x.lora_A.weight": rng.standard_normal((4, 300), dtype=np.float32),
+        "base_model.model.x.lora_B.weight": rng.standard_normal((200, 4), dtype=np.float32),
+    }
+    if stored:
+        pair["base_model.model.x.alpha"] = np.array(alpha, dtype=np.float32)
+    else:
+        (folder / "adapter_config.json").write_text(json.dumps({"r": 4, "lora_alpha": alpha}, allow_nan=False))
+    save_file(pair, folder / "adapter_model.safetensors")
+
+
+@pytest.mark.parametrize("stored", [False, True])
+def test_the_digest_covers_the_scaling_of_an_adapter(tmp_path: Path, stored: bool) -> None:
+    found = []
+    for alpha in (4.0, 8.0):
+        adapter(tmp_path, alpha, stored)
+        with serving(served(tmp_path)) as server:
+            report = scan(f"{server.address}/model", SETTINGS)
+            assert report.layers[0].gamma == alpha / 4
+            found.append((report.layers[0].digest, report.subject.digest))
+    assert found[0][0] == found[1][0]
+    assert found[0][1] != found[1][1]
+
+
 def test_parts_of_one_tensor_read_their_own_bytes(tmp_path: Path) -> None:
     """q, k and v one after another, of which one is asked for."""
     rng = np.random.default_rng(0)

@@ -29,6 +29,7 @@ from tollens.run.result import Subject
 from tollens.run.scan import environment
 from tollens.run.tensors_digest import tensors_digest
 from tollens.subject.checkpoint import Checkpoint, open_checkpoint
+from tollens.subject.factors import FactorView
 from tollens.subject.place import Url, shown
 from tollens.subject.shelf import let_go
 
@@ -64,7 +65,7 @@ def diff(
         finally:
             let_go()
     subjects = [
-        _subject(path, c, _read_digest(c, layers, side) if files is None else "sha256:" + files.result())
+        _subject(path, c, _read_digest(c, layers, side, found) if files is None else "sha256:" + files.result())
         for path, c, files, side in zip((base, derived), (ours, theirs), hashed, ("base", "derived"), strict=True)
     ]
     kinship = _kinship(layers, settings, found.adapter)
@@ -112,7 +113,7 @@ class _Read(NamedTuple):
     digest: str | None
 
 
-def _read_digest(checkpoint: Checkpoint, layers: Sequence[LayerDelta], side: str) -> str:
+def _read_digest(checkpoint: Checkpoint, layers: Sequence[LayerDelta], side: str, found: Matched) -> str:
     """Of a checkpoint that is not read twice: what its headers say, and the bytes of the matrices that were read."""
     of_base = side == "base"
     read = [
@@ -121,7 +122,8 @@ def _read_digest(checkpoint: Checkpoint, layers: Sequence[LayerDelta], side: str
         else _Read(layer.derived_name, layer.derived_dtype, layer.M, layer.N, layer.derived_digest)
         for layer in layers
     ]
-    return tensors_digest(checkpoint.tensors, read)
+    factors = [] if of_base else [view for _, view, _ in found.views if isinstance(view, FactorView)]
+    return tensors_digest(checkpoint, read, factors)
 
 
 def _selected(found: Matched, pattern: str | None) -> Matched:

@@ -97,7 +97,7 @@ def scan(
         headline=_headline(summary),
         subject=Subject(
             shown(path),
-            tensors_digest(checkpoint.tensors, layers) if files is None else "sha256:" + files.result(),
+            tensors_digest(checkpoint, layers, found.factors) if files is None else "sha256:" + files.result(),
             checkpoint.format,
             sum(t.size for t in checkpoint.tensors),
             len(checkpoint.tensors),

@@ -99,9 +99,7 @@ def series(
         finally:
             let_go()
     digests = [
-        tensors_digest(checkpoint.tensors, [rows[place] for rows in by_matrix])
-        if file is None
-        else "sha256:" + file.result()
+        tensors_digest(checkpoint, [rows[place] for rows in by_matrix]) if file is None else "sha256:" + file.result()
         for place, (checkpoint, file) in enumerate(zip(checkpoints, files, strict=True))
     ]
     members = [_member(member, digest) for member, digest in zip(opened.members, digests, strict=True)]

@@ -41,7 +41,8 @@ class Checkpoint:
     `format` is the name of a row of `formats.FORMATS`, or `sharded`. `files` make up the checkpoint (names relative
     to `source.folder`); `unindexed` are tensors that an index leaves out; `ignored` are weight files and archive
     members beside it that were not read; `metadata` is what all of its files say of themselves. `adapter`
-    is the configuration of a low-rank adapter, whose weights these are.
+    is the configuration of a low-rank adapter, whose weights these are. `configs` has the SHA-256, in hexadecimal,
+    of each configuration that was read, by its name.
     """
 
     path: Place
@@ -54,6 +55,7 @@ class Checkpoint:
     ignored: tuple[str, ...] = ()
     metadata: Mapping[str, str] = field(default_factory=dict)
     adapter: AdapterConfig | None = None
+    configs: Mapping[str, str] = field(default_factory=dict)
 
     def digest(self) -> str:
         """SHA-256, 64 hexadecimal digits: of the file, or for a folder, an index, or an adapter that its configuration
@@ -268,19 +270,20 @@ def _checkpoint(
     files: tuple[str, ...],
     ignored: tuple[str, ...] = (),
 ) -> Checkpoint:
-    config = huggingface.read_config(folder)
-    tuned = adapter.read_adapter(folder, files)
-    beside = [huggingface.CONFIG] * (config is not None) + [adapter.CONFIG] * (tuned is not None)
+    configs: dict[str, str] = {}
+    config = huggingface.read_config(folder, configs)
+    tuned = adapter.read_adapter(folder, files, configs)
     return Checkpoint(
         path,
         form,
         _versioned(folder, contents.tensors),
         config if config is not None else contents.config,
         Source(folder, container),
-        (*files, *beside),
+        (*files, *configs),
         ignored=(*contents.others, *ignored),
         metadata=contents.metadata,
         adapter=tuned,
+        configs=configs,
     )
 
 
