@@ -26,7 +26,7 @@ from tollens.run.diff_result import DiffReport, Expectation, LayerDelta, TensorD
 from tollens.run.diff_settings import DiffSettings
 from tollens.run.diff_tensor import TensorTask, lost_tensor, measure_tensor
 from tollens.run.result import Subject
-from tollens.run.scan import environment
+from tollens.run.scan import environment, of_parts
 from tollens.run.tensors_digest import tensors_digest
 from tollens.subject.checkpoint import Checkpoint, open_checkpoint
 from tollens.subject.factors import FactorView
@@ -86,7 +86,11 @@ def diff(
         unmatched=found.unmatched,
         skipped=found.skipped,
         renamed=found.renamed,
-        notes=[*_of_workers([*layers, *others], repeated(map_fn) - before), *_notes(layers, found)],
+        notes=[
+            *of_parts([ours, theirs]),
+            *_of_workers([*layers, *others], repeated(map_fn) - before),
+            *_notes(layers, found),
+        ],
         summary=summary,
         settings=msgspec.to_builtins(settings),
         environment=environment(),

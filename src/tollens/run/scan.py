@@ -105,7 +105,12 @@ def scan(
         settings=msgspec.to_builtins(settings),
         claim=answer,
         findings=findings,
-        notes=[*_of_workers(layers, lost, repeated(map_fn) - before), *_notes(layers, refused), *_unread(found)],
+        notes=[
+            *of_parts([checkpoint]),
+            *_of_workers(layers, lost, repeated(map_fn) - before),
+            *_notes(layers, refused),
+            *_unread(found),
+        ],
         layers=_ranked(layers, findings),
         skipped=[SkippedTensor(s.name, list(s.shape), s.dtype, s.reason) for s in found.skipped],
         aliased=[AliasedTensor(a.name, a.of) for a in found.aliases],
@@ -304,6 +309,20 @@ def _notes(layers: Sequence[LayerReport], refused: Mapping[str, str]) -> list[No
     if unmatched:
         notes.append(Note("unmatched", unmatched, f"{len(unmatched)} of {len(layers)} layers: the role is not known."))
     return notes
+
+
+def of_parts(checkpoints: Sequence[Checkpoint]) -> list[Note]:
+    """Which of the files that were named are one part of several, so that most of the model was not read."""
+    return [
+        Note(
+            "part_of_several",
+            [],
+            f"{c.path.name} is part {c.part[0]} of {c.part[1]}: the other parts are not read; name the folder or the "
+            "index.",
+        )
+        for c in checkpoints
+        if c.part is not None
+    ]
 
 
 def _unread(found: Inventory) -> list[Note]:

@@ -32,7 +32,7 @@ from tollens.run.layer import LayerTask, ShapeTask, lost_layer, lost_shape, meas
 from tollens.run.path import Path, PathTask, lost_path, measure_path
 from tollens.run.refusal import refusals
 from tollens.run.result import LayerReport
-from tollens.run.scan import Progress, environment, selected
+from tollens.run.scan import Progress, environment, of_parts, selected
 from tollens.run.series_result import (
     BestStep,
     Forecast,
@@ -118,6 +118,7 @@ def series(
         by_chance=0.0 if level is None else chance_of_disjoint(level) * compared,
         extrapolation=forecast,
         notes=[
+            *of_parts(checkpoints),
             *_of_workers(by_matrix, repeated(map_fn) - before),
             *_notes(opened, len(aligned.unmatched), max(len(found.factors) for found in inventories), refused),
         ],

@@ -42,7 +42,8 @@ class Checkpoint:
     to `source.folder`); `unindexed` are tensors that an index leaves out; `ignored` are weight files and archive
     members beside it that were not read; `metadata` is what all of its files say of themselves. `adapter`
     is the configuration of a low-rank adapter, whose weights these are. `configs` has the SHA-256, in hexadecimal,
-    of each configuration that was read, by its name.
+    of each configuration that was read, by its name. `part` is number and count of a file that is named as one part of
+    several, of which the others were not read.
     """
 
     path: Place
@@ -56,6 +57,7 @@ class Checkpoint:
     metadata: Mapping[str, str] = field(default_factory=dict)
     adapter: AdapterConfig | None = None
     configs: Mapping[str, str] = field(default_factory=dict)
+    part: tuple[int, int] | None = None
 
     def digest(self) -> str:
         """SHA-256, 64 hexadecimal digits: of the file, or for a folder, an index, or an adapter that its configuration
@@ -144,7 +146,7 @@ def open_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
 def _open_file(path: Place) -> Checkpoint:
     if path.name.endswith(tuple(sharded.SHARDS)):
         return _open_indexed(path, path.parent, path.name, ())
-    return _open_format(path, _format(path), path.parent, path.name)
+    return replace(_open_format(path, _format(path), path.parent, path.name), part=sharded.part_of(path.name))
 
 
 def _format(path: Place) -> Format:
@@ -207,7 +209,7 @@ def _open_folder(path: Place) -> Checkpoint:
         form = "safetensors" if len(chosen) == 1 else "sharded"
         rest = tuple(n for n in (*weights, *others) if n not in chosen)
         return _checkpoint(path, path, form, "raw", contents, chosen, ignored=rest)
-    if len(archives) > 1 or (archives and ggufs) or (len(ggufs) > 1 and not sharded.is_series(path, ggufs)):
+    if len(archives) > 1 or (archives and ggufs) or (not sharded.is_series(path, ggufs) and len(ggufs) > 1):
         raise _ambiguous(path, [*archives, *ggufs])
     if archives:
         contents = sharded.read_files(path, tuple(archives), npz.read)
@@ -227,6 +229,11 @@ def _open_pickles(path: Place, names: list[str], pickles: list[str]) -> Checkpoi
         raise _ambiguous(path, indices)
     weights = [n for n in pickles if Path(n).suffix.lower() in TORCH and not TRAINING.fullmatch(n)]
     usual = _usual(names, weights, TORCH_WEIGHTS)
+    if usual is None and sharded.is_series(path, weights) and len(weights) > 1:
+        raise _error(
+            "ambiguous_checkpoint", path, f"an index {sharded.index_of(weights[0])!r:.80} beside the parts",
+            f"{len(weights)} parts and no index", "Fetch the index from where the parts came, into the same folder.",
+        )  # fmt: skip
     if len(weights) > 1 and usual is None:
         raise _ambiguous(path, weights)
     if weights:
