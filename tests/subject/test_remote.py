@@ -24,6 +24,7 @@ from tollens.core.errors import TollensError
 from tollens.pool.cluster import cluster
 from tollens.pool.local import processes
 from tollens.run.diff import diff
+from tollens.run.factor_layer import FactorTask, measure_factors
 from tollens.run.machine import bits
 from tollens.run.scan import scan
 from tollens.run.series import series
@@ -154,6 +155,27 @@ def adapter(folder: Path, alpha: float, stored: bool = False) -> None:
     else:
         (folder / "adapter_config.json").write_text(json.dumps({"r": 4, "lora_alpha": alpha}, allow_nan=False))
     save_file(pair, folder / "adapter_model.safetensors")
+
+
+def test_factors_are_fetched_once_in_large_ranges(tmp_path: Path) -> None:
+    """1.5 MiB for each factor, which are decoded in chunks of 1 MiB."""
+    rng = np.random.default_rng(0)
+    pair = {f"x.lora_{half}.weight": rng.standard_normal(shape, dtype=np.float32)
+            for half, shape in (("A", (4, 98_304)), ("B", (98_304, 4)))}  # fmt: skip
+    save_file(pair, tmp_path / "m.safetensors")
+    with serving(served(tmp_path)) as server:
+        [view] = matrices(open_checkpoint(f"{server.address}/model/m.safetensors")).factors
+        server.sent, server.asked = 0, []
+        with view.nearby() as near:
+            b, a = near.load_factors()
+            np.testing.assert_array_equal(near.load_factors()[0], b)
+        assert server.sent == 2 * 4 * 4 * 98_304
+        assert len(server.asked) == 2
+        server.asked = []
+        measure_factors(FactorTask(view, 0, ScanSettings(null_draws=0)))
+        assert len(server.asked) == 2
+    np.testing.assert_array_equal(a, pair["x.lora_A.weight"])
+    np.testing.assert_array_equal(b, pair["x.lora_B.weight"])
 
 
 @pytest.mark.parametrize("stored", [False, True])

@@ -74,7 +74,7 @@ class MatrixView:
             yield self
             return
         url = folder / self.tensor.file
-        wanted = {url: self._range()} if self.source.container == "raw" else {}
+        wanted = {url: [self._range()]} if self.source.container == "raw" else {}
         shared = None if self.cut.unbroken else (url, self.tensor.name, self.tensor.version)
         with keeping(wanted, shared) as shelf:
             yield replace(self, source=replace(self.source, shelf=shelf))
