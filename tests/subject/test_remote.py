@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
-from benchmarks.range_server import Server, fixed, serving
+from benchmarks.range_server import Handler, Server, fixed, serving
 from safetensors.numpy import save_file
 from tests.dask_cluster import dask_cluster
 from tests.subject.torch_files import View, saved
@@ -60,8 +60,8 @@ def checkpoint(folder: Path, count: int = 10, shards: int = 3, **more: Any) -> P
     return folder
 
 
-def served(folder: Path) -> Server:
-    return Server({f"model/{path.name}": fixed(path.read_bytes()) for path in folder.iterdir()})
+def served(folder: Path, handler: type[Handler] | None = None) -> Server:
+    return Server({f"model/{path.name}": fixed(path.read_bytes()) for path in folder.iterdir()}, handler)
 
 
 @pytest.fixture
@@ -307,6 +307,45 @@ def test_what_is_not_there(server: Server) -> None:
         with pytest.raises(TollensError, match="path_missing"):
             open_checkpoint(f"{server.address}/{path}")
     assert not remote.exists(Url(f"{server.address}/model/other"))
+
+
+class Strict(Handler):
+    """A server that answers with `status` for every file that it has not, and for those in `broken`."""
+
+    status = 400
+    broken: frozenset[str] = frozenset()
+
+    def do_GET(self) -> None:
+        name = self.path.rpartition("/")[2]
+        if self.path.lstrip("/") in self.server.files and name not in self.broken:
+            super().do_GET()
+        else:
+            self.give(self.status, b"")
+
+
+@pytest.mark.parametrize("status", [400, 403, 405])
+def test_an_optional_file_that_a_server_declines_to_give_is_not_there(tmp_path: Path, status: int) -> None:
+    adapter(tmp_path, 4.0)
+    strict = type("Stricter", (Strict,), {"status": status, "broken": frozenset({"adapter_config.json"})})
+    with serving(served(tmp_path, strict)) as server:
+        found = open_checkpoint(f"{server.address}/model/adapter_model.safetensors")
+        assert (found.config, found.adapter, len(found.tensors)) == (None, None, 2)
+        with pytest.raises(TollensError) as caught:
+            open_checkpoint(f"{server.address}/model/other.safetensors")
+        assert caught.value.code == ("path_unreadable" if status == 403 else "remote_failed")
+        if status != 403:
+            with pytest.raises(TollensError, match=f"status {status}"):  # of the names of weights it may hold one
+                open_checkpoint(f"{server.address}/model/")
+
+
+def test_an_optional_file_of_a_server_that_fails_is_not_taken_for_absent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remote, "PATIENCE", remote.Patience(again=0))
+    adapter(tmp_path, 4.0)
+    failing = type("Failing", (Strict,), {"status": 503, "broken": frozenset({"adapter_config.json"})})
+    with serving(served(tmp_path, failing)) as server, pytest.raises(TollensError, match="status 503"):
+        open_checkpoint(f"{server.address}/model/adapter_model.safetensors")
 
 
 def test_a_signed_address_is_sent_as_it_is_and_never_shown(server: Server) -> None:
