@@ -7,7 +7,6 @@ import os
 import statistics
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any, NamedTuple, TypeVar
 
@@ -25,6 +24,7 @@ from tollens.run.diff_match import Matched, match
 from tollens.run.diff_result import DiffReport, Expectation, LayerDelta, TensorDelta
 from tollens.run.diff_settings import DiffSettings
 from tollens.run.diff_tensor import TensorTask, lost_tensor, measure_tensor
+from tollens.run.hashing import hashing
 from tollens.run.result import Subject
 from tollens.run.scan import environment, of_parts
 from tollens.run.tensors_digest import tensors_digest
@@ -58,8 +58,8 @@ def diff(
     ours, theirs = open_checkpoint(base), open_checkpoint(derived)
     found = _selected(match(ours, theirs), settings.layers)
     before = repeated(map_fn)
-    with ThreadPoolExecutor(1) as beside:  # hashing releases the interpreter lock and needs no worker
-        hashed = [None if isinstance(c.path, Url) else beside.submit(c.digest) for c in (ours, theirs)]
+    with hashing() as digest_of:
+        hashed = [None if isinstance(c.path, Url) else digest_of(c) for c in (ours, theirs)]
         try:
             layers, others = _measured(found, ours, theirs, settings, map_fn, progress)
         finally:

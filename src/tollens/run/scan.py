@@ -6,7 +6,6 @@ import fnmatch
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 import msgspec
@@ -20,6 +19,7 @@ from tollens.instrument.null import ShapeNull
 from tollens.instrument.registry import INSTRUMENTS
 from tollens.protocol.finding import SEVERITY, Finding, Note, by_severity, findings_of, verdict_of
 from tollens.run.factor_layer import FactorTask, lost_any, measure_any
+from tollens.run.hashing import hashing
 from tollens.run.layer import LayerTask, ShapeTask, lost_shape, measure_shape, used
 from tollens.run.machine import this_machine
 from tollens.run.plugins import installed, plugged_quantities
@@ -80,8 +80,8 @@ def scan(
     before = repeated(map_fn)
     lost: list[str] = []
     far = isinstance(checkpoint.path, Url)
-    with ThreadPoolExecutor(1) as beside:  # hashing releases the interpreter lock and needs no worker
-        files = None if far else beside.submit(checkpoint.digest)
+    with hashing() as digest_of:
+        files = None if far else digest_of(checkpoint)
         try:
             layers = list(_measured(views, settings, frozenset(refused), map_fn, progress, lost))
         finally:

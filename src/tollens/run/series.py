@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import statistics
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from typing import Any
 
@@ -28,6 +27,7 @@ from tollens.protocol.change import (
 )
 from tollens.protocol.finding import Note
 from tollens.run.extrapolate import MADE_BY, extrapolated
+from tollens.run.hashing import hashing
 from tollens.run.layer import LayerTask, ShapeTask, lost_layer, lost_shape, measure_layer, measure_shape, used
 from tollens.run.path import Path, PathTask, lost_path, measure_path
 from tollens.run.refusal import refusals
@@ -89,8 +89,8 @@ def series(
     before = repeated(map_fn)
     judged = [sum(min(v.shape) >= settings.min_side for v in inventory.matrices) for inventory in inventories]
     far = [isinstance(checkpoint.path, Url) and extrapolate is None for checkpoint in checkpoints]
-    with ThreadPoolExecutor(1) as beside:  # hashing releases the interpreter lock and needs no worker
-        files = [None if away else beside.submit(c.digest) for c, away in zip(checkpoints, far, strict=True)]
+    with hashing() as digest_of:
+        files = [None if away else digest_of(c) for c, away in zip(checkpoints, far, strict=True)]
         try:
             if extrapolate is not None:
                 sources = ["sha256:" + file.result() for file in files if file is not None]

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import re
+import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -59,15 +60,15 @@ class Checkpoint:
     configs: Mapping[str, str] = field(default_factory=dict)
     part: tuple[int, int] | None = None
 
-    def digest(self) -> str:
+    def digest(self, stop: threading.Event | None = None) -> str:
         """SHA-256, 64 hexadecimal digits: of the file, or for a folder, an index, or an adapter that its configuration
         scales, of the sorted list of (relative name, file digest) over `files`, written as compact JSON in UTF-8.
 
-        Raises: those of `file.opened`.
+        Raises: those of `file.sha256`.
         """
         if self.path != self.source.folder and self.format != "sharded" and self.adapter is None:
-            return file.sha256(self.path)
-        listed = sorted([name, file.sha256(self.source.folder / name)] for name in self.files)
+            return file.sha256(self.path, stop)
+        listed = sorted([name, file.sha256(self.source.folder / name, stop)] for name in self.files)
         text = json.dumps(listed, allow_nan=False, separators=(",", ":"), ensure_ascii=False)
         return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
 
