@@ -13,6 +13,8 @@ from rich.cells import cell_len
 from safetensors.numpy import save_file
 
 from tollens.cli.screen import ROWS, scan_text
+from tollens.publish.report import report_html
+from tollens.run.diff import diff
 from tollens.run.result import ScanReport
 from tollens.run.scan import scan
 from tollens.run.settings import ScanSettings
@@ -151,3 +153,17 @@ def test_an_adapter_alone_is_told_without_a_tail(monkeypatch, adapter_report: Sc
     assert "alpha" not in text.partition("note")[0]
     assert "the singular values of a product are taken in float64" in text
     assert "--claim 'all(stable_rank >= 2)'" in text
+
+
+def test_one_part_of_several_is_named_on_the_screen_in_the_page_and_in_json(tmp_path: Path) -> None:
+    path = tmp_path / "model-00001-of-00003.safetensors"
+    save_file({"w": gaussian(0)}, path)
+    settings = ScanSettings(only="tail")
+    report = scan(path, settings)
+    [note] = [note for note in report.notes if note.code == "part_of_several"]
+    assert "part 1 of 3: the other parts are not read; name the folder or the index." in note.sentence
+    shown = "the other parts are not read"
+    assert shown in " ".join(scan_text(report, html=None, show_all=False).split())
+    assert shown in report_html(report)
+    assert shown.encode() in msgspec.json.encode(report)
+    assert [n.code for n in diff(path, path).notes if n.code == "part_of_several"] == ["part_of_several"] * 2

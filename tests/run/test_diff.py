@@ -133,6 +133,20 @@ def test_a_cast_is_seen_whatever_it_was_stored_in_afterwards(diffed: Diffed, sto
     assert layer(diffed(base, through), "layers.0.up.weight").state == "moved"
 
 
+def test_a_cast_of_float64_may_go_by_way_of_float32(diffed: Diffed) -> None:
+    """1 + 2^-8 (1 + 2^-40) is nearer to 1 + 2^-7; as float32 it is the middle, which goes to 1 in bfloat16."""
+    base = {"layers.0.up.weight": gaussian(96, 64, 1).astype(np.float64)}
+    base["layers.0.up.weight"][3, 4] = 1.0 + 2.0**-8 * (1.0 + 2.0**-40)
+    twice = {name: w.astype(np.float32).astype(BF16) for name, w in base.items()}
+    once = {name: w.copy() for name, w in twice.items()}
+    once["layers.0.up.weight"][3, 4] = 1.0 + 2.0**-7
+    assert float(twice["layers.0.up.weight"][3, 4]) == 1.0
+    for cast in (once, twice):
+        assert diffed(base, cast).layers[0].state == "rounded"
+    once["layers.0.up.weight"][3, 4] = 1.0 + 2.0**-6
+    assert diffed(base, once).layers[0].state == "moved"
+
+
 def test_small_weights_that_were_wiped_are_no_cast(diffed: Diffed) -> None:
     """float16 would round 1e-9 to zero, and yet zeros in a float32 file did not pass through it."""
     tiny = {name: w * np.float32(1e-8) for name, w in network(0).items()}

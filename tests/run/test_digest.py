@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+import ml_dtypes
 import numpy as np
 from safetensors.numpy import save_file
 
@@ -33,3 +34,15 @@ def test_a_fortran_ordered_array_is_digested_in_its_stored_order(tmp_path: Path)
     np.savez(tmp_path / "m.npz", w=matrix)
     [layer] = scan(tmp_path / "m.npz", ScanSettings(only="tail")).layers
     assert layer.digest == "sha256:" + hashlib.sha256(matrix.tobytes(order="F")).hexdigest()
+
+
+def test_the_scale_of_8_bit_floats_is_part_of_the_digest(tmp_path: Path) -> None:
+    codes = np.random.default_rng(2).standard_normal((24, 16)).astype(ml_dtypes.float8_e4m3fn)
+    found = []
+    for factor in (1.0, 2.0):
+        scale = np.array([factor], dtype=np.float32)
+        save_file({"x.weight": codes, "x.weight_scale": scale}, tmp_path / "m.safetensors")
+        [layer] = scan(tmp_path / "m.safetensors", ScanSettings(only="tail")).layers
+        assert layer.digest == "sha256:" + hashlib.sha256(codes.tobytes() + scale.tobytes()).hexdigest()
+        found.append(layer.digest)
+    assert found[0] != found[1]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tollens.subject.dtypes import STORED, Kind, decode_into, decoded, encoded, kind_of, size_in_bytes
+from tollens.subject.dtypes import STORED, Kind, decode_into, decoded, encoded, kind_of, rounded_to, size_in_bytes
 
 FLOATS = [name for name, t in STORED.items() if t.kind is Kind.FLOAT]
 REFERENCE = {
@@ -147,6 +147,17 @@ def test_values_just_off_the_middle_are_not_rounded_twice(dtype: str, bits: int)
         ):
             found = decode(encoded(sign * values, dtype).tobytes(), dtype, np.float64)
             np.testing.assert_array_equal(found, sign * expected)
+
+
+@pytest.mark.parametrize(("dtype", "bits"), [("BF16", 8), ("F16", 11), ("F8_E4M3", 4), ("F8_E5M2", 3)])
+def test_rounding_in_place_rounds_once(dtype: str, bits: int) -> None:
+    """1 + ulp/2 (1 + 2^-40) lies above the middle, 1 + 3/2 ulp (1 - 2^-40) below it; in float32 both are the middle."""
+    ulp = 2.0 ** (1 - bits)
+    values = np.array([[1.0 + ulp / 2 * (1 + 2.0**-40)], [1.0 + 1.5 * ulp * (1 - 2.0**-40)]])
+    found = rounded_to(values, dtype)
+    assert found.dtype == np.float64
+    assert found.tolist() == [[1.0 + ulp], [1.0 + ulp]]
+    np.testing.assert_array_equal(rounded_to(found.astype(np.float32), dtype), found)
 
 
 def test_what_is_out_of_range_is_not_finite() -> None:

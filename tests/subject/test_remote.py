@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
-from benchmarks.range_server import Server, fixed, serving
+from benchmarks.range_server import Handler, Server, fixed, serving
 from safetensors.numpy import save_file
 from tests.dask_cluster import dask_cluster
 from tests.subject.torch_files import View, saved
@@ -24,6 +24,7 @@ from tollens.core.errors import TollensError
 from tollens.pool.cluster import cluster
 from tollens.pool.local import processes
 from tollens.run.diff import diff
+from tollens.run.factor_layer import FactorTask, measure_factors
 from tollens.run.machine import bits
 from tollens.run.scan import scan
 from tollens.run.series import series
@@ -59,8 +60,8 @@ def checkpoint(folder: Path, count: int = 10, shards: int = 3, **more: Any) -> P
     return folder
 
 
-def served(folder: Path) -> Server:
-    return Server({f"model/{path.name}": fixed(path.read_bytes()) for path in folder.iterdir()})
+def served(folder: Path, handler: type[Handler] | None = None) -> Server:
+    return Server({f"model/{path.name}": fixed(path.read_bytes()) for path in folder.iterdir()}, handler)
 
 
 @pytest.fixture
@@ -133,6 +134,61 @@ def test_the_digest_is_of_what_was_read(server: Server, tmp_path: Path) -> None:
     changed[-1] ^= 1
     server.files[f"model/{name}"] = fixed(bytes(changed))
     assert scan(url, tail).subject.digest != first.digest
+
+
+def test_the_digest_covers_the_configuration(server: Server) -> None:
+    tail = ScanSettings(only="tail")
+    first = scan(f"{server.address}/model", tail).subject.digest
+    server.files["model/config.json"] = fixed(b'{"hidden_size": 1024, "num_attention_heads": 4}')
+    assert scan(f"{server.address}/model", tail).subject.digest != first
+
+
+def adapter(folder: Path, alpha: float, stored: bool = False) -> None:
+    """One pair of factors, whose scaling stands in its configuration or beside the factors."""
+    rng = np.random.default_rng(0)
+    pair = {
+        "base_model.model.x.lora_A.weight": rng.standard_normal((4, 300), dtype=np.float32),
+        "base_model.model.x.lora_B.weight": rng.standard_normal((200, 4), dtype=np.float32),
+    }
+    if stored:
+        pair["base_model.model.x.alpha"] = np.array(alpha, dtype=np.float32)
+    else:
+        (folder / "adapter_config.json").write_text(json.dumps({"r": 4, "lora_alpha": alpha}, allow_nan=False))
+    save_file(pair, folder / "adapter_model.safetensors")
+
+
+def test_factors_are_fetched_once_in_large_ranges(tmp_path: Path) -> None:
+    """1.5 MiB for each factor, which are decoded in chunks of 1 MiB."""
+    rng = np.random.default_rng(0)
+    pair = {f"x.lora_{half}.weight": rng.standard_normal(shape, dtype=np.float32)
+            for half, shape in (("A", (4, 98_304)), ("B", (98_304, 4)))}  # fmt: skip
+    save_file(pair, tmp_path / "m.safetensors")
+    with serving(served(tmp_path)) as server:
+        [view] = matrices(open_checkpoint(f"{server.address}/model/m.safetensors")).factors
+        server.sent, server.asked = 0, []
+        with view.nearby() as near:
+            b, a = near.load_factors()
+            np.testing.assert_array_equal(near.load_factors()[0], b)
+        assert server.sent == 2 * 4 * 4 * 98_304
+        assert len(server.asked) == 2
+        server.asked = []
+        measure_factors(FactorTask(view, 0, ScanSettings(null_draws=0)))
+        assert len(server.asked) == 2
+    np.testing.assert_array_equal(a, pair["x.lora_A.weight"])
+    np.testing.assert_array_equal(b, pair["x.lora_B.weight"])
+
+
+@pytest.mark.parametrize("stored", [False, True])
+def test_the_digest_covers_the_scaling_of_an_adapter(tmp_path: Path, stored: bool) -> None:
+    found = []
+    for alpha in (4.0, 8.0):
+        adapter(tmp_path, alpha, stored)
+        with serving(served(tmp_path)) as server:
+            report = scan(f"{server.address}/model", SETTINGS)
+            assert report.layers[0].gamma == alpha / 4
+            found.append((report.layers[0].digest, report.subject.digest))
+    assert found[0][0] == found[1][0]
+    assert found[0][1] != found[1][1]
 
 
 def test_parts_of_one_tensor_read_their_own_bytes(tmp_path: Path) -> None:
@@ -251,6 +307,45 @@ def test_what_is_not_there(server: Server) -> None:
         with pytest.raises(TollensError, match="path_missing"):
             open_checkpoint(f"{server.address}/{path}")
     assert not remote.exists(Url(f"{server.address}/model/other"))
+
+
+class Strict(Handler):
+    """A server that answers with `status` for every file that it has not, and for those in `broken`."""
+
+    status = 400
+    broken: frozenset[str] = frozenset()
+
+    def do_GET(self) -> None:
+        name = self.path.rpartition("/")[2]
+        if self.path.lstrip("/") in self.server.files and name not in self.broken:
+            super().do_GET()
+        else:
+            self.give(self.status, b"")
+
+
+@pytest.mark.parametrize("status", [400, 403, 405])
+def test_an_optional_file_that_a_server_declines_to_give_is_not_there(tmp_path: Path, status: int) -> None:
+    adapter(tmp_path, 4.0)
+    strict = type("Stricter", (Strict,), {"status": status, "broken": frozenset({"adapter_config.json"})})
+    with serving(served(tmp_path, strict)) as server:
+        found = open_checkpoint(f"{server.address}/model/adapter_model.safetensors")
+        assert (found.config, found.adapter, len(found.tensors)) == (None, None, 2)
+        with pytest.raises(TollensError) as caught:
+            open_checkpoint(f"{server.address}/model/other.safetensors")
+        assert caught.value.code == ("path_unreadable" if status == 403 else "remote_failed")
+        if status != 403:
+            with pytest.raises(TollensError, match=f"status {status}"):  # of the names of weights it may hold one
+                open_checkpoint(f"{server.address}/model/")
+
+
+def test_an_optional_file_of_a_server_that_fails_is_not_taken_for_absent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remote, "PATIENCE", remote.Patience(again=0))
+    adapter(tmp_path, 4.0)
+    failing = type("Failing", (Strict,), {"status": 503, "broken": frozenset({"adapter_config.json"})})
+    with serving(served(tmp_path, failing)) as server, pytest.raises(TollensError, match="status 503"):
+        open_checkpoint(f"{server.address}/model/adapter_model.safetensors")
 
 
 def test_a_signed_address_is_sent_as_it_is_and_never_shown(server: Server) -> None:

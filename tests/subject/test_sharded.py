@@ -107,3 +107,29 @@ def test_a_folder_reached_through_a_link_is_itself(shards: Path, tmp_path_factor
     link = tmp_path_factory.mktemp("links") / "model"
     link.symlink_to(shards)
     assert len(open_checkpoint(link).tensors) == 3
+
+
+def test_a_part_that_is_named_is_read_and_known_to_be_one(tmp_path: Path) -> None:
+    for name in ("m-00002-of-00003.safetensors", "m-00001-of-00001.safetensors", "m-1-of-2.safetensors"):
+        save_file({"w": np.ones((2, 2))}, tmp_path / name)
+    assert open_checkpoint(tmp_path / "m-00002-of-00003.safetensors").part == (2, 3)
+    assert open_checkpoint(tmp_path / "m-00001-of-00001.safetensors").part is None
+    assert open_checkpoint(tmp_path / "m-1-of-2.safetensors").part is None
+
+
+def test_a_folder_with_one_part_of_several_is_refused(tmp_path: Path) -> None:
+    for name in ("m-00001-of-00003.gguf", "pytorch_model-00001-of-00003.bin"):
+        (tmp_path / name).write_bytes(b"never read")
+        with pytest.raises(TollensError, match="00002-of-00003") as caught:
+            open_checkpoint(tmp_path)
+        assert caught.value.code == "index_shard_missing"
+        (tmp_path / name).unlink()
+
+
+def test_parts_that_torch_saved_need_the_index_that_is_named(tmp_path: Path) -> None:
+    for part in (1, 2):
+        (tmp_path / f"pytorch_model-0000{part}-of-00002.bin").write_bytes(b"never read")
+    with pytest.raises(TollensError, match=r"pytorch_model\.bin\.index\.json") as caught:
+        open_checkpoint(tmp_path)
+    assert caught.value.code == "ambiguous_checkpoint"
+    assert caught.value.fix.startswith("Fetch the index")

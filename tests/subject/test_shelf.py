@@ -64,7 +64,7 @@ def test_the_bytes_are_those_of_the_file_and_none_is_fetched_twice(
     begin, end = sorted(wanted)
     far = Far()
     asked = set(range(begin, end))
-    with closing(Shelf({URL: (begin, end)})) as shelf:
+    with closing(Shelf({URL: [(begin, end)]})) as shelf:
         for start, count in reads:
             assert read(shelf, far, start, start + count) == DATA[start : start + count]
             asked |= set(range(start, start + count))
@@ -76,7 +76,7 @@ def test_the_bytes_are_those_of_the_file_and_none_is_fetched_twice(
 
 def test_whole_blocks_are_fetched_of_what_will_be_wanted() -> None:
     far = Far()
-    with closing(Shelf({URL: (100, 300)})) as shelf:
+    with closing(Shelf({URL: [(100, 300)]})) as shelf:
         for begin in range(100, 300, 10):
             read(shelf, far, begin, begin + 10)
     assert far.fetched == [(100, 164), (164, 228), (228, 292), (292, 300)]

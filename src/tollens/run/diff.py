@@ -7,7 +7,6 @@ import os
 import statistics
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any, NamedTuple, TypeVar
 
@@ -25,10 +24,12 @@ from tollens.run.diff_match import Matched, match
 from tollens.run.diff_result import DiffReport, Expectation, LayerDelta, TensorDelta
 from tollens.run.diff_settings import DiffSettings
 from tollens.run.diff_tensor import TensorTask, lost_tensor, measure_tensor
+from tollens.run.hashing import hashing
 from tollens.run.result import Subject
-from tollens.run.scan import environment
+from tollens.run.scan import environment, of_parts
 from tollens.run.tensors_digest import tensors_digest
 from tollens.subject.checkpoint import Checkpoint, open_checkpoint
+from tollens.subject.factors import FactorView
 from tollens.subject.matrices import MatrixView
 from tollens.subject.place import Url, shown
 from tollens.subject.shelf import let_go
@@ -58,14 +59,14 @@ def diff(
     ours, theirs = open_checkpoint(base), open_checkpoint(derived)
     found = _selected(match(ours, theirs), settings.layers)
     before = repeated(map_fn)
-    with ThreadPoolExecutor(1) as beside:  # hashing releases the interpreter lock and needs no worker
-        hashed = [None if isinstance(c.path, Url) else beside.submit(c.digest) for c in (ours, theirs)]
+    with hashing() as digest_of:
+        hashed = [None if isinstance(c.path, Url) else digest_of(c) for c in (ours, theirs)]
         try:
             layers, others = _measured(found, ours, theirs, settings, map_fn, progress)
         finally:
             let_go()
     subjects = [
-        _subject(path, c, _read_digest(c, layers, side) if files is None else "sha256:" + files.result())
+        _subject(path, c, _read_digest(c, layers, side, found) if files is None else "sha256:" + files.result())
         for path, c, files, side in zip((base, derived), (ours, theirs), hashed, ("base", "derived"), strict=True)
     ]
     kinship = _kinship(layers, settings, found.adapter or found.adapters)
@@ -89,7 +90,11 @@ def diff(
         unmatched=found.unmatched,
         skipped=found.skipped,
         renamed=found.renamed,
-        notes=[*_of_workers([*layers, *others], repeated(map_fn) - before), *_notes(layers, found)],
+        notes=[
+            *of_parts([ours, theirs]),
+            *_of_workers([*layers, *others], repeated(map_fn) - before),
+            *_notes(layers, found),
+        ],
         summary=summary,
         settings=msgspec.to_builtins(settings),
         environment=environment(),
@@ -116,7 +121,7 @@ class _Read(NamedTuple):
     digest: str | None
 
 
-def _read_digest(checkpoint: Checkpoint, layers: Sequence[LayerDelta], side: str) -> str:
+def _read_digest(checkpoint: Checkpoint, layers: Sequence[LayerDelta], side: str, found: Matched) -> str:
     """Of a checkpoint that is not read twice: what its headers say, and the bytes of the matrices that were read."""
     of_base = side == "base"
     read = [
@@ -125,7 +130,8 @@ def _read_digest(checkpoint: Checkpoint, layers: Sequence[LayerDelta], side: str
         else _Read(layer.derived_name, layer.derived_dtype, layer.M, layer.N, layer.derived_digest)
         for layer in layers
     ]
-    return tensors_digest(checkpoint.tensors, read)
+    factors = [] if of_base else [view for _, view, _ in found.views if isinstance(view, FactorView)]
+    return tensors_digest(checkpoint, read, factors)
 
 
 def _selected(found: Matched, pattern: str | None) -> Matched:

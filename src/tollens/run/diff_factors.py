@@ -49,7 +49,8 @@ def measure_change(task: DeltaTask) -> LayerDelta:
 def _measured(task: DeltaTask, view: FactorView) -> LayerDelta:
     """Delta = gamma * B @ A from its factors; Delta itself is never formed (Golub, Van Loan 2013, section 5.4.2)."""
     stored = hashlib.sha256()
-    b, a = factors = view.load_factors(stored)
+    with view.nearby() as near:
+        b, a = factors = near.load_factors(stored)
     if view.transposed:
         b, a = np.ascontiguousarray(a.T), np.ascontiguousarray(b.T)
     assert isinstance(task.base, MatrixView)

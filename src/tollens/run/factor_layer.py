@@ -57,8 +57,8 @@ def lost_any(task: LayerTask | FactorTask) -> LayerReport:
 
 def measure_factors(task: FactorTask) -> LayerReport:
     """Norms and ranks of one product; what needs a bulk or a tail is UNDEFINED `factored`."""
-    view = task.view
-    with blas_threads(1):  # of thin factors and small squares, where a second thread costs more than it brings
+    # A second thread costs more than it brings to thin factors and small squares.
+    with task.view.nearby() as view, blas_threads(1):
         stored = hashlib.sha256()
         factors = view.load_factors(stored)
         digest = "sha256:" + stored.hexdigest()

@@ -22,9 +22,9 @@ class Histogram(msgspec.Struct, frozen=True):
 
 class Subject(msgspec.Struct, frozen=True):
     """What was scanned. `digest` is "sha256:<hex>" of the file, or of the names and digests of the files of a folder,
-    an index or an adapter with its configuration. Of a remote checkpoint it is "sha256-tensors:<hex>": of its headers
-    and of the digests of the matrices that were measured, so that it depends on which these are. `parameters` counts
-    elements of all stored tensors.
+    an index or an adapter with its configuration. Of a remote checkpoint it is "sha256-tensors:<hex>": of its headers,
+    its configurations and the digests of the matrices that were measured, so that it depends on which these are.
+    `parameters` counts elements of all stored tensors.
     """
 
     path: str
@@ -54,7 +54,8 @@ class LayerReport(msgspec.Struct, frozen=True, kw_only=True):
     """Everything known of one weight matrix. A field that is null is explained in `undefined`.
 
     `plugins` holds the values of instruments from other packages, by quantity. `digest`, "sha256:<hex>", is of the
-    stored bytes of the matrix, taken when they were read.
+    stored bytes of the matrix, taken when they were read; of 8-bit floats that a stored scale multiplies, of their
+    bytes followed by those of the scale.
 
     A matrix that is the product of two LoRA factors (view "factored") has `factors`, the names of their tensors, B
     first; `rank`, their common side; `gamma`, the number that scales the product; `target`, the tensor of the base

@@ -6,7 +6,6 @@ import fnmatch
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 import msgspec
@@ -20,6 +19,7 @@ from tollens.instrument.null import ShapeNull
 from tollens.instrument.registry import INSTRUMENTS
 from tollens.protocol.finding import SEVERITY, Finding, Note, by_severity, findings_of, verdict_of
 from tollens.run.factor_layer import FactorTask, lost_any, measure_any
+from tollens.run.hashing import hashing
 from tollens.run.layer import LayerTask, ShapeTask, lost_shape, measure_shape, used
 from tollens.run.machine import this_machine
 from tollens.run.plugins import installed, plugged_quantities
@@ -80,8 +80,8 @@ def scan(
     before = repeated(map_fn)
     lost: list[str] = []
     far = isinstance(checkpoint.path, Url)
-    with ThreadPoolExecutor(1) as beside:  # hashing releases the interpreter lock and needs no worker
-        files = None if far else beside.submit(checkpoint.digest)
+    with hashing() as digest_of:
+        files = None if far else digest_of(checkpoint)
         try:
             layers = list(_measured(views, settings, frozenset(refused), map_fn, progress, lost))
         finally:
@@ -97,7 +97,7 @@ def scan(
         headline=_headline(summary),
         subject=Subject(
             shown(path),
-            tensors_digest(checkpoint.tensors, layers) if files is None else "sha256:" + files.result(),
+            tensors_digest(checkpoint, layers, found.factors) if files is None else "sha256:" + files.result(),
             checkpoint.format,
             sum(t.size for t in checkpoint.tensors),
             len(checkpoint.tensors),
@@ -105,7 +105,12 @@ def scan(
         settings=msgspec.to_builtins(settings),
         claim=answer,
         findings=findings,
-        notes=[*_of_workers(layers, lost, repeated(map_fn) - before), *_notes(layers, refused), *_unread(found)],
+        notes=[
+            *of_parts([checkpoint]),
+            *_of_workers(layers, lost, repeated(map_fn) - before),
+            *_notes(layers, refused),
+            *_unread(found),
+        ],
         layers=_ranked(layers, findings),
         skipped=[SkippedTensor(s.name, list(s.shape), s.dtype, s.reason) for s in found.skipped],
         aliased=[AliasedTensor(a.name, a.of) for a in found.aliases],
@@ -304,6 +309,20 @@ def _notes(layers: Sequence[LayerReport], refused: Mapping[str, str]) -> list[No
     if unmatched:
         notes.append(Note("unmatched", unmatched, f"{len(unmatched)} of {len(layers)} layers: the role is not known."))
     return notes
+
+
+def of_parts(checkpoints: Sequence[Checkpoint]) -> list[Note]:
+    """Which of the files that were named are one part of several, so that most of the model was not read."""
+    return [
+        Note(
+            "part_of_several",
+            [],
+            f"{c.path.name} is part {c.part[0]} of {c.part[1]}: the other parts are not read; name the folder or the "
+            "index.",
+        )
+        for c in checkpoints
+        if c.part is not None
+    ]
 
 
 def _unread(found: Inventory) -> list[Note]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import statistics
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from typing import Any
 
@@ -28,11 +27,12 @@ from tollens.protocol.change import (
 )
 from tollens.protocol.finding import Note
 from tollens.run.extrapolate import MADE_BY, check_forecast, extrapolated
+from tollens.run.hashing import hashing
 from tollens.run.layer import LayerTask, ShapeTask, lost_layer, lost_shape, measure_layer, measure_shape, used
 from tollens.run.path import Path, PathTask, lost_path, measure_path
 from tollens.run.refusal import refusals
 from tollens.run.result import LayerReport
-from tollens.run.scan import Progress, environment, selected
+from tollens.run.scan import Progress, environment, of_parts, selected
 from tollens.run.series_result import (
     BestStep,
     Forecast,
@@ -91,8 +91,8 @@ def series(
     before = repeated(map_fn)
     judged = [sum(min(v.shape) >= settings.min_side for v in inventory.matrices) for inventory in inventories]
     far = [isinstance(checkpoint.path, Url) and extrapolate is None for checkpoint in checkpoints]
-    with ThreadPoolExecutor(1) as beside:  # hashing releases the interpreter lock and needs no worker
-        files = [None if away else beside.submit(c.digest) for c, away in zip(checkpoints, far, strict=True)]
+    with hashing() as digest_of:
+        files = [None if away else digest_of(c) for c, away in zip(checkpoints, far, strict=True)]
         try:
             if extrapolate is not None:
                 sources = ["sha256:" + file.result() for file in files if file is not None]
@@ -101,9 +101,7 @@ def series(
         finally:
             let_go()
     digests = [
-        tensors_digest(checkpoint.tensors, [rows[place] for rows in by_matrix])
-        if file is None
-        else "sha256:" + file.result()
+        tensors_digest(checkpoint, [rows[place] for rows in by_matrix]) if file is None else "sha256:" + file.result()
         for place, (checkpoint, file) in enumerate(zip(checkpoints, files, strict=True))
     ]
     members = [_member(member, digest) for member, digest in zip(opened.members, digests, strict=True)]
@@ -122,6 +120,7 @@ def series(
         by_chance=0.0 if level is None else chance_of_disjoint(level) * compared,
         extrapolation=forecast,
         notes=[
+            *of_parts(checkpoints),
             *_of_workers(by_matrix, repeated(map_fn) - before),
             *_notes(opened, len(aligned.unmatched), max(len(found.factors) for found in inventories), refused),
         ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -68,8 +69,9 @@ class AdapterConfig:
         return not self.lora and self.saved.isdisjoint(tensor.split("."))
 
 
-def read_adapter(folder: Place, files: tuple[str, ...]) -> AdapterConfig | None:
+def read_adapter(folder: Place, files: tuple[str, ...], digests: dict[str, str] | None = None) -> AdapterConfig | None:
     """The configuration beside the weights `files`; None where there is none, or where they are no adapter's.
+    `digests` takes the SHA-256 of what was read.
 
     Raises: `adapter_config_invalid`, `adapter_pattern_unsupported`, `header_too_deep`, `duplicate_key`,
     `index_escapes`, those of `file.opened`.
@@ -81,6 +83,8 @@ def read_adapter(folder: Place, files: tuple[str, ...]) -> AdapterConfig | None:
     data = file.read(path, MAX_CONFIG + 1)
     if len(data) > MAX_CONFIG:
         raise _invalid(str(path), f"at most {MAX_CONFIG} bytes", "more")
+    if digests is not None:
+        digests[CONFIG] = hashlib.sha256(data).hexdigest()
     return parsed(document.parse(data, str(path), "adapter_config_invalid", constants=True), str(path))
 
 

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import re
+import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -41,7 +42,9 @@ class Checkpoint:
     `format` is the name of a row of `formats.FORMATS`, or `sharded`. `files` make up the checkpoint (names relative
     to `source.folder`); `unindexed` are tensors that an index leaves out; `ignored` are weight files and archive
     members beside it that were not read; `metadata` is what all of its files say of themselves. `adapter`
-    is the configuration of a low-rank adapter, whose weights these are.
+    is the configuration of a low-rank adapter, whose weights these are. `configs` has the SHA-256, in hexadecimal,
+    of each configuration that was read, by its name. `part` is number and count of a file that is named as one part of
+    several, of which the others were not read.
     """
 
     path: Place
@@ -54,16 +57,18 @@ class Checkpoint:
     ignored: tuple[str, ...] = ()
     metadata: Mapping[str, str] = field(default_factory=dict)
     adapter: AdapterConfig | None = None
+    configs: Mapping[str, str] = field(default_factory=dict)
+    part: tuple[int, int] | None = None
 
-    def digest(self) -> str:
+    def digest(self, stop: threading.Event | None = None) -> str:
         """SHA-256, 64 hexadecimal digits: of the file, or for a folder, an index, or an adapter that its configuration
         scales, of the sorted list of (relative name, file digest) over `files`, written as compact JSON in UTF-8.
 
-        Raises: those of `file.opened`.
+        Raises: those of `file.sha256`.
         """
         if self.path != self.source.folder and self.format != "sharded" and self.adapter is None:
-            return file.sha256(self.path)
-        listed = sorted([name, file.sha256(self.source.folder / name)] for name in self.files)
+            return file.sha256(self.path, stop)
+        listed = sorted([name, file.sha256(self.source.folder / name, stop)] for name in self.files)
         text = json.dumps(listed, allow_nan=False, separators=(",", ":"), ensure_ascii=False)
         return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
 
@@ -142,7 +147,7 @@ def open_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
 def _open_file(path: Place) -> Checkpoint:
     if path.name.endswith(tuple(sharded.SHARDS)):
         return _open_indexed(path, path.parent, path.name, ())
-    return _open_format(path, _format(path), path.parent, path.name)
+    return replace(_open_format(path, _format(path), path.parent, path.name), part=sharded.part_of(path.name))
 
 
 def _format(path: Place) -> Format:
@@ -205,7 +210,7 @@ def _open_folder(path: Place) -> Checkpoint:
         form = "safetensors" if len(chosen) == 1 else "sharded"
         rest = tuple(n for n in (*weights, *others) if n not in chosen)
         return _checkpoint(path, path, form, "raw", contents, chosen, ignored=rest)
-    if len(archives) > 1 or (archives and ggufs) or (len(ggufs) > 1 and not sharded.is_series(path, ggufs)):
+    if len(archives) > 1 or (archives and ggufs) or (not sharded.is_series(path, ggufs) and len(ggufs) > 1):
         raise _ambiguous(path, [*archives, *ggufs])
     if archives:
         contents = sharded.read_files(path, tuple(archives), npz.read)
@@ -225,6 +230,11 @@ def _open_pickles(path: Place, names: list[str], pickles: list[str]) -> Checkpoi
         raise _ambiguous(path, indices)
     weights = [n for n in pickles if Path(n).suffix.lower() in TORCH and not TRAINING.fullmatch(n)]
     usual = _usual(names, weights, TORCH_WEIGHTS)
+    if usual is None and sharded.is_series(path, weights) and len(weights) > 1:
+        raise _error(
+            "ambiguous_checkpoint", path, f"an index {sharded.index_of(weights[0])!r:.80} beside the parts",
+            f"{len(weights)} parts and no index", "Fetch the index from where the parts came, into the same folder.",
+        )  # fmt: skip
     if len(weights) > 1 and usual is None:
         raise _ambiguous(path, weights)
     if weights:
@@ -268,19 +278,20 @@ def _checkpoint(
     files: tuple[str, ...],
     ignored: tuple[str, ...] = (),
 ) -> Checkpoint:
-    config = huggingface.read_config(folder)
-    tuned = adapter.read_adapter(folder, files)
-    beside = [huggingface.CONFIG] * (config is not None) + [adapter.CONFIG] * (tuned is not None)
+    configs: dict[str, str] = {}
+    config = huggingface.read_config(folder, configs)
+    tuned = adapter.read_adapter(folder, files, configs)
     return Checkpoint(
         path,
         form,
         _versioned(folder, contents.tensors),
         config if config is not None else contents.config,
         Source(folder, container),
-        (*files, *beside),
+        (*files, *configs),
         ignored=(*contents.others, *ignored),
         metadata=contents.metadata,
         adapter=tuned,
+        configs=configs,
     )
 
 

@@ -154,14 +154,16 @@ def _to_odd(values: NDArray[np.float64]) -> NDArray[np.float32]:
 
 
 def rounded_to(values: Floats, dtype: str) -> Floats:
-    """`values` rounded to the nearest numbers of a stored float type, ties to even, in the dtype they came in.
+    """`values` rounded once to the nearest numbers of a stored float type, ties to even, in the dtype they came in.
 
     Beyond its range they become infinite, or NaN in a type without infinities. Raises: ValueError if `dtype` is no
     float type.
     """
     with np.errstate(over="ignore", invalid="ignore", under="ignore"):
-        codes = values.astype(_numpy_type(dtype))
-        return codes.astype(np.float32) if values.dtype == np.float32 else codes.astype(np.float64)
+        if values.dtype == np.float32:
+            return values.astype(_numpy_type(dtype)).astype(np.float32)
+        codes = encoded(values.reshape(-1).astype(np.float64, copy=False), dtype).view(_numpy_type(dtype))
+        return codes.astype(np.float64).reshape(values.shape)
 
 
 def _numpy_type(dtype: str) -> np.dtype[Any]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -15,6 +17,8 @@ from tollens.subject.adapter import PREFIX, AdapterConfig
 from tollens.subject.buffers import LORA, reason_to_skip
 from tollens.subject.cut import block, load
 from tollens.subject.dtypes import Kind, kind_of
+from tollens.subject.place import Url
+from tollens.subject.shelf import keeping
 from tollens.subject.source import Hash, Source
 from tollens.subject.tensor import TensorInfo
 
@@ -65,6 +69,23 @@ class FactorView:
         """
         out, width = self.shape
         return self._read(self.b, out, self.rank, hashed), self._read(self.a, self.rank, width, hashed)
+
+    @contextmanager
+    def nearby(self) -> Iterator[FactorView]:
+        """The same pair; while the context lasts, each of its bytes is fetched from a remote file once, each
+        factor in as few requests as it has blocks.
+        """
+        folder = self.source.folder
+        if isinstance(folder, Path):
+            yield self
+            return
+        wanted: dict[Url, list[tuple[int, int]]] = {}
+        for tensor in (self.b, self.a) if self.source.container == "raw" else ():
+            if tensor.strides is None:  # else what lies between two of its numbers may be no part of it
+                ranges = wanted.setdefault(folder / tensor.file, [])
+                ranges.append((tensor.offset, tensor.offset + tensor.nbytes))
+        with keeping(wanted) as shelf:
+            yield replace(self, source=replace(self.source, shelf=shelf))
 
     def _read(self, tensor: TensorInfo, rows: int, cols: int, hashed: Hash | None) -> Matrix:
         found = load(self.source, tensor, block(0, rows, cols), np.dtype(np.float64), hashed)

@@ -6,7 +6,9 @@ import errno
 import hashlib
 import os
 import stat
+import threading
 from collections.abc import Iterator
+from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -136,8 +138,11 @@ def read(place: Place, limit: int) -> bytes:
             raise unreadable(place, error) from None
 
 
-def sha256(place: Place) -> str:
-    """SHA-256 of a file's bytes, 64 hexadecimal digits."""
+def sha256(place: Place, stop: threading.Event | None = None) -> str:
+    """SHA-256 of a file's bytes, 64 hexadecimal digits.
+
+    Raises: those of `opened`; CancelledError once `stop` is set.
+    """
     digest = hashlib.sha256()
     buffer = bytearray(CHUNK)
     view = memoryview(buffer)
@@ -145,6 +150,8 @@ def sha256(place: Place) -> str:
         offset = 0
         try:
             while count := blob.read_into(offset, view):
+                if stop is not None and stop.is_set():
+                    raise CancelledError
                 digest.update(view[:count])
                 offset += count
         except OSError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,8 +16,8 @@ MAX_CONFIG = 10_000_000
 PARTS = ("text_config", "llm_config", "language_config", "vision_config", "encoder", "decoder")
 
 
-def read_config(folder: Place) -> Mapping[str, Any] | None:
-    """`config.json` of a folder, or None where there is none.
+def read_config(folder: Place, digests: dict[str, str] | None = None) -> Mapping[str, Any] | None:
+    """`config.json` of a folder, or None where there is none; `digests` takes the SHA-256 of what was read.
 
     Raises: `config_invalid`, `header_too_deep`, `duplicate_key`, `index_escapes`, those of `file.opened`.
     """
@@ -30,6 +31,8 @@ def read_config(folder: Place) -> Mapping[str, Any] | None:
             "config_invalid", str(path), expected=f"at most {MAX_CONFIG} bytes", found="more",
             fix="Replace the file by the model's configuration.",
         )  # fmt: skip
+    if digests is not None:
+        digests[CONFIG] = hashlib.sha256(data).hexdigest()
     return document.parse(data, str(path), "config_invalid", constants=True)
 
 

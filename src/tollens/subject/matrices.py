@@ -56,13 +56,14 @@ class MatrixView:
     scale: Scale | None = None
 
     def load(self, dtype: npt.DTypeLike = np.float32, hashed: Hash | None = None) -> Floats:
-        """A fresh C-contiguous array (rows, cols) in f32 or f64; `hashed` is fed the bytes that were read.
+        """A fresh C-contiguous array (rows, cols) in f32 or f64; `hashed` is fed the bytes that were read, of
+        scaled numbers those of the scale after them.
 
         Raises: `changed_while_reading`, `tensor_too_large`, `archive_invalid`, those of `file.opened`.
         """
         out = load(self.source, self.tensor, self.cut, np.dtype(dtype), hashed)
         if self.scale is not None:
-            rescale(self.source, self.scale, out)
+            rescale(self.source, self.scale, out, hashed)
         return out
 
     @contextmanager
@@ -73,7 +74,7 @@ class MatrixView:
             yield self
             return
         url = folder / self.tensor.file
-        wanted = {url: self._range()} if self.source.container == "raw" else {}
+        wanted = {url: [self._range()]} if self.source.container == "raw" else {}
         shared = None if self.cut.unbroken else (url, self.tensor.name, self.tensor.version)
         with keeping(wanted, shared) as shelf:
             yield replace(self, source=replace(self.source, shelf=shelf))

@@ -47,6 +47,8 @@ NAMES = (
     "pytorch_model.bin", "model.npz", "model.gguf",
 )  # fmt: skip
 """What a folder of a web server is asked for: it cannot be listed, and its pages are not to be believed."""
+OPTIONAL = frozenset({"config.json", "adapter_config.json", "trainer_state.json"})
+"""Files that a checkpoint may do without."""
 FILES = (".safetensors", ".json", ".npz", ".gguf", ".bin", ".pt", ".pth", ".ckpt", ".pkl", ".zip", ".model")
 
 
@@ -64,6 +66,10 @@ class Patience:
 
 
 PATIENCE = Patience()
+
+
+class Declined(TollensError):
+    """A web server took the request for a wrong one, with a status of 400 to 499 that says nothing of the file."""
 
 
 class Versioned(Protocol):
@@ -151,13 +157,19 @@ def listing(url: Url) -> list[str]:
 
 def exists(url: Url) -> bool:
     """Whether there is a file that may be read: many servers answer 403 for what is not there, and a signed URL
-    is good for one file only. Raises: those of `opened` but `path_missing` and `path_unreadable`.
+    is good for one file only. One of `OPTIONAL` is not there either where the server declines to answer for it.
+
+    Raises: those of `opened` but `path_missing` and `path_unreadable`.
     """
     if url.text in _seen.versions:
         return True
     try:
         with opened(url):
             return True
+    except Declined:
+        if url.name not in OPTIONAL:
+            raise
+        return False
     except TollensError as error:
         if error.code not in ("path_missing", "path_unreadable", "path_not_a_file"):
             raise
@@ -211,6 +223,13 @@ def failed(url: Url, found: str, expected: str = "an answer from the server") ->
     return TollensError(
         "remote_failed", str(url), expected=expected, found=found, fix="Check the address and the network; run again."
     )
+
+
+def declined(url: Url, status: int) -> Declined:
+    return Declined(
+        "remote_failed", str(url), expected="an answer from the server", found=f"status {status}",
+        fix="Check the address and the network; run again.",
+    )  # fmt: skip
 
 
 def unsupported(url: Url, found: str, expected: str = "the range of bytes that was asked for") -> TollensError:

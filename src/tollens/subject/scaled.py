@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from tollens.subject.dtypes import Floats, Kind, kind_of
 from tollens.subject.huggingface import scopes
-from tollens.subject.source import Source
+from tollens.subject.source import Hash, Source
 from tollens.subject.tensor import TensorInfo
 
 SUFFIXES = ("_scale_inv", "_scale")  # both hold the factor itself; "inv" is inverse to the quantiser's
@@ -59,12 +59,13 @@ def _block(scope: Mapping[str, Any]) -> tuple[int, int] | None:
     return None
 
 
-def rescale(source: Source, scale: Scale, out: Floats) -> None:
-    """Multiply the matrix `out` by its factors, in place, one row of blocks at a time.
+def rescale(source: Source, scale: Scale, out: Floats, hashed: Hash | None = None) -> None:
+    """Multiply the matrix `out` by its factors, in place, one row of blocks at a time; `hashed` is fed their stored
+    bytes.
 
     Raises: those of `Source.read`.
     """
-    factors = source.read(scale.tensor)
+    factors = source.read(scale.tensor, hashed)
     with np.errstate(over="ignore", invalid="ignore"):  # infinities and NaN are data here
         if factors.size == 1:
             np.multiply(out, factors.item(), out=out)

@@ -91,6 +91,19 @@ def read_files(
     return Contents(tuple(tensors), tuple(other for c in found for other in c.others), agreed, config)
 
 
+def part_of(name: str) -> tuple[int, int] | None:
+    """Number and count of a file that is named as one part of several, -00001-of-00003; None of any other."""
+    match = NUMBERED.fullmatch(name)
+    return (int(match[2]), int(match[3])) if match is not None and int(match[3]) > 1 else None
+
+
+def index_of(name: str) -> str:
+    """The usual name of the index of a numbered part of a checkpoint."""
+    match = NUMBERED.fullmatch(name)
+    assert match is not None
+    return f"{match[1]}{match[4]}.index.json"
+
+
 def is_series(folder: Place, names: list[str]) -> bool:
     """Whether files are the parts of one checkpoint, numbered -00001-of-00003 and so on.
 

@@ -6,7 +6,7 @@ import os
 import tempfile
 import threading
 from bisect import bisect_right
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from typing import IO
@@ -40,7 +40,7 @@ class Shelf:
     asked for and no more. A shelf belongs to one thread of one process.
     """
 
-    def __init__(self, wanted: Mapping[Url, tuple[int, int]]) -> None:
+    def __init__(self, wanted: Mapping[Url, Sequence[tuple[int, int]]]) -> None:
         self._wanted = wanted
         self._pieces: dict[Url, list[_Piece]] = {}
         self._file: IO[bytes] | None = None
@@ -81,8 +81,8 @@ class Shelf:
 
     def _ahead(self, url: Url, position: int, stop: int) -> int:
         """Where the block ends that begins at `position`."""
-        begin, end = self._wanted.get(url, (0, 0))
-        return min(end, position + remote.BLOCK) if begin <= position < end else min(stop, position + remote.BLOCK)
+        ends = (end for begin, end in self._wanted.get(url, ()) if begin <= position < end)
+        return min(next(ends, stop), position + remote.BLOCK)
 
     def _fetch(self, url: Url, far: file.Blob, begin: int, end: int) -> _Piece:
         if len(self._block) < end - begin:
@@ -118,7 +118,7 @@ _last = _Last()
 
 
 @contextmanager
-def keeping(wanted: Mapping[Url, tuple[int, int]], shared: Hashable = None) -> Iterator[Shelf]:
+def keeping(wanted: Mapping[Url, Sequence[tuple[int, int]]], shared: Hashable = None) -> Iterator[Shelf]:
     """A shelf, closed at the end; one that is `shared` by the matrices of a tensor of this name stays until this
     thread turns to another tensor, or lets go.
     """

@@ -143,13 +143,15 @@ class Source:
             return self.shelf.opened(path, tensor.version)
         return file.opened(path, tensor.version)
 
-    def read(self, tensor: TensorInfo) -> Floats:
+    def read(self, tensor: TensorInfo, hashed: Hash | None = None) -> Floats:
         """The whole tensor, C-contiguous, in `decoded(tensor.dtype)`: one array, and nothing beside it
         but a chunk (Fortran-ordered members of npz archives: twice that; strided tensors: their stored bytes).
+        `hashed` is fed the stored bytes.
 
         Raises: `tensor_too_large`, those of `stream`.
         """
-        with self.stream(tensor) as stream:
+        with self.stream(tensor) as opened:
+            stream = opened if hashed is None else opened.hashed(hashed)
             shape = tensor.shape[::-1] if stream.fortran else tensor.shape
             out = empty(shape, decoded(tensor.dtype), tensor)
             stream.elements_into(0, out.reshape(-1))

@@ -138,6 +138,8 @@ class WebFile:
             )  # fmt: skip
         if status == 200:
             raise remote.unsupported(self._url, "the whole file")
+        if 400 <= status < 500:
+            raise remote.declined(self._url, status)
         if status != 206:
             raise remote.failed(self._url, f"status {status}")
         coding = headers.get("Content-Encoding", "identity")

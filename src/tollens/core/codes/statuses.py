@@ -280,6 +280,12 @@ STATUSES: dict[str, Code] = {
         "The f32 path was blind where this layer's answer lies, so the reading was taken in f64.",
         "None needed.",
     ),
+    "part_of_several": Code(
+        "One part of several",
+        "The file that was named is one numbered part of a checkpoint. The other parts were not read, so nothing is "
+        "said of the layers in them.",
+        "Name the folder that holds all the parts, or their index.",
+    ),
     "gguf_extra_missing": Code(
         "Quantised blocks, and nothing to expand them with",
         "The weights are quantised in blocks. The optional package that expands them is not installed.",
