@@ -78,8 +78,8 @@ def turning_point(steps: NDArray[np.int64], series: Mapping[str, Values]) -> Tur
     initialisation or close to it: a series that begins after growth has slowed shows no turn.
 
     Exponents are means over the matrices. Their rise must be ERRORS standard errors, and take GRADUAL exponents or
-    more with hardly a step back. Both ends are moved outward by one standard error of a jackknife over
-    the matrices (Efron 1982, eq. 3.1) and then to the nearest checkpoint.
+    more with hardly a step back. Both ends are moved outward by one standard error of a jackknife over the matrices
+    (Efron 1982, eq. 3.1) and then to the nearest checkpoint.
 
     Raises: ValueError unless the steps ascend and both arrays are there, of one shape (matrices, T), finite and
     not negative.
