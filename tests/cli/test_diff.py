@@ -48,6 +48,7 @@ def test_what_a_person_reads(inside: Tollens, columns: str) -> None:
     row = next(line for line in lines if line.startswith("layers.1"))
     assert row.split()[1:3] == ["192x192", "moved"]
     assert "…" not in done.stdout
+    assert "limit     what both have by construction counts as kinship" in done.stdout
 
 
 def test_json_fits_its_schema(inside: Tollens) -> None:

@@ -117,11 +117,25 @@ def test_a_forecast_is_written_and_told(inside, calm: Path, tmp_path: Path) -> N
     assert "one direction explains 100.0 % of the movement" in run.stdout
     assert "standing still 20.0 %; mean of the last three 40.0 %" in run.stdout
     assert "What would settle it" in run.stdout
+    assert "Closest was" not in run.stdout  # the forecast was
     assert run.stdout.endswith(f"next  tollens scan --series {calm} --html series.html\n")
     np.testing.assert_allclose(load_file(out)["w"], start(1) + 7e-4 * start(2), atol=2e-6)
     again = inside("scan", "--series", calm, "--extrapolate", "700", "--out", out)
     assert again.returncode == 2
     assert again.stderr.startswith("output_exists: ")
+
+
+def test_a_forecast_that_was_beaten_says_by_what(inside, tmp_path: Path) -> None:
+    """Two steps along one direction, then still: the way to the left-out checkpoint was over before it."""
+    paths = []
+    for step in range(0, 600, 100):
+        paths.append(tmp_path / f"step-{step}.safetensors")
+        save_file({"w": start(1) + np.float32(1e-6 * min(step, 300)) * start(2)}, paths[-1])
+    out = tmp_path / "predicted.safetensors"
+    run = inside("scan", "--series", *paths, "--extrapolate", "700", "--out", out, env={"COLUMNS": "400"})
+    assert run.returncode in (0, 1), run.stderr
+    assert "standing still 0.0 %" in run.stdout
+    assert "Closest was standing still." in run.stdout
 
 
 @pytest.mark.parametrize(

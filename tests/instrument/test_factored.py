@@ -17,7 +17,6 @@ from tollens.instrument.factored import (
     SCALE_FREE,
     factor_null,
     factored,
-    gaussian_stable_rank,
     left_right_spaces,
     product_of,
 )
@@ -237,6 +236,18 @@ def test_the_triangular_factor_has_the_moments_of_bartlett() -> None:
     assert module._bartlett(2, 5, rng).shape == (2, 5)  # more columns than rows: a trapezium
 
 
+def gaussian_stable_rank(out: int, width: int, rank: int) -> float:
+    """The stable rank of B @ A for large Gaussian B (out, rank) and A (rank, width).
+
+    rank / min over z > 0 of (1+z)(1+cz)(1+dz)/z, c = rank/out, d = rank/width: the upper edge of the free product
+    of two Marchenko-Pastur laws, whose S-transforms are 1/(1+cz) and 1/(1+dz) (Voiculescu 1987). For d -> 0 it is
+    rank/(1+sqrt(c))^2, the value of one factor; for out = width = rank it is rank*4/27.
+    """
+    c, d = rank / out, rank / width
+    place = max(np.roots([2.0 * c * d, c + d + c * d, 0.0, -1.0]).real)  # the one positive root of the derivative
+    return float(rank * place / ((1.0 + place) * (1.0 + c * place) * (1.0 + d * place)))
+
+
 @pytest.mark.parametrize(
     ("shape", "value"),
     [
@@ -274,6 +285,25 @@ def test_the_band_holds_nine_in_ten_and_is_reproducible() -> None:
     assert factor_null(60, 50, 8, 400, generator(0, "factor_null", "x")).band("stable_rank") == band
     assert factor_null(60, 50, 8, 0, generator(0, "x")).band("stable_rank") is None
     assert drawn.band("fro2") is None
+
+
+@pytest.mark.parametrize(
+    ("rank", "asked", "made"),
+    [
+        (512, 40, 40),
+        (600, 40, 24),  # 40 * (512/600)^3 = 24.9
+        (1024, 12, 10),
+        (1024, 4, 4),  # never more than were asked for
+    ],
+)
+def test_a_large_core_is_drawn_less_often(monkeypatch: pytest.MonkeyPatch, rank: int, asked: int, made: int) -> None:
+    """The spectrum is replaced, since the number of draws is asked for and not their values."""
+    monkeypatch.setattr(module, "_bartlett", lambda n, r, rng: np.diag(rng.uniform(1.0, 2.0, 4)))
+    drawn = factor_null(2000, 3000, rank, asked, np.random.default_rng(0))
+    band = drawn.band("stable_rank")
+    assert band is not None
+    assert (drawn.draws, band.draws, drawn.values["stable_rank"].size) == (made, made, made)
+    assert factor_null(64, 3000, rank, asked, np.random.default_rng(0)).draws == asked  # a thin product, whatever r
 
 
 def test_the_dense_path_agrees() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from tollens.core.reading import Undefined
 from tollens.core.seeding import generator
 from tollens.instrument.kinship import Alignment, alignment, sorted_distance
-from tollens.protocol.kinship import LIMITS
+from tollens.protocol.kinship import LIMITS, PERMUTED
 
 Array = NDArray[Any]
 
@@ -93,8 +94,30 @@ def test_columns_that_mean_the_same_are_no_kinship() -> None:
 def test_what_both_have_by_construction_cannot_be_told_from_kinship() -> None:
     """Two layers that began as an identity are above any order of their rows, and the answer's limits say so."""
     base, derived = (np.eye(160, dtype=np.float32) + 0.05 * gaussian(160, 160, seed) for seed in (30, 31))
-    assert aligned(base, derived).above
+    found = aligned(base, derived)
+    assert found.above
+    assert found.diagonal == pytest.approx(1.0 / (1.0 + 160.0 * 0.05**2), abs=0.1)  # the square of the cosine with it
     assert any("identity" in limit for limit in LIMITS)
+
+
+@pytest.mark.parametrize("shape", [(160, 160), (200, 130), (64, 300)])
+def test_what_an_identity_in_both_gives(shape: tuple[int, int]) -> None:
+    eye, noise = np.eye(*shape, dtype=np.float32), gaussian(*shape, 40)
+    assert aligned(eye + 1e-3 * noise, 7.0 * eye).diagonal == pytest.approx(1.0, abs=0.02)
+    assert aligned(eye, -eye).diagonal == 0.0
+    assert aligned(eye, noise).diagonal < 0.05  # only one of them
+    assert aligned(noise, noise + 0.1 * gaussian(*shape, 41)).diagonal < 0.01
+
+
+@pytest.mark.parametrize("strength", [0.02, 0.05, 0.1, 0.2, 0.3, 0.5])
+def test_without_what_the_identity_gives_nothing_is_above(strength: float) -> None:
+    """However weak it is beside the noise of either."""
+    hits = 0
+    for seed in range(10):
+        base, derived = (np.eye(160) + strength * gaussian(160, 160, 700 + 2 * seed + i) for i in range(2))
+        found = aligned(base, derived, seed)
+        hits += found.cosine - found.diagonal > found.null_high
+    assert hits <= 1  # 10 times at most 1/200; two have probability 1e-3
 
 
 def test_one_loud_element_in_the_same_place_is_no_kinship() -> None:
@@ -137,6 +160,18 @@ def test_sorted_norms_see_through_an_order_and_nothing_else() -> None:
     assert 0.6 < np.median(found) < 1.6
     assert (other := sorted_distance(norms(BASE), norms(2.0 * BASE), rng)) is not None
     assert other > 5.0
+
+
+def test_a_copy_in_another_order_is_nearer_than_two_draws_of_one_profile() -> None:
+    """Scales of columns from 0.1 to 10 bring sorted norms of two draws together; rounding a copy moves them less."""
+    profile, copies, strangers = np.geomspace(0.1, 10.0, 160), [], []
+    for seed in range(10):
+        w = gaussian(160, 200, 900 + seed)
+        copy = w[np.random.default_rng(seed).permutation(160)].astype(ml_dtypes.bfloat16)
+        copies.append(sorted_distance(norms(w), norms(copy), generator(seed, "spread")))
+        pair = ((gaussian(200, 160, 920 + 2 * seed + i) * profile).T for i in range(2))
+        strangers.append(sorted_distance(*map(norms, pair), generator(seed, "spread")))
+    assert max(c for c in copies if c is not None) < PERMUTED < np.median([s for s in strangers if s is not None])
 
 
 def test_equal_norms_tell_no_rows_apart() -> None:

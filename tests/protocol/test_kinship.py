@@ -52,6 +52,16 @@ def test_the_answer_follows_the_count(above: int, total: int, expected: str) -> 
     assert found.limits == LIMITS
 
 
+def test_an_identity_in_both_is_no_evidence() -> None:
+    along = [LayerEvidence(f"e{i}", 0.5, 0.03, diagonal=0.49) for i in range(6)]
+    found = answer(along, 999)
+    assert (found.answer, found.above) == ("undetermined", 6)
+    assert "by construction" in found.sentence
+    assert found.settle is not None
+    assert answer([*along, *layers(0, 6)], 999).answer == "undetermined"
+    assert answer([*along, *layers(6, 6)], 999).answer == "yes"
+
+
 def test_wide_nulls_exclude_nothing() -> None:
     found = answer(layers(0, 5, null=0.3), 999)
     assert found.answer == "undetermined"
@@ -67,6 +77,7 @@ def test_nothing_to_test_is_no_answer() -> None:
 
 def test_sorted_norms_speak_where_the_cosine_is_silent() -> None:
     assert answer(layers(0, 6, spread=0.02), 999).answer == "permuted"
+    assert answer(layers(0, 6, spread=0.07), 999).answer == "no"  # as two draws with one profile of column scales have
     assert answer(layers(6, 6, spread=0.02), 999).answer == "yes"
     assert answer(layers(0, 6, spread=None), 999).answer == "no"
     assert answer(layers(0, 1, spread=0.02), 999).answer == "no"  # one matrix is too few for it

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from tollens.publish.diff_chart import CHANGE, LEFT, rows_of
+from tollens.publish.diff_chart import CHANGE, LEFT, by_depth_svg, log_ticks, rows_of
 from tollens.publish.diff_page import diff_html
 from tollens.run.diff import diff
 from tollens.run.diff_result import DiffReport
@@ -63,6 +63,26 @@ def test_an_equal_layer_has_no_place_on_a_logarithmic_axis(report: DiffReport) -
     assert by_name["layers.0.weight"]["absent"] == "identical"
     assert "value" not in by_name["layers.0.weight"]
     assert by_name["layers.1.weight"]["value"] == pytest.approx(report.layers[0].relative_change)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "labels"),
+    [
+        (-7.2, -5.9, ["10⁻⁷", "10⁻⁶"]),  # both kinds of number that a plain format mixes
+        (-9.5, 4.5, ["10⁻⁸", "10⁻⁶", "10⁻⁴", "10⁻²", "10⁰", "10²", "10⁴"]),
+        (-2.4, -1.5, ["5 × 10⁻³", "10⁻²", "2 × 10⁻²"]),
+    ],
+)
+def test_a_logarithmic_axis_has_one_style_of_labels(low: float, high: float, labels: list[str]) -> None:
+    ticks = log_ticks(low, high)
+    assert list(ticks.values()) == labels
+    assert list(ticks) == sorted(ticks)
+    assert 10.0**low <= min(ticks) < max(ticks) <= 10.0**high
+
+
+def test_the_labels_are_those_that_are_drawn(report: DiffReport) -> None:
+    drawn = set(re.findall(r">([^<>]*10[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+)</text>", by_depth_svg(report, CHANGE, tall=False, key="x")))
+    assert len(drawn) >= 2
 
 
 def test_the_band_of_chance_is_the_reports_own(report: DiffReport) -> None:

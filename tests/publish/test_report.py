@@ -265,7 +265,10 @@ def test_an_adapter_has_no_chart_of_alpha_and_says_why(tmp_path: Path) -> None:
     tensors = {"q.lora_A.weight": rng.standard_normal((4, 64)), "q.lora_B.weight": rng.standard_normal((32, 4))}
     save_file(tensors, tmp_path / "adapter_model.safetensors")
     (tmp_path / "adapter_config.json").write_text('{"r": 4, "lora_alpha": 8}')
-    shown = Page(report_html(scan(tmp_path, ScanSettings(null_draws=20))))
+    report = scan(tmp_path, ScanSettings(null_draws=20))
+    shown = Page(report_html(report))
+    null = report.layers[0].null["stable_rank"]
+    assert shown.text.count(f"{number(null.low)} – {number(null.high)}") >= 2  # on its card and in the table
     assert "Products of two factors have no tail, and so no alpha." in shown.text
     assert "No spectrum to draw: measured from its factors (factored)." in shown.text
     assert "of at most 4" in shown.text

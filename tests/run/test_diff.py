@@ -281,6 +281,19 @@ def test_two_seeds_are_no_kin(diffed: Diffed) -> None:
     assert "no trace" in report.headline
 
 
+def test_two_networks_that_began_as_an_identity_leave_kinship_open(diffed: Diffed) -> None:
+    """Trained each on its own: independent noise on the same diagonal, which is above every order of the rows."""
+    base, derived = (
+        {f"layers.{i}.weight": np.eye(96, dtype=np.float32) + gaussian(96, 96, 80 + 10 * side + i) for i in range(4)}
+        for side in range(2)
+    )
+    report = diffed(base, derived, DiffSettings(draws=199, expect="related"))
+    assert report.kinship.above == 4
+    assert (report.kinship.answer, report.verdict) == ("undetermined", "UNDETERMINED")
+    tuned = {name: w + 0.1 * gaussian(96, 96, 99) for name, w in base.items()}
+    assert diffed(base, tuned, DiffSettings(draws=199)).kinship.answer == "yes"  # the noise is the same too
+
+
 def test_neurons_in_another_order_are_found_by_their_norms(diffed: Diffed) -> None:
     """A hidden layer permuted in both of its matrices computes the same function."""
     base = network(1)

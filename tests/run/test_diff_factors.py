@@ -178,10 +178,71 @@ def test_nan_in_a_factor(tmp_path: Path) -> None:
 
 
 def test_two_adapters_are_compared_as_two_checkpoints(tmp_path: Path) -> None:
-    """Factors against factors by name: both sides are adapters, so nothing is multiplied out."""
     report = diff(adapter(tmp_path / "a"), adapter(tmp_path / "b"), FAST)
-    assert report.unmatched == []
-    assert {one.state for one in (*report.layers, *report.others)} == {"identical"}
+    assert (report.verdict, report.unmatched, report.others) == ("IDENTICAL", [], [])
+    assert only(report).state == "identical"
+
+
+def halves(a: Array, b: Array) -> dict[str, Array]:
+    return {f"base_model.model.model.{UP}.lora_{half}.weight": w for half, w in (("A", a), ("B", b))}
+
+
+def test_two_adapters_of_other_ranks_differ_as_their_products_do(tmp_path: Path) -> None:
+    """Against the products multiplied out: 2 of rank 4 and 3, so that the difference has rank 7."""
+    a, b = gaussian(3, 64, 4), gaussian(96, 3, 5)
+    other = adapter(tmp_path / "b", halves(a, b), r=3, lora_alpha=6.0)
+    report = diff(adapter(tmp_path / "a"), other, FAST)
+    found = only(report)
+    json.dumps(msgspec.to_builtins(report), allow_nan=False)
+    absent = {name for name, value in msgspec.to_builtins(found).items() if value is None}
+    assert absent == set(found.undefined)
+    its = 2.0 * b.astype(float) @ a.astype(float)
+    values = np.linalg.svd(its - DELTA, compute_uv=False)[:7]
+    assert (report.verdict, report.unmatched, report.others, found.state) == ("MOVED", [], [], "moved")
+    assert found.top == pytest.approx(values, rel=1e-9)
+    assert found.relative_change == pytest.approx(np.linalg.norm(its - DELTA) / np.linalg.norm(DELTA), rel=1e-9)
+    assert found.cosine == pytest.approx((its * DELTA).sum() / np.linalg.norm(its) / np.linalg.norm(DELTA), abs=1e-9)
+    assert found.stable_rank == pytest.approx(float(np.square(values / values[0]).sum()), rel=1e-9)
+    assert report.headline == "1 of 1 matrix moved; both are adapters"
+    assert found.flags == ["factored", f"rank:{RANK + 3}"]
+    assert f"at most {RANK + 3}<" in diff_html(report)
+
+
+def test_one_product_in_other_factors_is_only_rounded(tmp_path: Path) -> None:
+    """B M and inv(M) A with a rotation M, rounded to float32 again: another file, the same change of a network."""
+    turn = np.linalg.qr(gaussian(RANK, RANK, 6).astype(float))[0]
+    other = halves((turn.T @ A).astype(np.float32), (B @ turn).astype(np.float32))
+    report = diff(adapter(tmp_path / "a"), adapter(tmp_path / "b", other), FAST)
+    assert (report.verdict, only(report).state) == ("ROUNDED", "rounded")
+    twice = diff(adapter(tmp_path / "a"), adapter(tmp_path / "c", lora_alpha=2 * ALPHA), FAST)
+    assert only(twice).relative_change == pytest.approx(1.0, rel=1e-12)
+
+
+def test_two_adapters_of_unknown_scaling_are_undetermined_and_say_why(tmp_path: Path) -> None:
+    first = saved(tmp_path / "a.safetensors", halves(A, B))
+    report = diff(first, saved(tmp_path / "b.safetensors", halves(A, 2 * B)), FAST)
+    assert (report.verdict, only(report).state) == ("UNDETERMINED", "unknown")
+    assert "adapter_config.json" in report.headline
+    assert diff(first, first, FAST).verdict == "IDENTICAL"
+
+
+@pytest.mark.parametrize("half", [0, 1])
+def test_a_number_that_is_not_finite_in_one_of_two_adapters(tmp_path: Path, half: int) -> None:
+    pair = [A.copy(), B.copy()]
+    pair[half][1, 2] = np.inf
+    report = diff(adapter(tmp_path / "a"), adapter(tmp_path / "b", halves(*pair)), FAST)
+    assert (report.verdict, only(report).nonfinite) == (
+        "UNDETERMINED",
+        {"derived": {"count": 1, "first_index": [1, 2]}},
+    )
+    assert f"lora_{'AB'[half]}.weight of DERIVED" in only(report).sentence
+
+
+def test_two_adapters_of_other_modules_share_nothing_and_say_so(tmp_path: Path) -> None:
+    other = {name.replace(UP, DOWN): w for name, w in halves(gaussian(RANK, 96), gaussian(64, RANK)).items()}
+    report = diff(adapter(tmp_path / "a"), adapter(tmp_path / "b", other, target_modules=["down_proj"]), FAST)
+    assert (report.verdict, len(report.unmatched)) == ("UNDETERMINED", 4)
+    assert "nothing could be compared" in report.headline
 
 
 def test_a_fresh_adapter_has_moved_nothing(tmp_path: Path) -> None:

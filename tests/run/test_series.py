@@ -23,6 +23,7 @@ from tollens.run.scan import scan
 from tollens.run.series import series
 from tollens.run.series_result import SeriesReport, SeriesRow
 from tollens.run.settings import ScanSettings
+from tollens.subject.checkpoint import Checkpoint
 
 FAST = ScanSettings(bootstrap=20, null_draws=20)
 STEPS = (0, 100, 200, 400, 500, 600)
@@ -332,6 +333,22 @@ def test_every_null_field_has_its_reason(report: SeriesReport) -> None:
     for row in report.rows:
         plain = msgspec.to_builtins(row)
         assert [name for name, value in plain.items() if value is None and name not in row.undefined] == []
+
+
+@pytest.mark.parametrize(
+    ("few", "out", "code"), [(False, "forecast.bin", "bad_option"), (True, "new.safetensors", "series_too_short")]
+)
+def test_a_forecast_is_refused_before_any_file_is_hashed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, few: bool, out: str, code: str
+) -> None:
+    def read(checkpoint: Checkpoint) -> str:
+        raise AssertionError(f"{checkpoint.path} was hashed")
+
+    paths = run_of(tmp_path, steps=STEPS[:2] if few else STEPS)
+    monkeypatch.setattr(Checkpoint, "digest", read)
+    with pytest.raises(TollensError) as caught:
+        series(paths, FAST, extrapolate=700, out=tmp_path / out)
+    assert caught.value.code == code
 
 
 def test_a_forecast_in_a_series_is_named(tmp_path: Path) -> None:

@@ -99,6 +99,15 @@ def test_a_folder_of_a_trainer_is_expanded(tmp_path: Path) -> None:
     assert series.left_out == ("checkpoint-9", "checkpoint-best", "model.safetensors")
 
 
+def test_a_folder_with_one_file_a_step_is_expanded(tmp_path: Path) -> None:
+    for name in ("step-20.safetensors", "epoch=1-step=5.safetensors", "last.safetensors", "model_7.safetensors"):
+        save_file(ONES, tmp_path / name)
+    (tmp_path / "step-9.txt").write_text("no checkpoint")
+    series = open_series([tmp_path])
+    assert series.steps == (5, 20)
+    assert series.left_out == ("last.safetensors", "model_7.safetensors")
+
+
 def test_sources_that_disagree_are_refused_with_both(tmp_path: Path) -> None:
     other = saved(tmp_path / "step-1")
     for place, (step, state) in {"checkpoint-10": (20, None), "checkpoint-30": (None, 40), "x": (50, 60)}.items():

@@ -103,8 +103,8 @@ def command(base: str, derived: str, **options: Any) -> int:
     """Say what changed from BASE to DERIVED, and what of it is only rounding.
 
     Both are checkpoints: a file, a folder of shards or a Hugging Face checkpoint. DERIVED may be a LoRA adapter of
-    BASE. Tensors are matched by name and shape. Movement is no failure: without --expect the exit code is 0 if
-    anything could be compared.
+    BASE, or both adapters of one network. Tensors are matched by name and shape. Movement is no failure: without
+    --expect the exit code is 0 if anything could be compared.
     """
     asked = msgspec.convert(options, DiffOptions)
     if asked.as_json and asked.as_csv:

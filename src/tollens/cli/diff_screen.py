@@ -40,8 +40,9 @@ def _show(console: Console, report: DiffReport, *, show_all: bool) -> None:
         _expectation(console, report.expectation)
     console.print()
     _fact(console, "kinship", report.kinship.sentence)
-    if report.kinship.answer == "no":
-        _fact(console, "limit", report.kinship.limits[1])
+    limit = {"yes": 2, "no": 1}.get(report.kinship.answer)
+    if limit is not None:
+        _fact(console, "limit", report.kinship.limits[limit])
     if report.kinship.settle is not None:
         _fact(console, "settles", report.kinship.settle)
     moved_most = next((layer for layer in report.layers if layer.name == report.witness), None)

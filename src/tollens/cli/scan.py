@@ -128,8 +128,8 @@ def command(paths: tuple[str, ...], **options: Any) -> int:
     a LoRA adapter, here or at a URL (needs the remote extra), which is read by ranges. Nothing is downloaded and no
     forward pass is run.
 
-    With --series the PATHs are checkpoints of one run, in any order, or the one folder that holds its checkpoint-N
-    folders. The exit code is then 1 if a trap appears or a matrix loses its numbers, else 0.
+    With --series the PATHs are checkpoints of one run, in any order, or the one folder that holds them, as folders or
+    files named checkpoint-N or step-N. The exit code is then 1 if a trap appears or a matrix loses its numbers, else 0.
     """
     asked = msgspec.convert(options, ScanOptions)
     if asked.as_json and asked.as_csv:

@@ -163,7 +163,7 @@ def _forecast(console: Console, forecast: Forecast) -> None:
         "; ".join(shares) + ".",
         f"Error at step {forecast.left_out}, fitted without it, as a share of the way from step {forecast.origin}: "
         f"{_share(forecast.error)}; standing still {_share(forecast.last_error)}; mean of the last three "
-        f"{_share(forecast.average_error)}.",
+        f"{_share(forecast.average_error)}.{_closest(forecast.nearest)}",
         f"What would settle it: {forecast.settles}.",
     ]
     for sentence in told:
@@ -174,6 +174,12 @@ def _forecast(console: Console, forecast: Forecast) -> None:
     if reasons:
         named = ", ".join(f"{count} {reason}" for reason, count in reasons.items())
         console.print(Padding(Text(f"Copied from the last checkpoint: {named}."), (0, 0, 0, 10)))
+
+
+def _closest(nearest: str | None) -> str:
+    """What beat the forecast, where something did."""
+    names = {"last": "standing still", "average": "the mean of the last three"}
+    return f" Closest was {names[nearest]}." if nearest in names else ""
 
 
 def _share(value: float | None) -> str:

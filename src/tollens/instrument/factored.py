@@ -23,6 +23,7 @@ Matrix = NDArray[np.float64]
 
 LAW = "Gaussian factors"
 SCALE_FREE = ("stable_rank", "entropy_rank", "participation_rank")
+FULL_DRAWS, LEAST_DRAWS = 512, 10  # side of a core up to which all draws are made, and the fewest beyond it
 PRICED_AT = 16  # the rank that a price is given for: the shape of a product does not tell it
 NORMAL = np.finfo(np.float64).tiny
 
@@ -93,18 +94,6 @@ def left_right_spaces(b: Matrix, a: Matrix, gamma: float = 1.0) -> tuple[Matrix,
     return q_b @ left * sign, np.ldexp(s, shift_b + shift_a) * abs(gamma), q_a @ right.T
 
 
-def gaussian_stable_rank(out: int, width: int, rank: int) -> float:
-    """The stable rank of B @ A for large Gaussian B (out, rank) and A (rank, width).
-
-    rank / min over z > 0 of (1+z)(1+cz)(1+dz)/z, c = rank/out, d = rank/width: the upper edge of the free product
-    of two Marchenko-Pastur laws, whose S-transforms are 1/(1+cz) and 1/(1+dz) (Voiculescu 1987). For d -> 0 it is
-    rank/(1+sqrt(c))^2, the value of one factor; for out = width = rank it is rank*4/27.
-    """
-    c, d = rank / out, rank / width
-    place = max(np.roots([2.0 * c * d, c + d + c * d, 0.0, -1.0]).real)  # the one positive root of the derivative
-    return float(rank * place / ((1.0 + place) * (1.0 + c * place) * (1.0 + d * place)))
-
-
 @dataclass(frozen=True, slots=True)
 class FactorNull:
     """The scale-free ranks of `draws` products of Gaussian factors: (draws,) by quantity."""
@@ -126,7 +115,12 @@ def factor_null(out: int, width: int, rank: int, draws: int, rng: np.random.Gene
 
     Only the triangular factors are drawn: that of an n x r Gaussian matrix has chi_{n-i} on its diagonal,
     i = 0 ... r-1, and standard Gaussians above (Bartlett 1933). The scale of either factor plays no part.
+    A draw costs the cube of k = min(out, width, rank), and the ranks of large products hardly vary: beyond FULL_DRAWS
+    there are as many draws as cost no more than all of them at that k, but LEAST_DRAWS where so many were asked for.
     """
+    side = min(out, width, rank)
+    if side > FULL_DRAWS:
+        draws = min(draws, max(LEAST_DRAWS, int(draws * (FULL_DRAWS / side) ** 3)))
     values: dict[str, list[float]] = {quantity: [] for quantity in SCALE_FREE}
     for _ in range(draws):
         core = _bartlett(out, rank, rng) @ _bartlett(width, rank, rng).T

@@ -20,12 +20,17 @@ LEAST_SPREAD = 1e-3  # deviation of row norms, over their mean, below which they
 
 @dataclass(frozen=True, slots=True)
 class Alignment:
-    """Cosine of a block of two matrices, means removed and large elements cut, and the largest one chance gave."""
+    """Cosine of a block of two matrices, means removed and large elements cut, and the largest one chance gave.
+
+    `diagonal` in [0, 1] is what an identity that both began as gives to the cosine by itself: the product of the
+    cosines of the two blocks, as they are stored, with the places in them whose row has the number of its column.
+    """
 
     cosine: float
     null_high: float
     draws: int
     block: int
+    diagonal: float = 0.0
 
     @property
     def above(self) -> bool:
@@ -49,14 +54,28 @@ def alignment(base: Array, derived: Array, draws: int, rng: np.random.Generator)
     Undefined: `no_variance` where nothing is left without the means.
     """
     rows, cols = (_some(n, rng) for n in base.shape)
-    a, b = (_centred(w[np.ix_(rows, cols)]) for w in (base, derived))
+    blocks = [w[np.ix_(rows, cols)] for w in (base, derived)]
+    a, b = (_centred(w) for w in blocks)
     size = math.sqrt(_dot(a, a)) * math.sqrt(_dot(b, b))
     if not size > 0.0:
         return Undefined("no_variance")
     signs = [rng.integers(0, 2, (draws, n)) * 2.0 - 1.0 for n in a.shape]
     flipped = np.einsum("di,di->d", signs[0] @ (a * b), signs[1])
+    diagonal = max(0.0, math.prod(_along(w, rows[:, None] == cols) for w in blocks))
     highest = max(float(flipped.max()), _highest(a @ b.T, draws, rng), _highest(a.T @ b, draws, rng))
-    return Alignment(_dot(a, b) / size, max(-1.0, highest / size), draws, max(a.shape))
+    return Alignment(_dot(a, b) / size, max(-1.0, highest / size), draws, max(a.shape), diagonal)
+
+
+def _along(block: Array, places: NDArray[np.bool_]) -> float:
+    """The cosine of a block with the indicator of `places`; 0 where it has none of them."""
+    values = block.astype(np.float64)
+    largest = float(np.abs(values).max(initial=0.0))
+    count = int(places.sum())
+    if not largest > 0.0 or count == 0:
+        return 0.0
+    values /= largest
+    found = float(values[places].sum()) / math.sqrt(count * _dot(values, values))
+    return max(-1.0, min(1.0, found))
 
 
 def _highest(products: NDArray[np.float64], draws: int, rng: np.random.Generator) -> float:

@@ -21,6 +21,7 @@ from tollens.publish.spectrum_chart import (
     uncrossed,
 )
 from tollens.publish.svg import BLUE, INK, MUTED, SKY, VERMILLION, inline_svg
+from tollens.publish.text import power
 from tollens.run.diff_result import DiffReport, LayerDelta, Overlap
 
 Row = dict[str, Any]
@@ -160,12 +161,22 @@ def _scale(alt: Any, seen: Sequence[float], measure: Measure, tall: bool) -> tup
         return alt.Scale(domain=domain, nice=False), alt.Axis(orient=orient, tickCount=4, titlePadding=8)
     low, high = math.log10(min(seen)), math.log10(max(seen))
     low, high = low - 0.25 - 0.1 * (high - low), high + 0.15
-    ticks = [10.0**k for k in range(math.ceil(low), math.floor(high) + 1)]
-    if len(ticks) < 2:
-        ticks = [d * 10.0**k for k in range(math.floor(low), math.floor(high) + 1) for d in (1, 2, 5)]
-        ticks = [t for t in ticks if low <= math.log10(t) <= high]
-    axis = alt.Axis(values=ticks, format="~g", orient=orient, titlePadding=8)
+    names = log_ticks(low, high)
+    pick = " : ".join(f"datum.value < {at * 1.001:.6g} ? '{name}'" for at, name in names.items())
+    axis = alt.Axis(values=list(names), labelExpr=f"{pick} : ''", orient=orient, titlePadding=8)
     return alt.Scale(type="log", domain=[10.0**low, 10.0**high], nice=False), axis
+
+
+def log_ticks(low: float, high: float) -> dict[float, str]:
+    """Ticks from 10^low to 10^high, ascending, each with its label: powers of ten, seven at most, or some times 2 and 5
+    where fewer than two lie within."""
+    decades = range(math.ceil(low), math.floor(high) + 1)
+    if len(decades) >= 2:
+        apart = math.ceil(len(decades) / 7)
+        return {10.0**k: power(k) for k in decades if k % apart == 0}
+    fine = ((d, k) for k in range(math.floor(low), math.floor(high) + 1) for d in (1, 2, 5))
+    within = [(d, k) for d, k in fine if low <= math.log10(d) + k <= high]
+    return {d * 10.0**k: power(k) if d == 1 else f"{d} × {power(k)}" for d, k in within}
 
 
 def _description(rows: Sequence[Row], measure: Measure) -> str:

@@ -29,6 +29,7 @@ from tollens.run.result import Subject
 from tollens.run.scan import environment
 from tollens.run.tensors_digest import tensors_digest
 from tollens.subject.checkpoint import Checkpoint, open_checkpoint
+from tollens.subject.matrices import MatrixView
 from tollens.subject.place import Url, shown
 from tollens.subject.shelf import let_go
 
@@ -67,14 +68,17 @@ def diff(
         _subject(path, c, _read_digest(c, layers, side) if files is None else "sha256:" + files.result())
         for path, c, files, side in zip((base, derived), (ours, theirs), hashed, ("base", "derived"), strict=True)
     ]
-    kinship = _kinship(layers, settings, found.adapter)
+    kinship = _kinship(layers, settings, found.adapter or found.adapters)
     summary = _summary(layers, others, found)
     moved_most = next((layer.name for layer in layers if layer.state == "moved"), None)
     expectation = _expectation(settings, layers, others, found, kinship, summary)
     state = _state(layers, others)
+    headline = _headline(summary, kinship, found)
+    if state == "UNDETERMINED":
+        headline = f"{_nothing(layers, others, found)}; {headline}"
     return DiffReport(
         verdict=state if isinstance(expectation, UnsetType) else str(expectation.verdict),
-        headline=_headline(summary, kinship, found),
+        headline=headline,
         base=subjects[0],
         derived=subjects[1],
         expectation=expectation,
@@ -131,7 +135,8 @@ def _selected(found: Matched, pattern: str | None) -> Matched:
     views = [
         (ours, theirs, order)
         for ours, theirs, order in found.views
-        if fnmatch.fnmatchcase(ours.name, pattern) or fnmatch.fnmatchcase(ours.tensor.name, pattern)
+        if fnmatch.fnmatchcase(ours.name, pattern)
+        or (isinstance(ours, MatrixView) and fnmatch.fnmatchcase(ours.tensor.name, pattern))
     ]
     if found.views and not views:
         raise TollensError(
@@ -193,7 +198,9 @@ def _state(layers: Sequence[LayerDelta], others: Sequence[TensorDelta]) -> str:
 
 def _kinship(layers: Sequence[LayerDelta], settings: DiffSettings, adapter: bool) -> KinshipAnswer:
     tested = [(layer.name, layer.kinship) for layer in layers if layer.kinship is not None and layer.kinship.tested]
-    evidence = [LayerEvidence(name, k.cosine, k.null_high, k.row_spread, k.column_spread) for name, k in tested]
+    evidence = [
+        LayerEvidence(name, k.cosine, k.null_high, k.row_spread, k.column_spread, k.diagonal) for name, k in tested
+    ]
     found = answer(evidence, settings.draws)
     if adapter and not evidence:
         sentence = "an adapter holds the change alone, and nothing of the network that it was made for"
@@ -234,7 +241,19 @@ def _headline(summary: dict[str, Any], kinship: KinshipAnswer, found: Matched) -
         parts.append(f"{tensors} tensor{'' if tensors == 1 else 's'} without a partner")
     if found.adapter:
         return f"{', '.join(parts)}; DERIVED is an adapter"
+    if found.adapters:
+        return f"{', '.join(parts)}; both are adapters"
     return f"{', '.join(parts)}; {_relation(kinship)}"
+
+
+def _nothing(layers: Sequence[LayerDelta], others: Sequence[TensorDelta], found: Matched) -> str:
+    """Why nothing was compared, and what to do."""
+    sentences = [*(layer.sentence for layer in layers), *(tensor.sentence for tensor in others)]
+    if sentences:
+        return f"nothing could be compared: {sentences[0]}"
+    listed = [*((u.reason, u.name) for u in found.unmatched), *((s.reason, s.name) for s in found.skipped)]
+    why = " ".join(listed[0]) if listed else "there are no tensors"
+    return f"nothing could be compared ({why}): give checkpoints with tensors of the same name and shape"
 
 
 def _relation(kinship: KinshipAnswer) -> str:

@@ -18,9 +18,11 @@ from tollens.instrument.norms import entropy_rank, stable_rank
 from tollens.instrument.spectrum import EPS_F64
 from tollens.instrument.subspace import into_range, leading, usable_rank
 from tollens.run.diff_layer import DeltaTask, State, level_of, measure_delta, overlap_beside_chance, read_hashed, report
+from tollens.run.diff_products import measure_products
 from tollens.run.diff_result import Floor, LayerDelta
 from tollens.run.layer import LAYER_FAILURES, ONE_THREAD_SIDE, blas_threads, histogram_of, nonfinite
 from tollens.subject.factors import FactorView
+from tollens.subject.matrices import MatrixView
 
 Matrix = NDArray[np.float64]
 NEVER = ("equal_share", "changed_share", "max_abs", "max_ulps", "shuffled", "kinship")
@@ -30,11 +32,13 @@ SCALED = ("relative_change", "cosine", "fro2", "spectral2", "blind_floor", "hist
 
 
 def measure_change(task: DeltaTask) -> LayerDelta:
-    """All readings of one pair: two matrices, or a matrix and the factors of its change."""
+    """All readings of one pair: two matrices, a matrix and the factors of its change, or factors on both sides."""
     if not isinstance(task.derived, FactorView):
         return measure_delta(task)
     with blas_threads(1):
         try:
+            if isinstance(task.base, FactorView):
+                return measure_products(task)
             return _measured(task, task.derived)
         except TollensError as error:
             if error.code not in LAYER_FAILURES:
@@ -48,6 +52,7 @@ def _measured(task: DeltaTask, view: FactorView) -> LayerDelta:
     b, a = factors = view.load_factors(stored)
     if view.transposed:
         b, a = np.ascontiguousarray(a.T), np.ascontiguousarray(b.T)
+    assert isinstance(task.base, MatrixView)
     base, base_digest = read_hashed(task.base, np.float64 if task.base.dtype == "F64" else np.float32)
     fields: dict[str, Any] = {"base_digest": base_digest, "derived_digest": "sha256:" + stored.hexdigest()}
     places = (("base", base), *zip((view.b.name, view.a.name), factors, strict=True))

@@ -58,7 +58,7 @@ class DeltaTask:
     `matrices` are judged together, which sets the level of each edge.
     """
 
-    base: MatrixView
+    base: MatrixView | FactorView
     derived: MatrixView | FactorView
     order: int
     matrices: int
@@ -86,7 +86,8 @@ def measure_delta(task: DeltaTask) -> LayerDelta:
 
 
 def _measured(task: DeltaTask, threads: int) -> LayerDelta:
-    assert isinstance(task.derived, MatrixView)  # factors go through diff_factors
+    assert isinstance(task.base, MatrixView)  # factors go through diff_factors
+    assert isinstance(task.derived, MatrixView)
     base_dtype, derived_dtype = task.base.dtype, task.derived.dtype
     wide: type[np.floating[Any]] = np.float64 if "F64" in (base_dtype, derived_dtype) else np.float32
     (base, base_digest), (derived, derived_digest) = (read_hashed(view, wide) for view in (task.base, task.derived))
@@ -200,8 +201,19 @@ def _kinship(task: DeltaTask, base: Array, derived: Array, seen: Elements) -> La
         sorted_distance(np.sqrt(b), np.sqrt(d), rng)
         for b, d in ((seen.base_rows, seen.derived_rows), (seen.base_cols, seen.derived_cols))
     ]
+    assert isinstance(task.base, MatrixView)
     tested = task.base.role.kind not in NAMED
-    return LayerKinship(tested, found.cosine, found.null_high, found.draws, found.block, found.above, *spreads)
+    return LayerKinship(
+        tested=tested,
+        cosine=found.cosine,
+        null_high=found.null_high,
+        draws=found.draws,
+        block=found.block,
+        above=found.above,
+        row_spread=spreads[0],
+        column_spread=spreads[1],
+        diagonal=found.diagonal,
+    )
 
 
 def _unchanged(task: DeltaTask, seen: Elements) -> State:
@@ -359,17 +371,18 @@ def report(
     for name in ("base_digest", "derived_digest"):
         if name not in present:
             undefined[name] = reason if reason is not None and reason != "nonfinite" else "bytes_shared"
-    factored = ("factored", f"rank:{derived.rank}") if isinstance(derived, FactorView) else ()
+    rank = sum(view.rank for view in (base, derived) if isinstance(view, FactorView))  # of the stacked factors
+    factored = ("factored", f"rank:{rank}") if isinstance(derived, FactorView) else ()
     flags = list(dict.fromkeys((*base.flags, *factored, *derived.flags)))
     if present.get("overlap_left") is not None and present["overlap_left"].doubt > UNSETTLED:
         flags.append("subspace_unsettled")
     return LayerDelta(
         name=base.name,
         derived_name=derived.name,
-        tensor=base.tensor.name,
+        tensor=base.name if isinstance(base, FactorView) else base.tensor.name,
         order=task.order,
-        role=base.role.kind,
-        view="factored" if factored else base.view,
+        role=base.role if isinstance(base, FactorView) else base.role.kind,
+        view="factored" if isinstance(base, FactorView) or factored else base.view,
         shape=list(base.shape),
         M=min(base.shape),
         N=max(base.shape),

@@ -35,15 +35,16 @@ class Matched:
     """What is compared with what, and what is not and why.
 
     `views` pairs (base, derived, order in BASE). `adapter` says that DERIVED is one: tensors of BASE that it does not
-    name are as they were, and not listed.
+    name are as they were, and not listed. `adapters` says that both sides are, and nothing of a network.
     """
 
-    views: list[tuple[MatrixView, MatrixView | FactorView, int]]
+    views: list[tuple[MatrixView | FactorView, MatrixView | FactorView, int]]
     tensors: list[TensorPair]
     unmatched: list[UnmatchedTensor]
     skipped: list[SkippedTensor]
     renamed: Renaming | None
     adapter: bool = False
+    adapters: bool = False
 
 
 class _Side:
@@ -76,10 +77,18 @@ def match(base: Checkpoint, derived: Checkpoint) -> Matched:
         for name, other in partner.items()
         if ours.tensors[name].shape == theirs.tensors[other].shape
     }
-    found = Matched([], [], _unmatched(ours, theirs, partner, pairs), [], renamed)
+    products = _products(ours, theirs)
+    taken = (
+        {t.name for one, _ in products for t in (one.a, one.b)},
+        {t.name for _, one in products for t in (one.a, one.b)},
+    )
+    alone = [u for u in _unmatched(ours, theirs, partner, pairs) if u.name not in taken[u.reason == "only_in_derived"]]
+    found = Matched([], [], alone, [], renamed, adapters=bool(products) and not (ours.views or theirs.views))
+    place = {name: order for order, name in enumerate(ours.tensors)}
+    found.views.extend((one, other, place[one.b.name]) for one, other in products)
     tied = _tied_alike(ours.found, theirs.found, partner)
     for order, (name, tensor) in enumerate(ours.tensors.items()):
-        if name not in pairs:
+        if name not in pairs or name in taken[0]:
             continue
         there = pairs[name]
         reason = _not_compared(ours, theirs, name, there.name)
@@ -93,6 +102,14 @@ def match(base: Checkpoint, derived: Checkpoint) -> Matched:
         else:
             found.tensors.append(TensorPair(tensor, there, order))
     return found
+
+
+def _products(ours: _Side, theirs: _Side) -> list[tuple[FactorView, FactorView]]:
+    """The pairs of factors of both sides whose products change one matrix, whatever their ranks."""
+    here, there = ({_plain(v.name): v for v in side.found.factors} for side in (ours, theirs))
+    alone = [_by_plain_name(v.name for v in side.found.factors) for side in (ours, theirs)]
+    both = [(here[name], there[name]) for name in here if name in alone[0] and name in alone[1]]
+    return [(one, other) for one, other in both if one.shape == other.shape]
 
 
 def _is_adapter(ours: _Side, theirs: _Side) -> bool:

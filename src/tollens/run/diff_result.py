@@ -68,7 +68,8 @@ class LayerKinship(msgspec.Struct, frozen=True):
     false for what names its rows or columns (embeddings, heads), which two unrelated networks may share.
     `row_spread` and `column_spread` compare sorted row (column) norms: the distance between BASE and DERIVED over the
     one between two samples of the rows of BASE; near 1 for independent networks of one recipe, near 0 for a copy
-    with its neurons in another order.
+    with its neurons in another order. `diagonal` in [0, 1] is what of the cosine an identity in both gives
+    by itself: the product of the cosines of either block with it.
     """
 
     tested: bool
@@ -79,6 +80,7 @@ class LayerKinship(msgspec.Struct, frozen=True):
     above: bool
     row_spread: float | None = None
     column_spread: float | None = None
+    diagonal: float = 0.0
 
 
 class LayerDelta(msgspec.Struct, frozen=True, kw_only=True):

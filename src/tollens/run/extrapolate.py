@@ -74,8 +74,7 @@ def extrapolated(
     `dtype_unsupported` for weights that are stored as codes and scales and for what safetensors cannot hold,
     `tensor_name_invalid`, `nonfinite`, `scale_out_of_range`, those of the readers.
     """
-    place = _checked_output(out)
-    _check_series(series, inventories, target)
+    place = check_forecast(series, inventories, target, out)
     last = series.members[-1].checkpoint
     beside = [{t.name: t for t in member.checkpoint.tensors} for member in series.members]
     reasons = {tensor.name: _reason_to_copy(tensor, beside) for tensor in last.tensors}
@@ -111,6 +110,18 @@ def extrapolated(
             errors[tensor.name] = _write_tensor(series, found, write)
             told(f"write {tensor.name}")
     return _forecast(series, target, place, "sha256:" + digest.hexdigest(), fitted, errors, reasons)
+
+
+def check_forecast(
+    series: Series, inventories: Sequence[Inventory], target: int, out: str | os.PathLike[str] | None
+) -> Path:
+    """The place of the new file; whatever is wrong with it or with the series is refused before any weight is read.
+
+    Raises: those of `extrapolated` that do not depend on the weights.
+    """
+    place = _checked_output(out)
+    _check_series(series, inventories, target)
+    return place
 
 
 def _checked_output(out: str | os.PathLike[str] | None) -> Path:

@@ -27,7 +27,7 @@ from tollens.protocol.change import (
     lost_numbers,
 )
 from tollens.protocol.finding import Note
-from tollens.run.extrapolate import MADE_BY, extrapolated
+from tollens.run.extrapolate import MADE_BY, check_forecast, extrapolated
 from tollens.run.layer import LayerTask, ShapeTask, lost_layer, lost_shape, measure_layer, measure_shape, used
 from tollens.run.path import Path, PathTask, lost_path, measure_path
 from tollens.run.refusal import refusals
@@ -81,6 +81,8 @@ def series(
     opened = open_series(paths)
     checkpoints = [member.checkpoint for member in opened.members]
     inventories = [matrices(checkpoint) for checkpoint in checkpoints]
+    if extrapolate is not None:
+        check_forecast(opened, inventories, extrapolate, out)
     aligned = align(opened.steps, inventories)
     chosen = {view.name for view in selected([path[0] for path in aligned.paths], settings.layers)}
     followed = [path for path in aligned.paths if path[0].name in chosen]

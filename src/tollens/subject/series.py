@@ -26,6 +26,7 @@ KEYS = ("step", "global_step")
 LAST_STEP = 2**53 - 1
 """The largest step: the largest whole number that every reader of JSON keeps."""
 NAMED = re.compile(r"(?:^|[-_.=])(?:checkpoint|step|iter)[-_=]?([0-9]+)(?![0-9A-Za-z])(?!\.[0-9])")
+SINGLE = (".safetensors", ".npz", ".pt", ".pth", ".ckpt")
 WHOLE = re.compile(r"(?:checkpoint|(?:global_)?step|iter)[-_=]?[0-9]+")
 
 
@@ -67,7 +68,8 @@ def open_series(paths: Sequence[str | os.PathLike[str]]) -> Series:
     if len(places) < 2:
         raise TollensError(
             "series_too_short", str(places[0]) if places else "--series", expected="two checkpoints or more",
-            found=f"{len(places)}, and no sub-folders named checkpoint-N", fix="Name the checkpoints to compare.",
+            found=f"{len(places)}, and nothing in it named checkpoint-N or step-N",
+            fix="Name the checkpoints to compare.",
         )  # fmt: skip
     members = [_member(place) for place in places]
     members.sort(key=lambda member: member.step)
@@ -87,7 +89,9 @@ def _places(paths: Sequence[str | os.PathLike[str]]) -> tuple[list[Place], tuple
     (folder,) = places
     names = file.listing(folder)
     inside = [n for n in names if WHOLE.fullmatch(n) and file.kind(folder / n) == "folder"]
-    rest = [n for n in names if n not in inside and (n.startswith("checkpoint") or n.endswith(".safetensors"))]
+    if not inside:  # one file a step, as Lightning and many scripts save them
+        inside = [n for n in names if n.endswith(SINGLE) and NAMED.search(n) and file.kind(folder / n) == "file"]
+    rest = [n for n in names if n not in inside and (n.startswith("checkpoint") or n.endswith(SINGLE))]
     return ([folder / n for n in inside], tuple(rest)) if inside else (places, ())
 
 
