@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tollens.instrument.turning_point import across, turning_point
+from tollens.standard.turns import power_law
 
 STEPS = np.array([0, *(10 * 2**k for k in range(12))], dtype=np.int64)  # 10 to 20480, a factor 2 apart
 
@@ -93,6 +94,54 @@ def test_a_rise_of_one_matrix_alone_is_not_claimed() -> None:
     turn = turning_point(STEPS, series(np.stack([one, *(np.maximum(FALLING, 0.45) for _ in range(3))])))
     assert turn.sure == "undetermined"
     assert "one matrix" in turn.reason
+
+
+SPACINGS = {
+    "log": np.array([0, *np.unique(np.rint(np.geomspace(10, 10240, 20)))], dtype=np.int64),
+    "even": np.arange(0, 4001, 200, dtype=np.int64),
+}
+
+
+@pytest.mark.parametrize("spacing", SPACINGS)
+@pytest.mark.parametrize("matrices", [2, 3, 8])
+@pytest.mark.parametrize("noise", [0.03, 0.1])
+def test_noise_around_a_law_without_a_turn_is_not_taken_for_one(spacing: str, matrices: int, noise: float) -> None:
+    # A claim in 1 of 20 at most. Without the two tests of the rise 4 to 93 of 100 are claimed.
+    rng = np.random.default_rng([matrices, round(100 * noise)])
+    steps = SPACINGS[spacing]
+    turns = [turning_point(steps, power_law(rng, steps, matrices, noise)) for _ in range(60)]
+    assert sum(turn.sure == "likely" for turn in turns) <= 3
+
+
+def test_noise_that_all_matrices_share_is_rarely_taken_for_a_turn() -> None:
+    # They do not scatter, so that only the demand for a gradual rise is left; without it most are claimed.
+    rng = np.random.default_rng(0)
+    steps = SPACINGS["log"]
+    turns = [turning_point(steps, power_law(rng, steps, 4, 0.1, common=True)) for _ in range(100)]
+    assert sum(turn.sure == "likely" for turn in turns) <= 10
+    assert any("not gradual" in turn.reason for turn in turns)
+
+
+@pytest.mark.parametrize(("noise", "sure"), [(0.02, "likely"), (0.2, "undetermined")])
+def test_a_rise_within_the_scatter_of_the_matrices_is_not_claimed(noise: float, sure: str) -> None:
+    # The mean turns gradually, by 0.6; the scatter comes in pairs of opposite sign. With steps a factor 2 apart a rise
+    # of the mean of 8 has a standard error of noise * 2/ln 2/sqrt(8) = 1.02 noise, of which 4 are 0.08 or 0.82.
+    arrays = series(TURN, matrices=8)
+    wobble = np.random.default_rng(2).standard_normal((4, 13))
+    distance = arrays["distance"] * np.exp(noise * np.concatenate([wobble, -wobble]))
+    turn = turning_point(STEPS, {"distance": distance, "fro2": 100.0 + distance**2})
+    assert turn.sure == sure
+    assert sure == "likely" or "standard errors" in turn.reason
+
+
+@pytest.mark.parametrize(
+    ("exponents", "sure"),
+    [([0.3, 0.5, 0.7, 0.9], "likely"), ([0.3, 0.9, 0.3, 0.3], "undetermined"), ([0.3, 0.8, 0.5, 0.9], "undetermined")],
+)
+def test_a_rise_at_single_checkpoints_is_not_claimed(exponents: list[float], sure: str) -> None:
+    turn = turning_point(STEPS, series(np.array([1.0, 0.8, 0.5, *exponents, 0.25, 0.2, 0.1, 0.1])))
+    assert turn.sure == sure
+    assert sure == "likely" or "not gradual" in turn.reason
 
 
 def test_decay_of_the_start_is_not_movement() -> None:

@@ -9,10 +9,14 @@ to where the exponent has made 70 % of its way to the second summit. On clean la
 The distance is taken across the first checkpoint, that is, without the part of the change along it: weight decay
 shrinks the start itself, which looks like movement and is none.
 
-The thresholds were chosen on development seeds of the noisy-label standard (`tollens.standard.noisy`);
-`python -m benchmarks.turning_point` measures on other seeds how often the interval holds the best checkpoint. The rule
-presumes that the learning rate never rises again: after a restart or a late increase it can show a turn that is
-none.
+Noise of single checkpoints looks like a rise too, as the largest of many differences. So the rise must be several
+standard errors of the scatter over the matrices, and gradual; the second holds where noise is common to all matrices
+and they do not scatter, but lets up to one in ten such series through.
+
+The thresholds were chosen on development seeds of the noisy-label standard (`tollens.standard.noisy`) and on power
+laws with noise; `python -m benchmarks.turning_point` measures on other seeds how often the interval holds the best
+checkpoint and how often noise is taken for a turn. The rule presumes that the learning rate never rises again: after
+a restart or a late increase it can show a turn that is none.
 """
 
 from __future__ import annotations
@@ -28,13 +32,16 @@ from numpy.typing import NDArray
 Values: TypeAlias = NDArray[np.float64]
 
 NEEDED = ("distance", "fro2")
-MIN_MATRICES = 2  # the interval is widened by a jackknife over matrices, and one has none
+MIN_MATRICES = 2  # the scatter over matrices is what the rise and the ends are judged by, and one has none
 MIN_EXPONENTS = 4
 RATIO = 1.2  # closer in time, the noise of single updates dominates the difference of two logarithms
 CHANGE = 0.15  # fall before and rise after the slowest growth, in units of the exponent
 STEADY = 1.0  # a slowest exponent from here on is a rate that is being warmed up, not learning that has slowed
 DIFFUSIVE = 0.5  # of a random walk; wrong labels pull in fixed directions and reach 0.65 to 0.95
 SHARE = 0.7  # of the rise at the late end of the interval
+ERRORS = 4.0  # standard errors of a rise; it is the largest of all pairs, of which 3 are too few in pure noise
+GRADUAL = 3  # exponents from the slowest growth to the summit at least: noise jumps, memorisation takes time
+BACK = 0.1  # of the rise: how far the exponents may fall back on the way, all together
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +60,13 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class _Rise:
-    """Log times of the slowest growth and of the late end; the exponents at the foot and the summit."""
+    """Log times of the slowest growth and of the late end; the exponents at the foot and the summit; their places."""
 
     start: float
     end: float
     foot: float
     summit: float
+    places: tuple[int, int]
 
 
 def turning_point(steps: NDArray[np.int64], series: Mapping[str, Values]) -> Turn:
@@ -69,8 +77,9 @@ def turning_point(steps: NDArray[np.int64], series: Mapping[str, Values]) -> Tur
     the same order; other arrays are left alone. Times count from the first checkpoint, which should be the
     initialisation or close to it: a series that begins after growth has slowed shows no turn.
 
-    Exponents are means over the matrices; both ends are moved outward by one standard error of a jackknife over
-    the matrices (Efron 1982, eq. 3.1) and then to the nearest checkpoint.
+    Exponents are means over the matrices. Their rise must be ERRORS standard errors, and take GRADUAL exponents or
+    more with hardly a step back. Both ends are moved outward by one standard error of a jackknife over the matrices
+    (Efron 1982, eq. 3.1) and then to the nearest checkpoint.
 
     Raises: ValueError unless the steps ascend and both arrays are there, of one shape (matrices, T), finite and
     not negative.
@@ -88,7 +97,8 @@ def turning_point(steps: NDArray[np.int64], series: Mapping[str, Values]) -> Tur
     if moved.shape[0] < MIN_MATRICES:
         return _undetermined(f"{MIN_MATRICES} matrices that move are the least, and there are {moved.shape[0]}")
     logs = np.log(times[kept])
-    exponents = np.diff(np.log(moved[:, kept]), axis=1) / np.diff(logs)
+    distances = np.log(moved[:, kept])
+    exponents = np.diff(distances, axis=1) / np.diff(logs)
     middles = 0.5 * (logs[1:] + logs[:-1])
     whole = _rise(middles, exponents.mean(axis=0))
     if isinstance(whole, str):
@@ -97,6 +107,12 @@ def turning_point(steps: NDArray[np.int64], series: Mapping[str, Values]) -> Tur
     rises = [other for other in others if isinstance(other, _Rise)]
     if len(rises) < len(others):
         return _undetermined("the second rise of the distance rests on one matrix")
+    if whole.summit - whole.foot < ERRORS * _rise_error(logs, distances, whole.places):
+        return _undetermined(
+            f"the second rise of the distance is less than {ERRORS:g} standard errors of the scatter over the matrices"
+        )
+    if not _gradual(exponents.mean(axis=0)[whole.places[0] : whole.places[1] + 1]):
+        return _undetermined("the second rise of the distance is not gradual: it rests on single checkpoints")
     low = _nearest(times, whole.start - _jackknife([rise.start for rise in rises]))
     high = _nearest(times, whole.end + _jackknife([rise.end for rise in rises]))
     guess = _nearest(times, 0.5 * (whole.start + whole.end))
@@ -163,7 +179,31 @@ def _rise(middles: Values, exponents: Values) -> _Rise | str:
     last = int(np.flatnonzero(exponents[foot:summit] <= level)[-1]) + foot  # the last crossing before the summit
     part = (level - exponents[last]) / (exponents[last + 1] - exponents[last])
     end = float(middles[last] + part * (middles[last + 1] - middles[last]))
-    return _Rise(float(middles[foot]), end, float(exponents[foot]), float(exponents[summit]))
+    return _Rise(float(middles[foot]), end, float(exponents[foot]), float(exponents[summit]), (foot, summit))
+
+
+def _rise_error(logs: Values, distances: Values, places: tuple[int, int]) -> float:
+    """Standard error of the rise of the mean exponent between two places, from the scatter of the matrices.
+
+    `distances` (matrices, n) are log distances at log times `logs` (n,), n >= 3. Their deviations from the mean over
+    the matrices, less the line through the two neighbours in time, hold noise and hardly any of the slow course in
+    which matrices differ; that noise is taken as independent, of one variance. A rise is a sum of four log distances.
+    """
+    apart = distances - distances.mean(axis=0)
+    part = (logs[1:-1] - logs[:-2]) / (logs[2:] - logs[:-2])
+    off = apart[:, 1:-1] - (1.0 - part) * apart[:, :-2] - part * apart[:, 2:]
+    freedom = (distances.shape[0] - 1) * part.size
+    variance = float(np.sum(off**2 / (1.0 + part**2 + (1.0 - part) ** 2))) / freedom
+    weights = np.zeros(logs.size)
+    for place, sign in zip(places, (-1.0, 1.0), strict=True):
+        weights[place : place + 2] += sign * np.array([-1.0, 1.0]) / (logs[place + 1] - logs[place])
+    return math.sqrt(variance / distances.shape[0]) * float(np.linalg.norm(weights))
+
+
+def _gradual(climb: Values) -> bool:
+    """Whether exponents from the foot to the summit rise over several checkpoints and hardly fall back."""
+    changes = np.diff(climb)
+    return changes.size >= GRADUAL and float(-changes[changes < 0.0].sum()) <= BACK * float(climb[-1] - climb[0])
 
 
 def _jackknife(values: list[float]) -> float:

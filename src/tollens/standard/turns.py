@@ -86,6 +86,20 @@ def clean(setting: Setting) -> Setting:
     return replace(setting, wrong_labels=0.0)
 
 
+def power_law(
+    rng: np.random.Generator, steps: NDArray[np.int64], matrices: int, noise: float, common: bool = False
+) -> dict[str, NDArray[np.float64]]:
+    """The control without training: distances c step^0.5 that never turn, times exp(`noise` N(0, 1)), (matrices, T).
+
+    `c` is lognormal, one a matrix. The noise of all matrices and steps is independent, or with `common` that of all
+    matrices the same. Each start has squared norm 100 and lies at right angles to the change.
+    """
+    scale = 0.1 * np.exp(rng.standard_normal((matrices, 1)))
+    wobble = rng.standard_normal((1 if common else matrices, steps.size))
+    distance = scale * np.sqrt(steps) * np.exp(noise * wobble)
+    return {"distance": distance, "fro2": 100.0 + distance**2}
+
+
 def overfit(outcomes: Sequence[Outcome]) -> list[Outcome]:
     """Those whose test accuracy falls from its best by OVERFIT or more."""
     return [found for found in outcomes if found.drop >= OVERFIT]
