@@ -240,7 +240,7 @@ def _dtype(descr: str, where: str) -> tuple[str, int, bool]:
 
 def pickle_refused(subject: Place | str, found: str) -> TollensError:
     return TollensError(
-        "pickle_refused", str(subject), expected="safetensors or plain arrays", found=found,
+        "pickle_refused", str(subject), expected="safetensors, plain arrays or an archive of torch.save", found=found,
         fix="Opening a pickle runs code from it. Convert the checkpoint to safetensors where you trust it.",
     )  # fmt: skip
 
