@@ -48,9 +48,10 @@ def test_the_pages_of_invariants_and_statistics_are_what_the_registries_give() -
 
 
 def test_the_page_of_claim_toml_is_what_is_read() -> None:
-    from tollens.publish.study import complete, study_text
+    from tollens.publish.study import complete, laboratory_text, study_text
 
     assert (FOLDER.parent / "study.md").read_text() == study_text(), "run `make docs`"
+    assert (FOLDER.parent / "laboratory.md").read_text() == laboratory_text(), "run `make docs`"
     assert complete() == set()
 
 

@@ -184,8 +184,27 @@ class Data(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     files: list[str] = []
 
 
+Attribute: TypeAlias = bool | int | str | list[str]
+
+
+class Evidence(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What lifts a constraint of the laboratory: a decided study beside this one, or a result file that was imported.
+
+    study     path of its folder, relative to this one
+    imported  SHA-256 of the source of an `import` record of this ledger
+    """
+
+    constraint: str
+    study: str | None = None
+    imported: str | None = None
+
+
 class Study(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The whole of claim.toml."""
+    """The whole of claim.toml.
+
+    proposal  attributes that the constraints of a laboratory are about: touches, calibration, base, metrics, batch,
+              hardware, and others by name; what is not declared counts as triggering
+    """
 
     claim: Claim
     rules: Rules
@@ -198,6 +217,8 @@ class Study(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     sign_check: SignCheck | None = None
     data: Data = Data()
     readings: dict[str, Quantity] = {}
+    proposal: dict[str, Attribute] = {}
+    evidence: list[Evidence] = []
 
 
 def read_study(text: str) -> Study:
@@ -303,7 +324,7 @@ def _absent(tree: Mapping[str, Any]) -> Iterator[str]:
 
 _ROWS: Mapping[str, type[msgspec.Struct]] = {
     "claim": Claim, "rules": Rules, "metric": Metric, "null": Null, "trap": Trap, "rung": Rung, "reducer": Reducer,
-    "sign_check": SignCheck, "data": Data,
+    "sign_check": SignCheck, "data": Data, "evidence": Evidence,
 }  # fmt: skip
 
 

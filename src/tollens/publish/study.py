@@ -1,16 +1,16 @@
-"""The reference page of claim.toml, generated from its tables: `python -m tollens.publish.study FILE`."""
+"""The reference pages of claim.toml and tollens.toml, from their tables: `python -m tollens.publish.study FOLDER`."""
 
 from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, get_type_hints
 
 import msgspec
 
-from tollens.protocol import study
+from tollens.protocol import laboratory, study
 from tollens.protocol.rung import RUNGS
 from tollens.protocol.stopping import Stopping
 from tollens.protocol.study import Study
@@ -27,15 +27,29 @@ TABLES: tuple[tuple[str, type[msgspec.Struct]], ...] = (
     ("[null]", study.Null), ("[[trap]]", study.Trap), ("[[rung]]", study.Rung),
     ("kill_probability = { }", study.KillProbability), ("est_cost = { }", study.Cost), ("[stopping]", Stopping),
     ("[reducer]", study.Reducer), ("[sign_check]", study.SignCheck), ("[data]", study.Data),
+    ("[[evidence]]", study.Evidence),
+)  # fmt: skip
+PROPOSAL = """
+## `[proposal]`
+
+Attributes that the constraints of a `tollens.toml` are about: true or false, an integer, a word, or a list of words.
+`touches`, `calibration`, `base`, `metrics`, `batch` and `hardware` are the usual ones, and a laboratory may ask for
+others. An attribute that is not declared counts as triggering.
+"""
+LABORATORY = """# tollens.toml
+
+Generated from the tables that are read; do not edit. The file stands at the top of a folder of studies. What it says
+holds for every study below it, and a study reads every such file from its own folder up to the top of its repository.
+"""
+LABORATORY_TABLES: tuple[tuple[str, type[msgspec.Struct]], ...] = (
+    ("[[constraint]]", laboratory.Constraint), ("[[obstacle]]", laboratory.Obstacle), ("[[rate]]", laboratory.Rate),
+    ("[drift]", laboratory.Drift),
 )  # fmt: skip
 
 
 def study_text() -> str:
     """One section a table: what it is for, then its fields with kind and default."""
-    parts = [HEAD]
-    for name, table in TABLES:
-        parts.append(f"\n## `{name}`\n\n{_doc(table)}\n\n| field | kind | default |\n|---|---|---|\n")
-        parts += [f"| `{field}` | {kind} | {default} |\n" for field, kind, default in _fields(table)]
+    parts = [HEAD, *_sections(TABLES), PROPOSAL]
     import_ours()
     parts.append("\n## Kinds of rung\n\n| kind | brings the arms | brings the traps |\n|---|---|---|\n")
     for kind in sorted(RUNGS):
@@ -44,6 +58,17 @@ def study_text() -> str:
         traps = ", ".join(f"`{trap.arm}` must {trap.must}" for trap in made.traps) or "none: the study declares both"
         parts.append(f"| `{kind}` | {arms} | {traps} |\n")
     return "".join(parts)
+
+
+def laboratory_text() -> str:
+    """The same of tollens.toml."""
+    return "".join([LABORATORY, *_sections(LABORATORY_TABLES)])
+
+
+def _sections(tables: Sequence[tuple[str, type[msgspec.Struct]]]) -> Iterator[str]:
+    for name, table in tables:
+        yield f"\n## `{name}`\n\n{_doc(table)}\n\n| field | kind | default |\n|---|---|---|\n"
+        yield from (f"| `{field}` | {kind} | {default} |\n" for field, kind, default in _fields(table))
 
 
 def _doc(table: type[msgspec.Struct]) -> str:
@@ -88,9 +113,10 @@ def _default(field: msgspec.structs.FieldInfo) -> str:
 
 def complete() -> set[str]:
     """The tables of a study that have no section here; empty, or a table was added without one."""
-    named = {name.strip("[]").partition(".")[0] for name, _ in TABLES}
+    named = {"proposal", *(name.strip("[]").partition(".")[0] for name, _ in TABLES)}
     return {field.encode_name for field in msgspec.structs.fields(Study)} - named
 
 
 if __name__ == "__main__":
-    Path(sys.argv[1]).write_text(study_text(), encoding="utf-8")
+    for page, text in (("study.md", study_text()), ("laboratory.md", laboratory_text())):
+        (Path(sys.argv[1]) / page).write_text(text, encoding="utf-8")

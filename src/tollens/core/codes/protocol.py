@@ -35,6 +35,12 @@ PROTOCOL: dict[str, Code] = {
         "A field still holds the text of a template, so it promises nothing.",
         "Replace it by what you claim.",
     ),
+    "laboratory_syntax": Code(
+        "tollens.toml cannot be read",
+        "The file of the laboratory is not TOML, has a key that nobody reads, a value of the wrong kind, or one name "
+        "twice.",
+        "Correct the line named in the message.",
+    ),
     "study_busy": Code(
         "Another process is at work on the study",
         "One study is sealed, amended or climbed by one process at a time.",
