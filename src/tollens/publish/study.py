@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import inspect
 import sys
 from collections.abc import Iterator, Sequence
@@ -11,6 +12,9 @@ from typing import Any, get_type_hints
 import msgspec
 
 from tollens.protocol import laboratory, study
+from tollens.protocol.constraint import Constraint
+from tollens.protocol.obstacle import Obstacle
+from tollens.protocol.rate import Rate
 from tollens.protocol.rung import RUNGS
 from tollens.protocol.stopping import Stopping
 from tollens.protocol.study import Study
@@ -42,7 +46,7 @@ Generated from the tables that are read; do not edit. The file stands at the top
 holds for every study below it, and a study reads every such file from its own folder up to the top of its repository.
 """
 LABORATORY_TABLES: tuple[tuple[str, type[msgspec.Struct]], ...] = (
-    ("[[constraint]]", laboratory.Constraint), ("[[obstacle]]", laboratory.Obstacle), ("[[rate]]", laboratory.Rate),
+    ("[[constraint]]", Constraint), ("[[obstacle]]", Obstacle), ("[[rate]]", Rate),
     ("[drift]", laboratory.Drift),
 )  # fmt: skip
 
@@ -88,9 +92,12 @@ def _fields(table: type[msgspec.Struct]) -> Iterator[tuple[str, str, str]]:
         yield field.encode_name, _kind(hints[field.name]), "required" if field.required else _default(field)
 
 
+_WORDS = {str: "text", int: "integer", float: "number", bool: "true or false", datetime.date: "date"}
+
+
 def _kind(hint: Any) -> str:
-    if hint in (str, int, float, bool):
-        return {str: "text", int: "integer", float: "number", bool: "true or false"}[hint]
+    if hint in _WORDS:
+        return _WORDS[hint]
     if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
         return f"table of {', '.join(f'`{f.encode_name}`' for f in msgspec.structs.fields(hint))}"
     origin: Any = getattr(hint, "__origin__", None)
@@ -106,7 +113,7 @@ def _kind(hint: Any) -> str:
 
 def _default(field: msgspec.structs.FieldInfo) -> str:
     value = field.default if field.default is not msgspec.NODEFAULT else field.default_factory()
-    if value is None or isinstance(value, msgspec.Struct) or value in ([], {}):
+    if value is None or isinstance(value, msgspec.Struct) or value in ([], {}, ""):
         return "none"
     return f"`{value}`" if not isinstance(value, bool) else str(value).lower()
 
