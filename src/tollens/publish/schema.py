@@ -26,6 +26,7 @@ from tollens.run.pricing import Plan
 from tollens.run.result import ScanReport
 from tollens.run.series_result import SeriesReport
 from tollens.run.status import StatusReport
+from tollens.run.waive import WaiveReport
 from tollens.standard.demonstration import Demonstration
 
 CONTRACTS: dict[str, type] = {
@@ -40,6 +41,7 @@ CONTRACTS: dict[str, type] = {
     "tollens.lint-list-1": Catalogue,
     "tollens.lock-1": SealReport,
     "tollens.new-1": NewReport,
+    "tollens.record.waive-1": WaiveReport,
     "tollens.scan-1": ScanReport,
     "tollens.seal-1": Manifest,
     "tollens.selftest-1": Certificate,

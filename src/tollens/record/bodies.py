@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal, TypeAlias
 
@@ -88,6 +89,19 @@ class VerdictBody(msgspec.Struct, frozen=True):
     decision: Decision
 
 
+class WaiverBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Somebody takes the risk of a constraint, as its table was, up to and with the day `until`.
+
+    `seal` is the one that stood when it was given, None for a draft.
+    """
+
+    constraint: str
+    digest: Hash
+    reason: str
+    until: datetime.date
+    seal: Hash | None = None
+
+
 BODIES: Mapping[Kind, type[msgspec.Struct]] = {
     "seal": SealBody,
     "amend": AmendBody,
@@ -97,6 +111,7 @@ BODIES: Mapping[Kind, type[msgspec.Struct]] = {
     "cell.finished": FinishedBody,
     "trap": TrapBody,
     "verdict": VerdictBody,
+    "waiver": WaiverBody,
 }
 
 

@@ -6,7 +6,9 @@ import importlib
 
 import click
 
-VERBS: dict[str, str] = {}
+VERBS: dict[str, str] = {
+    "waive": "Take the risk of a constraint, for a while.",
+}
 
 
 class Entries(click.Group):

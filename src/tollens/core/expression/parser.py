@@ -245,7 +245,8 @@ class _Parser:
     def _is_word(self, left: Linear, op: Op) -> Compare:
         if self._peek().text in _CONSTANTS:
             raise self._wrong("a word", "A flag stands alone: `frozen`, or `not frozen`.")
-        if len(left.terms) != 1 or left.terms[0] != Term(False, None, left.terms[0].atom):
+        first = left.terms[0]
+        if len(left.terms) != 1 or first.negative or first.factor is not None:
             raise self._wrong("a number", "Only one attribute is compared with a word: `base == frozen`.")
         made = Compare(left, op, Linear((Term(False, None, Name(self._word())),)))
         self._refuse_chain()
