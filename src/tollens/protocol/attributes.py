@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Literal
 
-from tollens.core.expression.predicate import compared_word, shown, tests, word_key
+from tollens.core.expression.predicate import atoms_in, compared_word, shown, word_key
 from tollens.core.expression.syntax import Compare, Flag, Has, Member, Predicate, show
 from tollens.protocol.study import Attribute, Study, refused
 
@@ -37,24 +37,30 @@ def check_proposal(study: Study) -> None:
     `proposal_value`, exit 3.
     """
     for name, value in study.proposal.items():
-        known = KNOWN.get(name)
-        if known is None:
-            continue
-        if known.kind == "number":
-            if isinstance(value, bool) or not isinstance(value, int):
-                raise _refused(name, "a number", value, "Write it without quotation marks.")
-            continue
-        if isinstance(value, bool | int) or (isinstance(value, list) and known.kind == "word"):
-            raise _refused(name, "a word" if known.kind == "word" else "a list of words", value, "Correct it.")
-        for word in [value] if isinstance(value, str) else value:
-            if known.words and word not in known.words:
-                raise _refused(name, f"one of {', '.join(known.words)}", word, nearest(word, known.words))
-            if not word_key(word).strip("_"):
-                raise _refused(name, "words of letters and digits", word, "Name it.")
+        wrong = misdeclared(name, value)
+        if wrong is not None:
+            expected, found, fix = wrong
+            raise refused("proposal_value", f"proposal.{name}", expected, found or "nothing", fix)
 
 
-def _refused(name: str, expected: str, found: Attribute, fix: str) -> Exception:
-    return refused("proposal_value", f"proposal.{name}", expected, shown(found) or "nothing", fix)
+def misdeclared(name: str, value: Attribute) -> tuple[str, str, str] | None:
+    """(what a known attribute can be, what was found, what to do) where it cannot be `value`."""
+    known = KNOWN.get(name)
+    if known is None:
+        return None
+    if known.kind == "number":
+        number = isinstance(value, int) and not isinstance(value, bool)
+        return None if number else ("a number", shown(value), "Write a whole number, without quotation marks.")
+    if isinstance(value, bool | int):
+        return ("words", shown(value), "Name it.")
+    if isinstance(value, list) and known.kind == "word":
+        return ("one word", shown(value), "Write the word alone, in quotation marks.")
+    for word in [value] if isinstance(value, str) else value:
+        if known.words and word not in known.words:
+            return (f"one of {', '.join(known.words)}", repr(word[:64]), nearest(word, known.words))
+        if not word_key(word).strip("_"):
+            return ("words of letters and digits", repr(word[:64]), "Name it.")
+    return None
 
 
 def nearest(word: str, words: tuple[str, ...] | list[str]) -> str:
@@ -65,7 +71,7 @@ def nearest(word: str, words: tuple[str, ...] | list[str]) -> str:
 
 def unaskable(predicate: Predicate) -> str | None:
     """Why an atom could never be true as written, where the attribute is a known one; None where all can."""
-    for test in tests(predicate):
+    for test in atoms_in(predicate):
         if isinstance(test, Has):
             continue
         word = compared_word(test) if isinstance(test, Compare) else None

@@ -9,11 +9,11 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-from tollens.core.expression.predicate import Answer3, Attributes, holds
-from tollens.protocol.attributes import KNOWN, nearest
+from tollens.core.expression.predicate import Answer3, holds
+from tollens.protocol.attributes import KNOWN, misdeclared, nearest
 from tollens.protocol.constraint import Constraint, constraint_digest, trigger_of
 from tollens.protocol.requirement import Case, Exhibit, Requirement, lacking, requirement
-from tollens.protocol.study import placeholder
+from tollens.protocol.study import Attribute, placeholder
 
 State: TypeAlias = Literal["clear", "met", "waived", "blocked"]
 MOST_DAYS = 366
@@ -83,7 +83,7 @@ class Proposal:
     `sealed` is what the evidence was when the study was sealed, by name; of another hash now it counts for nothing.
     """
 
-    attributes: Attributes
+    attributes: Mapping[str, Attribute]
     exhibits: Sequence[Exhibit]
     numbers: frozenset[str]
     waivers: Sequence[Waiver]
@@ -94,10 +94,11 @@ class Proposal:
 def rule_on(constraint: Constraint, proposal: Proposal) -> Ruling:
     """The ruling on one checked constraint.
 
-    It is clear only where the trigger is certainly false: what is not declared, or of the wrong kind, triggers. It is
-    met where every requirement is satisfied, and a waiver counts for the very table that it was given for.
+    It is clear only where the trigger is certainly false: what is not declared, or as nothing that it can be, triggers.
+    It is met where every requirement is satisfied, and a waiver counts for the very table that it was given for.
     """
-    answer = holds(trigger_of(constraint), proposal.attributes)
+    declared = {name: v for name, v in proposal.attributes.items() if misdeclared(name, v) is None}
+    answer = holds(trigger_of(constraint), declared)
 
     def ruled(state: State, **more: object) -> Ruling:
         fields = {
@@ -109,7 +110,7 @@ def rule_on(constraint: Constraint, proposal: Proposal) -> Ruling:
     if answer.truth is False:
         return ruled("clear")
     exhibits = [_as_sealed(e, proposal.sealed) for e in proposal.exhibits if e.constraint == constraint.id]
-    case = Case(proposal.attributes, exhibits, proposal.numbers)
+    case = Case(declared, exhibits, proposal.numbers)
     asked = [requirement(text) for text in constraint.require]
     came = [(one, *lacking(one, case)) for one in asked]
     missing = [said for _, said, _ in came if said is not None]
@@ -121,7 +122,7 @@ def rule_on(constraint: Constraint, proposal: Proposal) -> Ruling:
     if waiver is not None:
         return ruled("waived", until=waiver.until.isoformat(), reason=waiver.reason, missing=missing)
     first = next(one for one, said, _ in came if said is not None)
-    lifts = _declare(answer, proposal.attributes) or _attach(first, constraint.id)
+    lifts = _declare(answer, declared) or _attach(first, constraint.id)
     return ruled("blocked", missing=missing, lifts=lifts)
 
 
@@ -146,7 +147,7 @@ def standing(constraint: Constraint, waivers: Sequence[Waiver], day: datetime.da
     return max(holding, key=lambda waiver: waiver.until, default=None)
 
 
-def _declare(answer: Answer3, attributes: Attributes) -> str:
+def _declare(answer: Answer3, attributes: Mapping[str, Attribute]) -> str:
     """What to declare, where it is not known whether the constraint is triggered at all."""
     if answer.truth is not None:
         return ""
@@ -161,7 +162,7 @@ def _declare(answer: Answer3, attributes: Attributes) -> str:
     return f"Declare under [proposal] in claim.toml: {'; '.join(said)}."
 
 
-def nearest_key(name: str, attributes: Attributes) -> str:
+def nearest_key(name: str, attributes: Mapping[str, Attribute]) -> str:
     """The declared attribute that may have been meant by `name`; "" where none is near."""
     others = [key for key in attributes if key not in KNOWN]
     said = nearest(name, others) if others else ""

@@ -25,8 +25,9 @@ from tollens.protocol.study import read_study
 from tollens.record import ledger as ledgers
 from tollens.record.ledger import Writer, read_ledger
 from tollens.run.anchor import Anchor
-from tollens.run.constraints import notes_of, pinned, rulings_of, waive
+from tollens.run.constraints import notes_of, pinned, rulings_of, settles
 from tollens.run.evidence import evidence_of
+from tollens.run.lock import amendment
 from tollens.run.machine import machine_lines
 from tollens.run.pricing import Ladder, Plan, by_id, ladder_of, plan_of
 from tollens.run.sealable import chance_of
@@ -71,12 +72,10 @@ def plan(path: str | os.PathLike[str]) -> Plan:
     ladder = ladder_of(folder, registration, chance_of(registration))
     rulings = rulings_of(folder, study, ledger, before) or []
     made = plan_of(study.claim.id, hash_, ladder, os.fspath(path))
-    blocked = [ruling for ruling in rulings if ruling.state == "blocked"]
-    if not blocked:
+    if not any(ruling.state == "blocked" for ruling in rulings):
         return msgspec.structs.replace(made, constraints=rulings)
-    return msgspec.structs.replace(
-        made, verdict="BLOCKED", constraints=rulings, next=waive(os.fspath(path), blocked[0])
-    )
+    after = amendment(os.fspath(path), ledger) if hash_ else made.next
+    return msgspec.structs.replace(made, verdict="BLOCKED", constraints=rulings, next=after)
 
 
 def climb(
@@ -119,7 +118,7 @@ def _refused(path: str, study: Sealed, anchor: Anchor, rulings: Sequence[Ruling]
         exploratory=study.exploratory,
     )  # fmt: skip
     first = next(ruling for ruling in rulings if ruling.state == "blocked")
-    return msgspec.structs.replace(decision, settles=first.lifts, next=waive(path, first))
+    return msgspec.structs.replace(decision, settles=settles(path, first), next=amendment(path, study.ledger))
 
 
 def _climbed(folder: Path, study: Sealed, anchor: Anchor, waived: Sequence[str], progress: Progress | None) -> Decision:

@@ -116,13 +116,13 @@ def unmet(path: str, rulings: Sequence[Ruling]) -> TollensError | None:
         path,
         f"{first.missing[0]}, or a waiver",
         f"{first.sentence}.{others}",
-        f"{first.lifts} Or take the risk: {waive(path, first)}",
+        settles(path, first),
     )
 
 
-def waive(path: str, ruling: Ruling) -> str:
-    """The command that waives it: the way on for who has no evidence."""
-    return f'tollens record waive {path} {ruling.id} --reason "..." --until {today() + datetime.timedelta(days=90)}'
+def settles(path: str, ruling: Ruling) -> str:
+    """The smallest change that lifts a ruling, and the way on for who has no evidence and takes the risk."""
+    return f'{ruling.lifts} At your own risk: tollens record waive {path} {ruling.id} --reason "..." --until DAY'
 
 
 def notes_of(rulings: Sequence[Ruling] | None) -> list[str]:

@@ -160,6 +160,11 @@ def floor_of(ledger: Ledger) -> Access:
     return "no results seen" if ledger.of("run.started", "cell.started") else "nothing run"
 
 
+def amendment(path: str, ledger: Ledger) -> str:
+    """The command that seals what was changed, with the least access that the ledger allows to be declared."""
+    return f'tollens amend {path} --reason "..." --access "{floor_of(ledger)}"'
+
+
 def manifest_of(folder: Path, ledger: Ledger, amends: str | None = None) -> tuple[Manifest, list[str]]:
     """The manifest of a study as it lies there, and warnings. Raises TollensError, exit 3.
 

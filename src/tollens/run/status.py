@@ -13,9 +13,9 @@ from tollens.protocol.ruling import Ruling
 from tollens.protocol.study import read_study
 from tollens.record import ledger as ledgers
 from tollens.record.ledger import read_ledger
-from tollens.run.constraints import pinned, rulings_of, waive
+from tollens.run.constraints import pinned, rulings_of
 from tollens.run.evidence import evidence_of
-from tollens.run.lock import floor_of
+from tollens.run.lock import amendment, floor_of
 from tollens.run.study import Sealed, claim_text, sealed, study_folder
 
 
@@ -103,7 +103,7 @@ def _sealed(path: str, found: Sealed, anchor: str) -> StatusReport:
         constraints=rulings,
         decision=decision,
         exit_code=int(Exit[decision.verdict]) if decision else int(Exit.BLOCKED) if blocked else 0,
-        next=waive(path, blocked[0]) if blocked else _next(decision, anchor, path),
+        next=amendment(path, found.ledger) if blocked else _next(decision, anchor, path),
     )
 
 

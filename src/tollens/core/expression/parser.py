@@ -151,7 +151,8 @@ class _Parser:
         if at.text == "/":
             fix = fix or "There is no division; multiply the other side instead."
         elif at.text in RESERVED:
-            fix = fix or f"`{at.text}` is reserved and has no meaning in a rule."
+            place = "in a rule" if self._profile is Profile.RULE else "here"
+            fix = fix or f"`{at.text}` is reserved and has no meaning {place}."
         fix = fix or "`tollens explain claim_syntax` shows complete claims."
         return fault("claim_syntax", self._text, at.position, expected=expected, found=found, fix=fix)
 
@@ -309,6 +310,8 @@ class _Parser:
             )
 
     def _linear(self) -> Linear:
+        if self._profile is Profile.PREDICATE and self._peek().text in RESERVED:
+            raise self._wrong("a number or the name of an attribute")
         terms = [self._term(self._accept("-"))]
         while self._peek().text in ("+", "-") and self._peek().kind is Kind.SIGN:
             terms.append(self._term(self._take().text == "-"))

@@ -133,13 +133,13 @@ def compared_word(test: Compare) -> tuple[str, str] | None:
     return (left.name, right.atom.name) if isinstance(right.atom, Name) and isinstance(left, Name) else None
 
 
-def tests(predicate: Predicate) -> Iterator[Test]:
+def atoms_in(predicate: Predicate) -> Iterator[Test]:
     """The atoms of a predicate from left to right."""
     if isinstance(predicate, Not):
-        yield from tests(predicate.operand)
+        yield from atoms_in(predicate.operand)
     elif isinstance(predicate, And | Or):
         for operand in predicate.operands:
-            yield from tests(operand)
+            yield from atoms_in(operand)
     else:
         yield predicate
 
@@ -147,7 +147,7 @@ def tests(predicate: Predicate) -> Iterator[Test]:
 def attributes_of(predicate: Predicate) -> dict[str, None]:
     """Every attribute that a predicate is about, in the order of first mention; words are not among them."""
     found: dict[str, None] = {}
-    for test in tests(predicate):
+    for test in atoms_in(predicate):
         if not isinstance(test, Compare):
             found[test.name] = None
             continue
