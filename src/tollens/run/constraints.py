@@ -110,12 +110,12 @@ def unmet(path: str, rulings: Sequence[Ruling]) -> TollensError | None:
     if not blocked:
         return None
     first = blocked[0]
-    others = f" Blocked by {len(blocked) - 1} more: {', '.join(r.id for r in blocked[1:])}." if blocked[1:] else ""
+    others = f". Blocked by {len(blocked) - 1} more: {', '.join(r.id for r in blocked[1:])}" if blocked[1:] else ""
     return refused(
         "constraint_unmet",
         path,
         f"{first.missing[0]}, or a waiver",
-        f"{first.sentence}.{others}",
+        f"{first.sentence}{others}",
         settles(path, first),
     )
 
