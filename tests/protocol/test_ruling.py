@@ -166,6 +166,16 @@ def test_evidence_that_says_otherwise_is_not_outvoted() -> None:
         assert "0.45 below 0.95" in ruling.missing[0]
 
 
+@pytest.mark.parametrize("require", ["reading:needle_retention >= 0.95", "survived:needle"])
+def test_evidence_that_cannot_be_used_counts_for_nothing_and_says_why(require: str) -> None:
+    constraint = Constraint(id="c", trigger="touches in {kv}", mechanism="m", require=[require])
+    good = replace(GOOD, constraint="c", survived="needle")
+    assert rule_on(constraint, replace(PROPOSED, exhibits=[good])).state == "met"
+    ruling = rule_on(constraint, replace(PROPOSED, exhibits=[replace(good, unusable="is tampered with")]))
+    assert ruling.state == "blocked"
+    assert "study ../needle: is tampered with" in ruling.missing[0]
+
+
 def test_evidence_that_is_another_record_than_was_sealed_counts_for_nothing() -> None:
     same = replace(PROPOSED, exhibits=[GOOD], sealed={GOOD.name: GOOD.pin})
     assert rule_on(NEEDLE, same).state == "met"

@@ -186,6 +186,18 @@ def test_evidence_of_another_claim_or_a_failing_number_is_not_enough(lab: Path) 
         assert says in ruling(lab / "proposal").missing[0]
 
 
+def test_a_study_whose_control_did_not_behave_is_no_evidence(lab: Path) -> None:
+    void = lab / "void"
+    new(str(void))
+    swapped = {'arm = "random_codes"\nmust = "die"': 'arm = "random_codes"\nmust = "survive"',
+               'arm = "identity"\nmust = "survive"': 'arm = "identity"\nmust = "die"'}  # fmt: skip
+    edit(void, SMALL | swapped, "\n[proposal]\ntouches = []\n")
+    lock(void)
+    assert climb(void).verdict == "VOID"
+    edit(lab / "proposal", {}, EVIDENCE.replace("../evidence", "../void"))
+    assert "is VOID" in ruling(lab / "proposal").missing[0]
+
+
 def test_numbers_that_nobody_could_check_are_no_numbers(lab: Path) -> None:
     (lab / "tollens.toml").write_text(LABORATORY.split("require")[0] + 'require = ["numbers:ceiling.compression"]\n')
     assert ruling(lab / "proposal").state == "met"

@@ -12,6 +12,7 @@ from typing import Any, get_type_hints
 import msgspec
 
 from tollens.protocol import laboratory, study
+from tollens.protocol.attributes import KNOWN, Known
 from tollens.protocol.constraint import Constraint
 from tollens.protocol.obstacle import Obstacle
 from tollens.protocol.rate import Rate
@@ -38,7 +39,11 @@ PROPOSAL = """
 
 Attributes that the constraints of a `tollens.toml` are about: true or false, an integer, a word, or a list of words.
 `touches`, `calibration`, `base`, `metrics`, `batch` and `hardware` are the usual ones, and a laboratory may ask for
-others. An attribute that is not declared counts as triggering.
+others. An attribute that is not declared counts as triggering. What has a known kind can be nothing else; an empty list
+is declared, and says that there is nothing.
+
+| attribute | what it can be |
+|---|---|
 """
 LABORATORY = """# tollens.toml
 
@@ -51,9 +56,14 @@ LABORATORY_TABLES: tuple[tuple[str, type[msgspec.Struct]], ...] = (
 )  # fmt: skip
 
 
+def _known(name: str, known: Known) -> str:
+    kind = {"set": "a word or a list of words", "word": "a word", "number": "a whole number"}[known.kind]
+    return f"| `{name}` | {kind}{': ' if known.words else ''}{', '.join(f'`{word}`' for word in known.words)} |\n"
+
+
 def study_text() -> str:
     """One section a table: what it is for, then its fields with kind and default."""
-    parts = [HEAD, *_sections(TABLES), PROPOSAL]
+    parts = [HEAD, *_sections(TABLES), PROPOSAL, *(_known(name, known) for name, known in KNOWN.items())]
     import_ours()
     parts.append("\n## Kinds of rung\n\n| kind | brings the arms | brings the traps |\n|---|---|---|\n")
     for kind in sorted(RUNGS):
