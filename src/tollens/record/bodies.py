@@ -89,6 +89,11 @@ class VerdictBody(msgspec.Struct, frozen=True):
     decision: Decision
 
 
+SEALED = "sealed"
+STATED = "stated"
+"""What a row is priced by: the estimate in the seal, the amount that a person states."""
+
+
 class SpendBody(msgspec.Struct, frozen=True):
     """One purchase, or what one was expected to cost.
 
