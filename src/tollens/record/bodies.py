@@ -60,13 +60,13 @@ class StartedBody(msgspec.Struct, frozen=True):
 
 
 class FinishedBody(msgspec.Struct, frozen=True):
-    """What was measured, finite, in the sealed units; `seconds` is its wall time."""
+    """What was measured, finite, in the sealed units; `seconds` is its wall time, 0 to 1e12."""
 
     run: str
     key: Key
     attempt: int
     readings: dict[str, int | float]
-    seconds: float
+    seconds: Annotated[float, msgspec.Meta(ge=0, le=1e12)]
     note: str = ""
 
 
@@ -87,11 +87,6 @@ class VerdictBody(msgspec.Struct, frozen=True):
     run: str
     verdict: Literal["SURVIVED", "KILLED", "UNDETERMINED", "VOID", "BLOCKED"]
     decision: Decision
-
-
-SEALED = "sealed"
-STATED = "stated"
-"""What a row is priced by: the estimate in the seal, the amount that a person states."""
 
 
 class SpendBody(msgspec.Struct, frozen=True):

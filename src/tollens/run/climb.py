@@ -17,13 +17,13 @@ from tollens.core.errors import Exit, TollensError
 from tollens.protocol.attack import Ask, RungTask, attack, priced
 from tollens.protocol.decision import Decision, RungResult, TrapResults
 from tollens.protocol.ladder import conclude, next_command
+from tollens.protocol.rate import SEALED
 from tollens.protocol.readings import scored, unscorable
 from tollens.protocol.registration import Cell, Registration
 from tollens.protocol.rung import VIOLATIONS, Arm, Measured, Opening
 from tollens.protocol.seal import tampered
 from tollens.protocol.study import read_study
 from tollens.record import ledger as ledgers
-from tollens.record.bodies import SEALED
 from tollens.record.envelope import Kind
 from tollens.record.ledger import Writer, read_ledger
 from tollens.run.anchor import Anchor
