@@ -23,8 +23,10 @@ from tollens.run.lock import SealReport
 from tollens.run.new import NewReport
 from tollens.run.power import PowerReport
 from tollens.run.pricing import Plan
+from tollens.run.purchase import PurchaseReport
 from tollens.run.result import ScanReport
 from tollens.run.series_result import SeriesReport
+from tollens.run.spend import SpendReport
 from tollens.run.status import StatusReport
 from tollens.standard.demonstration import Demonstration
 
@@ -40,10 +42,12 @@ CONTRACTS: dict[str, type] = {
     "tollens.lint-list-1": Catalogue,
     "tollens.lock-1": SealReport,
     "tollens.new-1": NewReport,
+    "tollens.record.spend-1": PurchaseReport,
     "tollens.scan-1": ScanReport,
     "tollens.seal-1": Manifest,
     "tollens.selftest-1": Certificate,
     "tollens.series-1": SeriesReport,
+    "tollens.spend-1": SpendReport,
     "tollens.stats.ab-1": AbReport,
     "tollens.stats.compare-1": CompareReport,
     "tollens.stats.power-1": PowerReport,

@@ -6,7 +6,9 @@ import importlib
 
 import click
 
-VERBS: dict[str, str] = {}
+VERBS: dict[str, str] = {
+    "spend": "Write a purchase, a refund or an estimate into the ledger of a study.",
+}
 
 
 class Entries(click.Group):
