@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from tollens.cli.facts import facts_text
+from tollens.cli.facts import columns, facts_text
 from tollens.cli.study_screen import STYLES, show
 from tollens.cli.table import table_text
 from tollens.cli.terminal import printable
@@ -19,9 +19,13 @@ if TYPE_CHECKING:
 
 MONEY = {
     "estimate": "estimate_micro", "spent": "actual_micro", "refunded": "refunded_micro", "net": "net_micro",
-    "not spent": "unspent_micro", "overrun": "overrun_micro",
+    "not spent": "unspent_micro",
 }  # fmt: skip
 ALWAYS = frozenset({"estimate", "net"})
+NARROW = ("spent", "estimate")
+"""What goes first where the terminal is too narrow: what was spent is the net less what was refunded."""
+NAME = 12
+GAP = 2
 
 
 def status_spend(path: str, *, as_json: bool, quiet: bool) -> int:
@@ -54,13 +58,18 @@ def spend_text(report: SpendReport) -> str:
     over = [(f.currency, f.overrun_micro) for f in report.figures if int(f.overrun_micro)]
     if over:
         facts.append(("overrun", f"{_amounts(iter(over))} beyond the estimates"))
-    table = _of_rungs(report.studies[0]) if len(report.studies) == 1 else _of_studies(report)
+    if len(report.studies) == 1:
+        (study,) = report.studies
+        facts.insert(0, ("claim", f"{study.claim}, {study.state}"))
+        table = _of_rungs(study)
+    else:
+        table = _of_studies(report)
     tail = [("not read", f"{row.path}: {row.code}: {row.reason}") for row in report.unreadable]
     tail += [("note", f"{study.path}: {note}") for study in report.studies for note in study.notes]
     if report.drafts:
         tail.append(("drafts", f"{len(report.drafts)} without a ledger: {', '.join(report.drafts)}"))
     tail.append(("next", report.next))
-    return f"{facts_text(printable(spend_headline(report)), facts)}\n{table}{facts_text('', tail)}"
+    return f"{facts_text(printable(spend_headline(report)), facts)}\n{table}\n{facts_text('', tail).lstrip()}"
 
 
 def _of_studies(report: SpendReport) -> str:
@@ -78,7 +87,7 @@ def _of_rungs(study: ClaimSpend) -> str:
         for rung in study.rungs
         for figures in _or_none(rung.figures)
     ]
-    return _money_table(("rung", study.state), rows) if rows else ""
+    return _money_table(("rung", "state"), rows) if rows else ""
 
 
 def _or_none(figures: Sequence[Figures]) -> Sequence[Figures | None]:
@@ -92,11 +101,30 @@ def _money_table(names: tuple[str, str], rows: Sequence[Row]) -> str:
     kept = [n for n, field in MONEY.items() if n in ALWAYS or any(int(getattr(f, field)) for f in known)]
     if "refunded" not in kept and "spent" in kept:
         kept.remove("spent")  # the same as net
-    made = []
+    head, made = _cells(names, rows, kept)
+    for name in NARROW:
+        if _width(head, made) > columns() and name in kept:
+            kept.remove(name)
+            head, made = _cells(names, rows, kept)
+    return table_text(head, made, {*kept, "wall"}, STYLES, whole={*head[1:]}, gap=GAP)
+
+
+def _cells(
+    names: tuple[str, str], rows: Sequence[Row], kept: Sequence[str]
+) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """The head of the table and its rows; the time of one place is given once."""
+    made: list[tuple[str, ...]] = []
     for words, figures, seconds in rows:
         cells = ["" if figures is None else digits(int(getattr(figures, MONEY[name]))) for name in kept]
-        made.append((*words, "" if figures is None else figures.currency, *cells, seconds))
-    return table_text((*names, "in", *kept, "wall"), made, {*kept, "wall"}, STYLES, whole={"in", *kept, "wall"})
+        again = bool(made) and made[-1][0] == words[0]
+        made.append((*words, "" if figures is None else figures.currency, *cells, "" if again else seconds))
+    return (*names, "in", *kept, "wall"), made
+
+
+def _width(head: Sequence[str], made: Sequence[Sequence[str]]) -> int:
+    """Columns of the terminal that the table takes where its first column is folded to `NAME`."""
+    widest = [max(len(row[place]) for row in (head, *made)) for place in range(len(head))]
+    return min(widest[0], NAME) + sum(width + GAP for width in widest[1:])
 
 
 def _amounts(parts: Iterator[tuple[str, int | str]]) -> str:

@@ -15,14 +15,18 @@ def table_text(
     right: AbstractSet[str],
     styles: Mapping[str, str] | None = None,
     whole: AbstractSet[str] = frozenset(),
+    gap: int = 3,
 ) -> str:
-    """`right` are the columns of numbers, `whole` those that are never folded, `styles` go by the text of a cell."""
+    """`right` are the columns of numbers, `whole` those that are never folded, `styles` go by the text of a cell.
+
+    `gap` is how many blanks stand between two columns, 1 or more.
+    """
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, gap - 1 - gap // 3, 0, gap // 3))
     for name in head:
         justify = "right" if name in right else "left"
         table.add_column(name, overflow="fold", justify=justify, no_wrap=name in whole)  # type: ignore[arg-type]
