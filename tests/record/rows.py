@@ -37,7 +37,7 @@ class Book:
         for n in range(count):
             key = {"seal": self.seal, "rung": rung, "arm": "subject", "cell": "c", "seed": n}
             self.add("cell.started", {"run": self.run, "key": key, "attempt": 1})
-            self.add("cell.finished", {"run": self.run, "key": key, "readings": {}, "seconds": seconds})
+            self.add("cell.finished", {"run": self.run, "key": key, "attempt": 1, "readings": {}, "seconds": seconds})
 
     def row(self, kind: str, rung: str, amount: int, quantity: int | str = 1, **more: Any) -> Envelope:
         """A row of a climb; `run=None` makes it one by hand."""

@@ -315,7 +315,7 @@ def test_a_rung_that_only_a_spoilt_run_reached_stays_paid_for(made: Path, tmp_pa
     assert run(["climb", str(study)]) == 10
     decision = json.loads((study / "decision.json").read_text())
     assert (decision["rung"], decision["spent"]["usd_micro"]) == ("numbers", 7)
-    assert any("1 requests of earlier runs" in note for note in decision["notes"])
+    assert any("did not reach: 1" in note for note in decision["notes"])
     assert mismatches(read_ledger(log.path).records) == []
     (cost,) = spend(study).studies
     assert [(r.id, r.state, r.figures[0].net_micro, r.figures[0].unspent_micro) for r in cost.rungs] == [

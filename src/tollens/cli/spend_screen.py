@@ -69,7 +69,8 @@ def spend_text(report: SpendReport) -> str:
     if report.drafts:
         tail.append(("drafts", f"{len(report.drafts)} without a ledger: {', '.join(report.drafts)}"))
     tail.append(("next", report.next))
-    return f"{facts_text(printable(spend_headline(report)), facts)}\n{table}\n{facts_text('', tail).lstrip()}"
+    head = facts_text(printable(spend_headline(report)), facts)
+    return "\n".join(part for part in (head, table, facts_text("", tail).lstrip()) if part)
 
 
 def _of_studies(report: SpendReport) -> str:

@@ -141,7 +141,7 @@ def _climbed(folder: Path, study: Sealed, anchor: Anchor, progress: Progress | N
         notes.append(f"ENVIRONMENT DIFFERS {_environment(study.manifest.environment, here)}")
     apart, money = books.apart({result.id for result in results})
     if apart:
-        notes.append(f"{apart} requests of earlier runs, of rungs that were not reached now, are in the money spent")
+        notes.append(f"the money spent holds cells of rungs that this run did not reach: {apart}")
     decision = conclude(
         study.study, results, [*ladder.prices], order=ladder.order, seal=study.hash, anchor=anchor.text,
         exploratory=study.exploratory, notes=notes,
