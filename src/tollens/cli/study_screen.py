@@ -14,6 +14,7 @@ from tollens.protocol.ladder import dollars
 
 if TYPE_CHECKING:
     from tollens.protocol.decision import Decision, RungResult
+    from tollens.protocol.ruling import Ruling
     from tollens.run.lock import SealReport
     from tollens.run.pricing import Plan
     from tollens.run.status import StatusReport
@@ -50,6 +51,7 @@ def seal_text(report: SealReport) -> str:
         rows.insert(2, ("access", f"declared {report.declared}; the ledger shows at least {report.floor}"))
         if report.exploratory:
             rows.insert(3, ("label", "EXPLORATORY (amended after results): so is every later verdict"))
+    rows += bound(report.constraints)
     rows += [("note", note) for note in report.notes]
     rows.append(("next", report.next))
     return facts_text(f"{report.verdict}  {report.claim}  {report.anchor}", rows)
@@ -70,6 +72,7 @@ def plan_text(plan: Plan) -> str:
         ("total", total),
         ("expected", f"{plan.expected_usd_micro:.3g} millionths of a USD, a second here counted as 28"),
         ("order", plan.order.removeprefix("order: ")),
+        *bound(plan.constraints),
         ("next", plan.next),
     ]
     return f"{printable(plan.verdict)}  {printable(plan.claim)}\n\n{table}\n{_rows(facts)}"
@@ -93,6 +96,8 @@ def climb_text(decision: Decision) -> str:
     tail += [("note", note) for note in decision.notes]
     tail.append(("next", decision.next))
     head = headline_of(decision)
+    if not decision.rungs:  # a constraint let nothing be run
+        return facts_text(head, [*(row for row in facts if row[1]), *tail])
     table = _table(("rung", "verdict", "traps", "requests", "seconds", "money", "so far"), _spent(decision.rungs))
     return f"{facts_text(head, [row for row in facts if row[1]])}\n{table}\n{_rows(tail)}"
 
@@ -101,6 +106,16 @@ def headline_of(decision: Decision) -> str:
     """Verdict, claim and what vouches for the seal; and whether results were seen before."""
     label = EXPLORATORY if decision.exploratory else ""
     return f"{decision.verdict}  {decision.claim}  {decision.anchor}{label}"
+
+
+def bound(rulings: Sequence[Ruling]) -> list[tuple[str, str]]:
+    """What each constraint of the laboratory says, and the smallest change where it blocks."""
+    rows = []
+    for ruling in rulings:
+        rows.append(("blocked" if ruling.state == "blocked" else "bound", ruling.sentence))
+        if ruling.state == "blocked":
+            rows.append(("settles", ruling.lifts))
+    return rows
 
 
 def status_headline(report: StatusReport) -> str:
@@ -118,6 +133,7 @@ def status_text(report: StatusReport) -> str:
         ("seal", report.seal or "none: nothing is promised yet"),
         ("ledger", f"{report.records} records, {report.cells_finished} cells finished"),
         ("access", f"an amendment declares at least: {report.floor}"),
+        *bound(report.constraints),
         *(("note", note) for note in report.notes),
         ("next", report.next),
     ]

@@ -28,6 +28,7 @@ from tollens.run.result import ScanReport
 from tollens.run.series_result import SeriesReport
 from tollens.run.spend import SpendReport
 from tollens.run.status import StatusReport
+from tollens.run.waive import WaiveReport
 from tollens.standard.demonstration import Demonstration
 
 CONTRACTS: dict[str, type] = {
@@ -43,6 +44,7 @@ CONTRACTS: dict[str, type] = {
     "tollens.lock-1": SealReport,
     "tollens.new-1": NewReport,
     "tollens.record.spend-1": PurchaseReport,
+    "tollens.record.waive-1": WaiveReport,
     "tollens.scan-1": ScanReport,
     "tollens.seal-1": Manifest,
     "tollens.selftest-1": Certificate,

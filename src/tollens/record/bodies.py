@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal, TypeAlias
 
@@ -118,6 +119,19 @@ class SpendBody(msgspec.Struct, frozen=True):
     run: str | None = None
 
 
+class WaiverBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Somebody takes the risk of a constraint, as its table was, up to and with the day `until`.
+
+    `seal` is the one that stood when it was given, None for a draft.
+    """
+
+    constraint: str
+    digest: Hash
+    reason: str
+    until: datetime.date
+    seal: Hash | None = None
+
+
 BODIES: Mapping[Kind, type[msgspec.Struct]] = {
     "seal": SealBody,
     "amend": AmendBody,
@@ -128,6 +142,7 @@ BODIES: Mapping[Kind, type[msgspec.Struct]] = {
     "trap": TrapBody,
     "spend": SpendBody,
     "verdict": VerdictBody,
+    "waiver": WaiverBody,
 }
 
 

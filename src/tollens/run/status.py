@@ -9,18 +9,21 @@ import msgspec
 from tollens.core.errors import Exit, TollensError
 from tollens.protocol.decision import Decision
 from tollens.protocol.ladder import next_command
+from tollens.protocol.ruling import Ruling
 from tollens.protocol.study import read_study
 from tollens.record import ledger as ledgers
 from tollens.record.ledger import read_ledger
+from tollens.run.constraints import pinned, rulings_of
 from tollens.run.evidence import evidence_of
-from tollens.run.lock import floor_of
+from tollens.run.lock import amendment, floor_of
 from tollens.run.study import Sealed, claim_text, sealed, study_folder
 
 
 class StatusReport(msgspec.Struct, frozen=True, kw_only=True):
     """What `tollens status --json` prints.
 
-    `state` is DRAFT, SEALED, RUNNING (started and not ended) or the recorded verdict. No reading is shown before a
+    `state` is DRAFT, SEALED, RUNNING (started and not ended), BLOCKED (a constraint of the laboratory is not met as it
+    is now) or the recorded verdict. No reading is shown before a
     verdict: under a sealed stopping rule, looking is part of the rule. `floor` is the access state that an amendment
     must declare at least.
     """
@@ -38,6 +41,7 @@ class StatusReport(msgspec.Struct, frozen=True, kw_only=True):
     records: int
     torn: bool
     notes: list[str]
+    constraints: list[Ruling] = []
     decision: Decision | None
     exit_code: int
     next: str
@@ -59,7 +63,8 @@ def status(path: str | os.PathLike[str], *, check_remote: bool = False) -> Statu
         return StatusReport(
             state="DRAFT", claim=study.claim.id, text=study.claim.text, seal=None, anchor="unanchored",
             floor=floor_of(ledger), amendments=0, exploratory=False, cells_finished=0, records=len(ledger.records),
-            torn=bool(ledger.torn), notes=[], decision=None, exit_code=int(Exit.NOT_SEALED),
+            torn=bool(ledger.torn), notes=[], decision=None, constraints=rulings_of(folder, study, ledger) or [],
+            exit_code=int(Exit.NOT_SEALED),
             next=f"tollens lock {os.fspath(path)}",
         )  # fmt: skip
     return _sealed(folder.name, found, evidence_of(found, check_remote=check_remote).text)
@@ -70,6 +75,11 @@ def _sealed(path: str, found: Sealed, anchor: str) -> StatusReport:
     runs = found.of("run.started", "run.finished")
     running = bool(runs) and runs[-1].type == "run.started"
     state = decision.verdict if decision else "RUNNING" if running else "SEALED"
+    before = pinned(found.manifest.constraints)
+    rulings = (rulings_of(found.folder, found.study, found.ledger, before) or []) if decision is None else before
+    blocked = [ruling for ruling in rulings if ruling.state == "blocked" and decision is None]
+    if blocked:
+        state = "BLOCKED"
     notes = []
     if found.ledger.torn:
         notes.append(
@@ -90,9 +100,10 @@ def _sealed(path: str, found: Sealed, anchor: str) -> StatusReport:
         records=len(found.ledger.records),
         torn=bool(found.ledger.torn),
         notes=notes,
+        constraints=rulings,
         decision=decision,
-        exit_code=int(Exit[decision.verdict]) if decision else 0,
-        next=_next(decision, anchor, path),
+        exit_code=int(Exit[decision.verdict]) if decision else int(Exit.BLOCKED) if blocked else 0,
+        next=amendment(path, found.ledger) if blocked else _next(decision, anchor, path),
     )
 
 

@@ -87,6 +87,34 @@ PROTOCOL: dict[str, Code] = {
         "What comes back in a currency is at most what the study has spent in it, less earlier refunds.",
         "Record the purchase first, or correct the amount.",
     ),
+    "constraint_malformed": Code(
+        "Constraint cannot bind",
+        "A constraint of tollens.toml has a trigger that does not read or can never be true, a requirement of no known "
+        "form, or none at all. It is not passed by, because then it would bind nobody.",
+        "Correct the constraint that the message names.",
+    ),
+    "constraint_unmet": Code(
+        "Forbidden until shown otherwise",
+        "What is proposed triggers a constraint of the laboratory: such proposals have failed before. Neither evidence "
+        "nor a waiver lifts it. An attribute that is not declared counts as triggering.",
+        "Attach the evidence that the message names, declare the attribute, or waive it with `tollens record waive`.",
+    ),
+    "constraint_unknown": Code(
+        "No such constraint",
+        "Evidence or a waiver names a constraint that no tollens.toml above the study has.",
+        "Correct the id.",
+    ),
+    "proposal_value": Code(
+        "Attribute has no such value",
+        "An attribute under [proposal] that constraints know by name has a value that it cannot have, so that a "
+        "constraint would not be triggered by it.",
+        "Write one of the values that the message lists.",
+    ),
+    "waiver_refused": Code(
+        "Nothing to waive, or no waiver",
+        "A waiver has a reason, ends within 366 days, and is for a constraint that blocks.",
+        "Give what the message asks for.",
+    ),
     "study_busy": Code(
         "Another process is at work on the study",
         "One study is sealed, amended or climbed by one process at a time.",
