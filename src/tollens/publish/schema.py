@@ -24,6 +24,7 @@ from tollens.run.new import NewReport
 from tollens.run.power import PowerReport
 from tollens.run.pricing import Plan
 from tollens.run.result import ScanReport
+from tollens.run.scoreboard import Scoreboard
 from tollens.run.series_result import SeriesReport
 from tollens.run.status import StatusReport
 from tollens.standard.demonstration import Demonstration
@@ -41,6 +42,7 @@ CONTRACTS: dict[str, type] = {
     "tollens.lock-1": SealReport,
     "tollens.new-1": NewReport,
     "tollens.scan-1": ScanReport,
+    "tollens.scoreboard-1": Scoreboard,
     "tollens.seal-1": Manifest,
     "tollens.selftest-1": Certificate,
     "tollens.series-1": SeriesReport,

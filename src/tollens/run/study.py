@@ -81,7 +81,7 @@ def study_folder(path: str | os.PathLike[str]) -> Path:
     try:
         if folder.name == FILE and folder.is_file():
             folder = folder.parent
-        found_one = (folder / FILE).is_file() or (folder / ledgers.FILE).is_file()
+        found_one = is_study(folder)
     except PermissionError as error:
         raise _closed(folder, error) from None
     if not found_one:
@@ -91,6 +91,11 @@ def study_folder(path: str | os.PathLike[str]) -> Path:
             fix="Make one: tollens new my-claim",
         )  # fmt: skip
     return folder
+
+
+def is_study(folder: Path) -> bool:
+    """Whether a folder is that of a study. Raises: PermissionError."""
+    return (folder / FILE).is_file() or (folder / ledgers.FILE).is_file()
 
 
 @contextmanager
