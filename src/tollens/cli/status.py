@@ -30,7 +30,7 @@ def command(
     Exit as the verdict; 21 for a draft (3 for one that cannot be read), 20 where sealed content was changed. Of a
     folder 0; 20 where a ledger is broken, 2 where a study cannot be read, 21 where there is none.
     """
-    from tollens.run.study import is_study
+    from tollens.run.laboratory import is_study
 
     if Path(study).is_dir() and not is_study(Path(study)):
         if check_remote or timestamp is not None:

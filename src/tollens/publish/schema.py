@@ -14,6 +14,7 @@ from tollens.protocol.seal import Manifest
 from tollens.protocol.study import Study
 from tollens.record.envelope import Envelope
 from tollens.run.ab import AbReport
+from tollens.run.ask import Answer
 from tollens.run.certificate import Certificate
 from tollens.run.compare import CompareReport
 from tollens.run.diff_result import DiffReport
@@ -31,6 +32,7 @@ from tollens.standard.demonstration import Demonstration
 
 CONTRACTS: dict[str, type] = {
     "tollens.amend-1": SealReport,
+    "tollens.ask-1": Answer,
     "tollens.climb-1": Decision,
     "tollens.climb-plan-1": Plan,
     "tollens.demo-1": Demonstration,

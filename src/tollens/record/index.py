@@ -51,17 +51,21 @@ class Index:
             raise
         self.db.commit()
 
-    def known(self) -> dict[str, dict[str, Any]]:
-        """By study, its row and that of its ledger, with `ledger.` before the names of the latter.
+    def known(self, studies: Sequence[str] | None = None) -> dict[str, dict[str, Any]]:
+        """By study, its row and that of its ledger, with `ledger.` before the names of the latter; of all by default.
 
         Raises: Damaged where a row is not what was written.
         """
         names = [*STUDY, *(f"ledger.{name}" for name in FILE)]
         chosen = ", ".join([*(f"study.{n}" for n in STUDY), *(f"ledger.{n}" for n in FILE)])
-        rows = self.db.execute(f"SELECT {chosen} FROM study JOIN ledger ON ledger.study = study.path").fetchall()
-        for table in ("study", "ledger"):
-            if self.db.execute(f"SELECT count(*) FROM {table}").fetchone()[0] != len(rows):
-                raise Damaged("a study without its ledger")
+        query = f"SELECT {chosen} FROM study JOIN ledger ON ledger.study = study.path"
+        if studies is not None:
+            rows = [row for s in studies for row in self.db.execute(f"{query} WHERE study.path = ?", (s,))]
+        else:
+            rows = self.db.execute(query).fetchall()
+            for table in ("study", "ledger"):
+                if self.db.execute(f"SELECT count(*) FROM {table}").fetchone()[0] != len(rows):
+                    raise Damaged("a study without its ledger")
         found = {}
         for values in rows:
             if _proof(values[:-1]) != values[-1]:
@@ -137,7 +141,7 @@ def open_index(root: Path, made_by: str, path: Path | None = None) -> Index:
             if not (folder / ".gitignore").exists():
                 (folder / ".gitignore").write_text("*\n")
         except OSError as error:
-            return _in_memory(root, made_by, [f"kept in memory: {error.strerror or error}"])
+            return in_memory(root, made_by, [f"kept in memory: {error.strerror or error}"])
     try:
         return _opened(root, made_by, path, notes)
     except (sqlite3.Error, Damaged, OSError) as error:
@@ -150,7 +154,7 @@ def open_index(root: Path, made_by: str, path: Path | None = None) -> Index:
         remove(path)
         return _opened(root, made_by, path, ["made anew: what lay there was no index that could be used"])
     except (sqlite3.Error, Damaged, OSError) as error:
-        return _in_memory(root, made_by, [f"kept in memory: {getattr(error, 'strerror', None) or error}"])
+        return in_memory(root, made_by, [f"kept in memory: {getattr(error, 'strerror', None) or error}"])
 
 
 def remove(path: Path) -> None:
@@ -169,7 +173,8 @@ def _ours(path: Path) -> bool:
     return not head or head[68:72] == APPLICATION.to_bytes(4, "big")
 
 
-def _in_memory(root: Path, made_by: str, notes: list[str]) -> Index:
+def in_memory(root: Path, made_by: str, notes: list[str]) -> Index:
+    """An index that is gone when it is closed."""
     db = sqlite3.connect(":memory:", isolation_level=None)
     found = Index(db, None, notes)
     with found.writing():
@@ -182,7 +187,6 @@ def _opened(root: Path, made_by: str, path: Path, notes: list[str]) -> Index:
     db = sqlite3.connect(path, timeout=BUSY, isolation_level=None)
     found = Index(db, path, notes)
     try:
-        db.execute("PRAGMA trusted_schema = OFF")
         db.execute("PRAGMA synchronous = NORMAL")
         db.execute("PRAGMA cache_size = -65536")
         if not fresh and _current(db, root, made_by):
@@ -205,6 +209,9 @@ def _opened(root: Path, made_by: str, path: Path, notes: list[str]) -> Index:
 def _current(db: sqlite3.Connection, root: Path, made_by: str) -> bool:
     said = db.execute("PRAGMA application_id").fetchone()[0], db.execute("PRAGMA user_version").fetchone()[0]
     if said != (APPLICATION, VERSION):
+        return False
+    made = {row[0] for row in db.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL")}
+    if made != set(statements()):  # a view or a trigger of somebody else's would run in every question
         return False
     return db.execute("SELECT tollens, root FROM meta").fetchall() == [(made_by, os.fspath(root.resolve()))]
 

@@ -17,7 +17,6 @@ from pathlib import Path
 import msgspec
 
 from tollens.core.errors import Exit, TollensError
-from tollens.run.anchor_timestamp import printable
 
 SECONDS = 60.0
 SEAL = "seal.json"
@@ -287,3 +286,8 @@ def _told(err: bytes) -> str:
         return "the folder is in no git repository"
     line = text.splitlines()[0] if text else "no reason given"
     return f"git could not answer: {printable(line.removeprefix('fatal: '))}"
+
+
+def printable(text: str, limit: int = 120) -> str:
+    """`text` on one line without control or direction marks, which would let a stranger write on a terminal."""
+    return "".join(c if c.isprintable() else "?" for c in text[:limit])

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tollens.core.errors import TollensError
-from tollens.run.anchor import TOKEN, Anchor, anchor_of
 from tollens.run.anchor_git import SEAL, SECONDS, Git, GitFailed, git_in, replaced, tracking_refs
 
+TOKEN, UNANCHORED = "seal.tsr", "unanchored"
 SINGLY = 32
 """How many studies are asked one by one; what lies beyond is called unanchored, with a reason."""
 _OID = re.compile(rb"[0-9a-f]{40}(?:[0-9a-f]{24})?")
@@ -39,54 +39,42 @@ class _History:
     held: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
     replaced: dict[str, list[str]] = field(default_factory=dict)
     moved: set[str] = field(default_factory=set)
-    why: str = ""
 
 
-def anchors_of(asked: Mapping[str, Asked]) -> dict[str, Anchor | TollensError]:
-    """The anchor of each study as `evidence_of` finds it, or the refusal that it raises, never a stronger one.
+def anchors_of(asked: Mapping[str, Asked]) -> dict[str, str | TollensError]:
+    """The anchor line of each study as `evidence_of` finds it, or the refusal that it raises; never a stronger one.
 
     The history of a repository is listed once. A study is judged by that list only where every `seal.json` that was
     ever published in its folder is one of its own ledger, unchanged to the byte, was never moved and has no time
-    stamp; every other is asked for by itself, `SINGLY` at most.
+    stamp; every other is asked for by itself, `SINGLY` at most, and what lies beyond is `unanchored`.
     """
-    found: dict[str, Anchor | TollensError] = {}
+    found: dict[str, str | TollensError] = {}
     histories: dict[Path, _History | None] = {}
     singly: list[str] = []
     for name, study in asked.items():
         folder = study.folder.resolve()
         top = _repository(folder)
-        if top is None and not (folder / TOKEN).exists():
-            found[name] = Anchor("none", "unanchored", "The folder is in no git repository.")
-            continue
+        stamped = (folder / TOKEN).exists()
         if top is not None and top not in histories:
             histories[top] = _history(top)
-        judged = None if top is None or (folder / TOKEN).exists() else _judged(study, folder, histories[top])
-        if judged is None:
+        judged: str | None = UNANCHORED if top is None else _judged(study, folder, histories[top])
+        if stamped or judged is None:
             singly.append(name)
         else:
             found[name] = judged
     for place, name in enumerate(singly):
-        found[name] = _single(asked[name]) if place < SINGLY else _unlooked()
+        found[name] = _single(asked[name]) if place < SINGLY else UNANCHORED
     return found
 
 
-def _unlooked() -> Anchor:
-    return Anchor("none", "unanchored", f"Only {SINGLY} studies of doubtful history are looked at in one go.")
+def _single(study: Asked) -> str | TollensError:
+    from tollens.run.anchor import anchor_of  # what verifies time stamps is slow to load
 
-
-def _single(study: Asked) -> Anchor | TollensError:
     try:
         anchor = anchor_of(study.folder, study.seals[-1][0], frozenset(known for known, _ in study.seals))
     except TollensError as error:
         return error
-    return _less_kept(anchor, study.kept)
-
-
-def _less_kept(anchor: Anchor, kept: int) -> Anchor:
-    """As `evidence_of`: readings of an earlier run are on the owner's word."""
-    if not kept or anchor.kind == "none":
-        return anchor
-    return Anchor("kept", "unanchored", f"{kept} readings were kept from an earlier run.")
+    return UNANCHORED if study.kept else anchor.text  # as `evidence_of`: kept readings are on the owner's word
 
 
 def _repository(folder: Path) -> Path | None:
@@ -94,22 +82,21 @@ def _repository(folder: Path) -> Path | None:
     return next((place for place in (folder, *folder.parents) if (place / ".git").exists()), None)
 
 
-def _judged(study: Asked, folder: Path, history: _History | None) -> Anchor | None:
+def _judged(study: Asked, folder: Path, history: _History | None) -> str | None:
     """None where the list does not settle it."""
     if history is None:
         return None
-    if history.why:
-        return Anchor("none", "unanchored", history.why)
+    if not history.remotes:
+        return UNANCHORED
     path = (folder.relative_to(history.top) / SEAL).as_posix()
     held, blobs = history.held.get(path, []), [blob for _, blob in study.seals]
     ever = [*(blob for _, blob in held), *history.replaced.get(path, [])]
     if path in history.moved or any(blob not in blobs for blob in ever):
         return None
     commit = next((commit for commit, blob in held if blob == blobs[-1]), None)
-    if commit is None:
-        return Anchor("none", "unanchored", "This seal is not pushed.")
-    text = f"anchored: git {history.remotes[0]} {commit[:12]} (remote not checked)"
-    return _less_kept(Anchor("git", text), study.kept)
+    if commit is None or study.kept:
+        return UNANCHORED
+    return f"anchored: git {history.remotes[0]} {commit[:12]} (remote not checked)"
 
 
 def _history(top: Path) -> _History | None:
@@ -121,11 +108,9 @@ def _history(top: Path) -> _History | None:
         if git("rev-parse", "--is-shallow-repository").strip() != b"false":
             return None
         remotes = git("remote").decode(errors="surrogateescape").splitlines()
-        if not remotes:
-            return _History(top, why="The repository has no remote.")
         refs = tracking_refs(git, remotes)
         if not refs:
-            return _History(top, why="No remote-tracking ref is here: nothing was pushed or fetched.")
+            return _History(top)
         owners = tuple(sorted({owner for _, owner, _ in refs}))
         if len(owners) > 1 or not owners[0].isprintable():
             return None  # which of them reaches a commit is a question of its own
@@ -136,8 +121,8 @@ def _history(top: Path) -> _History | None:
         if before:
             _list(git, before, history, held=False)
         return history
-    except GitFailed as failed:
-        return _History(top, why=f"{str(failed)[:1].upper()}{str(failed)[1:]}.")
+    except GitFailed:
+        return _History(top)
 
 
 def _list(git: Git, tips: Sequence[str], history: _History, *, held: bool) -> None:

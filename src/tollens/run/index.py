@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import sqlite3
-import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,23 +13,15 @@ from typing import Any
 import msgspec
 
 from tollens import __version__
-from tollens.core.canonical import unix_text
 from tollens.core.errors import TollensError
-from tollens.protocol import seal
-from tollens.protocol.decision import Decision
-from tollens.protocol.ladder import next_command
-from tollens.protocol.seal import Manifest, seal_bytes
+from tollens.protocol.seal import FILE as SEAL
 from tollens.protocol.study import FILE as CLAIM
-from tollens.protocol.study import read_study
-from tollens.record import ledger as ledgers
-from tollens.record.envelope import FIRST, Envelope
-from tollens.record.index import Damaged, Index, open_index, remove
-from tollens.record.ledger import Ledger, parse_ledger, parse_tail
+from tollens.record.index import Damaged, Index, in_memory, open_index, remove
+from tollens.record.ledger import FILE as LEDGER
 from tollens.run.anchor_many import Asked, anchors_of
 from tollens.run.laboratory import studies_under
-from tollens.run.study import DECISION, Sealed
 
-DEPENDS = (ledgers.FILE, CLAIM, seal.FILE, DECISION)
+DEPENDS = (LEDGER, CLAIM, SEAL, "decision.json")
 """The files that the row of a study depends on."""
 BATCH = 64
 """Studies that are written in one transaction."""
@@ -65,10 +55,8 @@ def indexed(
         try:
             done = _refresh(index, root, rehash, progress)
         except (Damaged, sqlite3.DatabaseError) as error:
-            if isinstance(error, sqlite3.OperationalError) and "locked" in str(error):
-                raise _busy(index.path) from None
             index.close()
-            index = _anew(root, index.path, f"made anew: it was damaged ({str(error)[:80]})")
+            index = _anew(root, index.path, error)
             done = _refresh(index, root, rehash, progress)
         done.notes = [*index.notes, *done.notes]
         yield index, done
@@ -76,15 +64,23 @@ def indexed(
         index.close()
 
 
-def _anew(root: Path, path: Path | None, note: str) -> Index:
-    if path is not None:
-        try:
+def _anew(root: Path, path: Path | None, error: Exception) -> Index:
+    """Another index in place of one that gave an error. Raises TollensError `index_busy`, exit 2."""
+    said = str(error)
+    if isinstance(error, sqlite3.OperationalError):
+        if "locked" in said:
+            raise _busy(path)
+        if any(word in said for word in ("readonly", "full", "unable to open")):  # the disk's fault, not the file's
+            return in_memory(root, __version__, [f"kept in memory: {said}"])
+    try:
+        if path is not None:
             remove(path)
-        except OSError:
-            path = Path(":memory:")
-    index = open_index(root, __version__, path)
-    index.notes.insert(0, note)
-    return index
+            index = open_index(root, __version__, path)
+            index.notes.append(f"made anew: it was damaged ({said[:80]})")
+            return index
+    except OSError as refused:
+        said = refused.strerror or said
+    return in_memory(root, __version__, [f"kept in memory: {said[:80]}"])
 
 
 def _busy(path: Path | None) -> TollensError:
@@ -109,18 +105,28 @@ def _refresh(index: Index, root: Path, rehash: bool, progress: Progress | None) 
         with index.writing():
             index.forget(gone)
     for start in range(0, len(stale), BATCH):
+        from tollens.run.entry import enter  # where nothing has changed, numpy and scipy are not loaded
+
+        batch = stale[start : start + BATCH]
         with index.writing():
-            known = index.known() if start == 0 else known  # another process may have been here meanwhile
-            for place, name in enumerate(stale[start : start + BATCH], start):
+            known = index.known(batch)  # another process may have been here meanwhile
+            for place, name in enumerate(batch, start):
                 if progress is not None:
                     progress(place, len(stale), name)
-                _study(index, name, folders[name], known.get(name), rehash, done)
+                before, stamp = None if rehash else known.get(name), _stamp(folders[name])
+                if not rehash and not _stale(before, stamp):
+                    done.unchanged += 1
+                    continue
+                entered = enter(index, name, folders[name], before, stamp)
+                done.read += not entered.grown
+                done.grown += entered.grown
+                done.records += entered.records
     _anchors(index, folders)
     return done
 
 
 def _stale(known: dict[str, Any] | None, stamp: str) -> bool:
-    return known is None or known["ledger.stamp"] != stamp or known["state"] == "UNREADABLE"
+    return known is None or known["ledger.stamp"] != stamp
 
 
 def _name(root: Path, folder: Path) -> str:
@@ -128,182 +134,15 @@ def _name(root: Path, folder: Path) -> str:
 
 
 def _stamp(folder: Path) -> str:
-    """Size, time of change and inode of each file that a row depends on."""
+    """Size, time of change, mode and inode of each file that a row depends on."""
     said = []
     for name in DEPENDS:
         try:
             found = os.stat(folder / name)
-            said.append(f"{found.st_size}:{found.st_mtime_ns}:{found.st_ino}")
+            said.append(f"{found.st_size}:{found.st_mtime_ns}:{found.st_mode:o}:{found.st_ino}")
         except OSError:
             said.append("-")
     return "|".join(said)
-
-
-def _study(index: Index, name: str, folder: Path, known: dict[str, Any] | None, rehash: bool, done: Refreshed) -> None:
-    stamp = _stamp(folder)
-    if known is not None and not rehash and not _stale(known, stamp):
-        done.unchanged += 1
-        return
-    path = folder / ledgers.FILE
-    facts = {"study": name, "stamp": stamp, "records": 0, "bytes": 0, "sha256": "", "last": FIRST, "seals": "[]"}
-    try:
-        data = _read(path)
-    except OSError as error:
-        index.forget([name])
-        index.put(_bare(name, "UNREADABLE", f"{path.name}: {error.strerror or error}"), facts)
-        done.read += 1
-        return
-    grown = None
-    if known is not None and not rehash and known["ledger.records"]:
-        grown = _grown(index, name, known, data)
-    try:
-        if grown is not None:
-            before, tail = grown
-            index.add(name, tail.records)
-            ledger = Ledger((*before, *tail.records), tail.torn)
-            done.grown += 1
-            done.records += len(tail.records)
-        else:
-            index.forget([name])
-            ledger = parse_ledger(data, path.name)
-            index.add(name, ledger.records)
-            done.read += 1
-            done.records += len(ledger.records)
-    except TollensError as error:
-        done.read += 1
-        index.put(_bare(name, "TAMPERED", f"{error.subject}: expected {error.expected}, found {error.found}"), facts)
-        return
-    whole = len(data) - len(ledger.torn)
-    facts |= {
-        "records": len(ledger.records), "bytes": whole, "sha256": hashlib.sha256(data[:whole]).hexdigest(),
-        "last": ledger.records[-1].hash if ledger.records else FIRST,
-    }  # fmt: skip
-    row, blobs = _row(name, folder, ledger)
-    index.put(row, facts | {"seals": msgspec.json.encode(blobs).decode()})
-
-
-def _read(path: Path) -> bytes:
-    """All bytes of a ledger; none where there is no file. Raises: OSError."""
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        return b""
-
-
-def _grown(index: Index, name: str, known: dict[str, Any], data: bytes) -> tuple[list[Envelope], Ledger] | None:
-    """The records that the index has and those behind them; None where the old bytes do not stand there any more."""
-    size = known["ledger.bytes"]
-    if len(data) < size or hashlib.sha256(data[:size]).hexdigest() != known["ledger.sha256"]:
-        return None
-    tail = parse_tail(data[size:], known["ledger.last"], known["ledger.records"])
-    if tail is None:
-        return None
-    before = index.bodies(name)
-    return (before, tail) if len(before) == known["ledger.records"] else None
-
-
-def _bare(name: str, state: str, found: str) -> dict[str, Any]:
-    return {
-        "path": name, "claim": "", "text": "", "quantity": "", "state": state, "verdict": None, "rung": None,
-        "found": found, "seal": None, "amendments": 0, "exploratory": 0, "traps": 0, "fired": 0, "kept": 0,
-        "anchor": "unanchored", "cost": "{}", "seconds": 0.0, "started": 0, "finished": 0, "records": 0, "torn": 0,
-        "last": None, "next": f"tollens status {name}",
-    }  # fmt: skip
-
-
-def _row(name: str, folder: Path, ledger: Ledger) -> tuple[dict[str, Any], list[tuple[str, str]]]:
-    """The row of a study whose ledger is whole, and its seals as git blobs."""
-    records = ledger.records
-    finished = ledger.of("cell.finished")
-    row = _bare(name, "DRAFT", "") | {
-        "cost": msgspec.json.encode(_cost(ledger), order="sorted").decode(),
-        "seconds": float(sum(r.body["seconds"] for r in finished)),
-        "started": sum(r.type == "cell.started" for r in records), "finished": len(finished),
-        "records": len(records), "torn": len(ledger.torn), "last": records[-1].time if records else None,
-    }  # fmt: skip
-    seals = ledger.of("seal", "amend")
-    if not seals:
-        return row | _draft(name, folder), []
-    try:
-        manifests = [msgspec.convert(r.body["manifest"], Manifest) for r in seals]
-        wrong = next((r for r, m in zip(seals, manifests, strict=True) if seal.seal_hash(m) != r.body["seal"]), None)
-    except (msgspec.ValidationError, ValueError) as error:
-        return row | {"state": "TAMPERED", "found": f"{ledgers.FILE}: {str(error)[:120]}"}, []
-    before = tuple(r.body["seal"] for r in seals[:-1])
-    found = Sealed(folder, seals[-1].body["seal"], manifests[-1], ledger, before)
-    claim = found.manifest.study["claim"]
-    row |= {
-        "claim": claim["id"], "text": claim["text"], "quantity": claim["quantity"], "seal": found.hash,
-        "amendments": len(before), "exploratory": int(found.exploratory), "kept": found.kept,
-    }  # fmt: skip
-    said = _changed(found) if wrong is None else f"{ledgers.FILE}: a seal whose manifest has another hash"
-    blobs = [
-        (str(r.body["seal"]), hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest())
-        for r, data in zip(seals, map(seal_bytes, manifests), strict=True)
-    ]
-    if said:
-        return row | {"state": "TAMPERED", "found": said}, blobs
-    return row | _decided(name, found), blobs
-
-
-def _decided(name: str, found: Sealed) -> dict[str, Any]:
-    if found.verdict is None:
-        runs = found.of("run.started", "run.finished")
-        running = bool(runs) and runs[-1].type == "run.started"
-        return {"state": "RUNNING" if running else "SEALED", "next": f"tollens climb {name}"}
-    decision = msgspec.convert(found.verdict.body["decision"], Decision)
-    traps = [trap for rung in decision.rungs for trap in rung.traps]
-    return {
-        "state": decision.verdict, "verdict": decision.verdict, "rung": decision.rung, "found": decision.found,
-        "fired": sum(trap.fired for trap in traps),
-        "traps": len(traps) + sum(len(rung.traps_not_run) for rung in decision.rungs),
-        "next": next_command(decision.verdict, name),
-    }  # fmt: skip
-
-
-def _draft(name: str, folder: Path) -> dict[str, Any]:
-    """A study without a seal in its ledger: what its claim.toml says."""
-    if (folder / seal.FILE).is_file():
-        return {"state": "TAMPERED", "found": f"{seal.FILE} lies there, and no ledger holds it"}
-    try:
-        claim = read_study(unix_text((folder / CLAIM).read_bytes()).decode("utf-8-sig")).claim
-    except TollensError as error:
-        return {"state": "UNREADABLE", "found": f"{CLAIM}: {error.subject}: {error.found}"}
-    except (OSError, ValueError, tomllib.TOMLDecodeError) as error:
-        return {"state": "UNREADABLE", "found": f"{CLAIM}: {getattr(error, 'strerror', None) or str(error)[:120]}"}
-    return {"claim": claim.id, "text": claim.text, "quantity": claim.quantity, "next": f"tollens lock {name}"}
-
-
-def _changed(found: Sealed) -> str:
-    """What can be seen without hashing sealed files: seal.json and decision.json against the ledger."""
-    try:
-        data = (found.folder / seal.FILE).read_bytes()
-        named = hashlib.sha256(data.replace(b"\r\n", b"\n")).hexdigest()
-        if named not in (found.hash, *found.before):
-            return f"{seal.FILE}: expected {found.hash[:12]}, found {named[:12]}"
-    except FileNotFoundError:
-        pass
-    except OSError as error:
-        return f"{seal.FILE}: {error.strerror}"
-    if found.verdict is None:
-        try:
-            said = msgspec.json.decode((found.folder / DECISION).read_bytes(), type=dict[str, Any]).get("seal")
-        except (OSError, msgspec.DecodeError):
-            said = None
-        if said == found.hash:
-            return f"{ledgers.FILE}: the verdict that {DECISION} repeats is not in it"
-    return ""
-
-
-def _cost(ledger: Ledger) -> dict[str, int]:
-    """Millionths by currency: what was bought, less what came back. Estimates are no spend; currencies never add."""
-    total: dict[str, int] = {}
-    for record in ledger.of("spend"):
-        body = record.body
-        amount, currency = body.get("amount_micro"), body.get("currency")
-        if body.get("kind") in ("actual", "refund") and isinstance(amount, int) and isinstance(currency, str):
-            total[currency] = total.get(currency, 0) + amount
-    return total
 
 
 def _anchors(index: Index, folders: dict[str, Path]) -> None:
@@ -321,7 +160,7 @@ def _anchors(index: Index, folders: dict[str, Path]) -> None:
         if isinstance(anchor, TollensError):  # read anew the next time: no file tells when history is mended
             told |= {"state": "TAMPERED", "found": f"{anchor.subject}: {anchor.found}", "ledger.stamp": ""}
         else:
-            told["anchor"] = anchor.text
+            told["anchor"] = anchor
         if any(row[key] != value for key, value in told.items()):
             changed[name] = row | told
     if not changed:
@@ -333,6 +172,6 @@ def _anchors(index: Index, folders: dict[str, Path]) -> None:
 
 def _closed(folder: Path, error: OSError) -> TollensError:
     return TollensError(
-        "path_unreadable", str(folder), expected="a folder that can be read", found=error.strerror or str(error),
-        fix="Mend the permissions of the folder.",
+        "path_unreadable", str(error.filename or folder), expected="a folder that can be read",
+        found=error.strerror or str(error), fix="Mend the permissions of the folder.",
     )  # fmt: skip

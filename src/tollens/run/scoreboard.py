@@ -88,7 +88,7 @@ def scoreboard(
         headline=_headline(counts),
         counts={state: counts[state] for state in ORDER if counts[state]},
         studies=studies,
-        ledgers=_ledgers(done),
+        ledgers=ledgers_sentence(done),
         notes=done.notes,
         exit_code=int(worst),
         next=f"tollens status {os.path.join(os.fspath(path), first.path) if first.path != '.' else os.fspath(path)}",
@@ -121,7 +121,7 @@ def _headline(counts: Counter[str]) -> str:
     return f"{', '.join(said)} of {total:,} claim{'s' if total > 1 else ''}"
 
 
-def _ledgers(done: Refreshed) -> str:
+def ledgers_sentence(done: Refreshed) -> str:
     """What was read, in one sentence: nothing that was believed unread goes without saying."""
     said = [f"{done.read:,} read"]
     if done.grown:

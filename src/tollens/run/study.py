@@ -24,6 +24,7 @@ from tollens.record import ledger as ledgers
 from tollens.record.envelope import Envelope
 from tollens.record.ledger import Ledger, Writer, read_ledger
 from tollens.run.closure import import_closure
+from tollens.run.laboratory import is_study
 from tollens.run.plugins import installed
 from tollens.subject import file
 from tollens.subject.checkpoint import open_checkpoint
@@ -91,11 +92,6 @@ def study_folder(path: str | os.PathLike[str]) -> Path:
             fix="Make one: tollens new my-claim",
         )  # fmt: skip
     return folder
-
-
-def is_study(folder: Path) -> bool:
-    """Whether a folder is that of a study. Raises: PermissionError."""
-    return (folder / FILE).is_file() or (folder / ledgers.FILE).is_file()
 
 
 @contextmanager

@@ -6,7 +6,9 @@ import importlib
 
 import click
 
-VERBS: dict[str, str] = {}
+VERBS: dict[str, str] = {
+    "ask": "Answer a question in SQL over the ledgers of every study below a folder.",
+}
 
 
 class Entries(click.Group):

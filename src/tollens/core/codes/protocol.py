@@ -374,4 +374,19 @@ PROTOCOL: dict[str, Code] = {
         "One writer at a time brings an index up to date, and the wait for the other one came to its end.",
         "Run the same command again when the other process has ended.",
     ),
+    "query_refused": Code(
+        "Question that would do more than read",
+        "A question only reads the index: no write, no PRAGMA, no ATTACH, no function that reaches files.",
+        "Ask with one SELECT.",
+    ),
+    "query_failed": Code(
+        "Question that SQLite cannot answer",
+        "Its text is not one SELECT over the tables of the index, or its answer is larger than what is allowed.",
+        "Look at the tables with `tollens record ask FOLDER`.",
+    ),
+    "query_slow": Code(
+        "Question that took too long",
+        "The time limit came before the answer.",
+        "Ask for less, or give --seconds.",
+    ),
 }
