@@ -14,6 +14,7 @@ from tollens.protocol.seal import Manifest
 from tollens.protocol.study import Study
 from tollens.record.envelope import Envelope
 from tollens.run.ab import AbReport
+from tollens.run.ask import Answer
 from tollens.run.certificate import Certificate
 from tollens.run.compare import CompareReport
 from tollens.run.diff_result import DiffReport
@@ -25,6 +26,7 @@ from tollens.run.power import PowerReport
 from tollens.run.pricing import Plan
 from tollens.run.purchase import PurchaseReport
 from tollens.run.result import ScanReport
+from tollens.run.scoreboard import Scoreboard
 from tollens.run.series_result import SeriesReport
 from tollens.run.spend import SpendReport
 from tollens.run.status import StatusReport
@@ -33,6 +35,7 @@ from tollens.standard.demonstration import Demonstration
 
 CONTRACTS: dict[str, type] = {
     "tollens.amend-1": SealReport,
+    "tollens.ask-1": Answer,
     "tollens.climb-1": Decision,
     "tollens.climb-plan-1": Plan,
     "tollens.demo-1": Demonstration,
@@ -46,6 +49,7 @@ CONTRACTS: dict[str, type] = {
     "tollens.record.spend-1": PurchaseReport,
     "tollens.record.waive-1": WaiveReport,
     "tollens.scan-1": ScanReport,
+    "tollens.scoreboard-1": Scoreboard,
     "tollens.seal-1": Manifest,
     "tollens.selftest-1": Certificate,
     "tollens.series-1": SeriesReport,

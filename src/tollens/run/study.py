@@ -24,6 +24,7 @@ from tollens.record import ledger as ledgers
 from tollens.record.envelope import Envelope
 from tollens.record.ledger import Ledger, Writer, read_ledger
 from tollens.run.closure import import_closure
+from tollens.run.laboratory import is_study
 from tollens.run.plugins import installed
 from tollens.subject import file
 from tollens.subject.checkpoint import open_checkpoint
@@ -81,7 +82,7 @@ def study_folder(path: str | os.PathLike[str]) -> Path:
     try:
         if folder.name == FILE and folder.is_file():
             folder = folder.parent
-        found_one = (folder / FILE).is_file() or (folder / ledgers.FILE).is_file()
+        found_one = is_study(folder)
     except PermissionError as error:
         raise _closed(folder, error) from None
     if not found_one:

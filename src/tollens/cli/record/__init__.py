@@ -9,6 +9,7 @@ import click
 VERBS: dict[str, str] = {
     "spend": "Write a purchase, a refund or an estimate into the ledger of a study.",
     "waive": "Take the risk of a constraint, for a while.",
+    "ask": "Answer a question in SQL over the ledgers of every study below a folder.",
 }
 
 

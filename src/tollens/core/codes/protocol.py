@@ -432,4 +432,35 @@ PROTOCOL: dict[str, Code] = {
         "A rung of some cells can kill only where those it leaves out could not undo it, and here they always could.",
         "Let any cell kill, or measure all of them.",
     ),
+    "no_study": Code(
+        "No study below the folder",
+        "Neither a claim.toml nor a ledger lies anywhere in it: where nothing is registered nothing is known, which is "
+        "not the same as nothing being wrong.",
+        "Name another folder, or make a study with `tollens new`.",
+    ),
+    "index_foreign": Code(
+        "The file named by --index is something else",
+        "It is neither empty nor an index of Tollens, and what somebody else wrote is never replaced.",
+        "Name another file.",
+    ),
+    "index_busy": Code(
+        "Another process writes to the index",
+        "One writer at a time brings an index up to date, and the wait for the other one came to its end.",
+        "Run the same command again when the other process has ended.",
+    ),
+    "query_refused": Code(
+        "Question that would do more than read",
+        "A question only reads the index: no write, no PRAGMA, no ATTACH, no function that reaches files.",
+        "Ask with one SELECT.",
+    ),
+    "query_failed": Code(
+        "Question that SQLite cannot answer",
+        "Its text is not one SELECT over the tables of the index, or its answer is larger than what is allowed.",
+        "Look at the tables with `tollens record ask FOLDER`.",
+    ),
+    "query_slow": Code(
+        "Question that took too long",
+        "The time limit came before the answer.",
+        "Ask for less, or give --seconds.",
+    ),
 }
