@@ -9,6 +9,8 @@ import msgspec
 
 from tollens.core.errors import Exit, TollensError
 from tollens.protocol.decision import Decision
+from tollens.protocol.obstacle import ObstacleKind
+from tollens.protocol.postmortem import Violation
 from tollens.protocol.seal import Manifest
 from tollens.record.envelope import Envelope, Kind
 
@@ -88,6 +90,26 @@ class VerdictBody(msgspec.Struct, frozen=True):
     decision: Decision
 
 
+class PostmortemBody(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a claim died, as a person said it; the last one of a seal counts.
+
+    `verdict` is the id of the record that killed it, `kind` and `says` are those of the class at that time, `file` is
+    the SHA-256 of postmortem.toml as text.
+    """
+
+    seal: Hash
+    claim: str
+    verdict: str
+    rung: str
+    violation: Violation
+    obstacle: str
+    kind: ObstacleKind
+    says: str
+    lesson: str
+    constraint: str | None = None
+    file: Hash
+
+
 BODIES: Mapping[Kind, type[msgspec.Struct]] = {
     "seal": SealBody,
     "amend": AmendBody,
@@ -97,6 +119,7 @@ BODIES: Mapping[Kind, type[msgspec.Struct]] = {
     "cell.finished": FinishedBody,
     "trap": TrapBody,
     "verdict": VerdictBody,
+    "postmortem": PostmortemBody,
 }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from tollens.record.ledger import Writer, read_ledger
 from tollens.run.anchor import Anchor
 from tollens.run.evidence import evidence_of
 from tollens.run.machine import machine_lines
+from tollens.run.postmortem import open_postmortem
 from tollens.run.pricing import Ladder, Plan, by_id, ladder_of, plan_of
 from tollens.run.sealable import chance_of
 from tollens.run.snapshot import left, rehashed, snapshot
@@ -86,6 +87,7 @@ def climb(
         anchor = evidence_of(study, check_remote=question.check_remote)
         if study.verdict is not None:
             _rewrite(folder, study.verdict.body)
+            _opened(study)
             raise _decided(os.fspath(path), study)
         if question.require_anchor and anchor.kind in ("none", "kept"):
             raise TollensError(
@@ -93,7 +95,16 @@ def climb(
                 fix=f"Commit and push seal.json. {anchor.why or ''}".strip(), exit_code=Exit.UNANCHORED,
             )  # fmt: skip
         decision = _climbed(folder, study, anchor, progress)
-        return msgspec.structs.replace(decision, next=next_command(decision.verdict, os.fspath(path)))
+        notes = [*decision.notes, *_opened(replace(study, ledger=read_ledger(folder / ledgers.FILE)))]
+        return msgspec.structs.replace(decision, next=next_command(decision.verdict, os.fspath(path)), notes=notes)
+
+
+def _opened(study: Sealed) -> list[str]:
+    """What is to be said of the post-mortem. The verdict is in the ledger and does not fail for want of a file."""
+    try:
+        return ["postmortem.toml is open: say what stood in the way"] if open_postmortem(study) else []
+    except TollensError as error:
+        return [f"postmortem.toml was not opened: {error.found}"]
 
 
 def _climbed(folder: Path, study: Sealed, anchor: Anchor, progress: Progress | None) -> Decision:

@@ -6,7 +6,10 @@ import importlib
 
 import click
 
-VERBS: dict[str, str] = {}
+VERBS: dict[str, str] = {
+    "obstacles": "What killed the claims of a folder: classes counted, with every death.",
+    "postmortem": "Why a killed claim died, into its ledger.",
+}
 
 
 class Entries(click.Group):
