@@ -205,7 +205,7 @@ def distance_text(violation: Violation) -> str:
         many = violation.distance
         return f"{many} refuted statement{'' if many == 1 else 's'}, where none may be"
     if violation.distance is None:
-        return f"no distance: {violation.of} is {violation.value}" if violation.value is not None else "no distance"
+        return printable(f"no distance: {violation.of} is {violation.value}") if violation.value is not None else "none"
     least = "at least " if violation.open else ""
     return printable(
         f"{least}{violation.distance:.6g}{unit} beyond the threshold: {violation.of} "
@@ -245,7 +245,7 @@ def rendered(made: Postmortem, told: Told) -> str:
     label = " EXPLORATORY (amended after results)" if told.exploratory else ""
     parts = [
         f"# KILLED {_inline(made.claim)}{label}",
-        f"{_inline(told.anchor)}, seal `{made.seal}`",
+        f"{_inline(told.anchor)}, seal {_inline(made.seal)}",
         "## Claimed",
         _quoted(told.text),
         "## Found",

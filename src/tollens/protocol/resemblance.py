@@ -100,7 +100,7 @@ def resemblance_text(near: Resemblance) -> str:
     of_them = "1 claim" if near.deaths == 1 else f"{near.deaths} claims"
     lesson = " ".join(near.lesson.split()).rstrip(".")
     return (
-        f"{near.obstacle}, which killed {of_them} here: {near.study} ({near.claim}) shares {near.similarity:.2f} of the "
-        f"features of both, {', '.join(near.shared)}. {f'Its lesson: {lesson}' if lesson else 'It has no lesson'}. A "
+        f"{near.obstacle}, which killed {of_them} here: {near.study} ({near.claim}) shares {near.similarity:.2f} of "
+        f"the features of both, {', '.join(near.shared)}. {f'Its lesson: {lesson}' if lesson else 'It has no lesson'}. A "
         "resemblance, not evidence."
     )

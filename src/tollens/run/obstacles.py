@@ -44,13 +44,17 @@ class ClassCount(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Unexplained(msgspec.Struct, frozen=True, kw_only=True):
-    """A killed claim without a recorded post-mortem: `found` is the witness of its verdict."""
+    """A killed claim without a recorded post-mortem: `found` is the witness of its verdict.
+
+    `amended`: the study was sealed again since, so that none can be recorded any more.
+    """
 
     study: str
     claim: str
     seal: str
     rung: str
     found: str
+    amended: bool
 
 
 class Unread(msgspec.Struct, frozen=True, kw_only=True):
@@ -120,6 +124,7 @@ def _ledger(place: Path) -> Ledger:
 
 def _deaths(name: str, ledger: Ledger) -> tuple[list[tuple[Death, PostmortemBody]], list[Unexplained]]:
     last = {body.seal: body for body in explained(ledger)}
+    seals = [record.body["seal"] for record in ledger.of("seal", "amend")] or [""]
     told, rest = [], []
     for record in ledger.of("verdict"):
         if record.body["verdict"] != "KILLED":
@@ -130,7 +135,7 @@ def _deaths(name: str, ledger: Ledger) -> tuple[list[tuple[Death, PostmortemBody
             rest.append(
                 Unexplained(
                     study=name, claim=decision.claim, seal=decision.seal, rung=decision.rung or "",
-                    found=decision.found,
+                    found=decision.found, amended=decision.seal != seals[-1],
                 )
             )  # fmt: skip
             continue
@@ -156,8 +161,9 @@ def _counted(known: Iterable[tuple[Death, PostmortemBody]]) -> list[ClassCount]:
 
 
 def _next(path: str, unexplained: list[Unexplained], known: list[tuple[Death, PostmortemBody]]) -> str:
-    if unexplained:
-        return f"tollens record postmortem {os.path.normpath(os.path.join(path, unexplained[0].study))}"
+    open_ = [one for one in unexplained if not one.amended]
+    if open_:
+        return f"tollens record postmortem {os.path.normpath(os.path.join(path, open_[0].study))}"
     if known:
         return f"tollens status {os.path.normpath(os.path.join(path, known[0][0].study))}"
     return "tollens new my-claim"

@@ -365,7 +365,7 @@ PROTOCOL: dict[str, Code] = {
     ),
     "postmortem_syntax": Code(
         "Post-mortem cannot be read",
-        "postmortem.toml is no plain text file of the fields that Tollens wrote into it.",
+        "`postmortem.toml` is no plain text file of the fields that Tollens wrote into it.",
         "Correct the field named, or move the file away and have it opened again.",
     ),
     "postmortem_differs": Code(
