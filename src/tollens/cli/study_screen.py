@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from tollens.cli.facts import columns, facts_text
-from tollens.cli.terminal import emit, printable, unpadded
+from tollens.cli.facts import facts_text
+from tollens.cli.table import table_text
+from tollens.cli.terminal import emit, printable
 from tollens.protocol.ladder import dollars
 from tollens.protocol.resemblance import resemblance_text
 
@@ -159,20 +160,7 @@ def _seconds(seconds: float | None) -> str:
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    from rich.box import SIMPLE_HEAD
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for name in head:
-        table.add_column(name, overflow="fold", justify="right" if name in _NUMBERS else "left")
-    for row in rows:
-        table.add_row(*(Text(printable(cell), style=STYLES.get(cell, "")) for cell in row))
-    console = Console(highlight=False, width=columns())
-    with console.capture() as capture:
-        console.print(table)
-    return unpadded(capture.get())
+    return table_text(head, rows, _NUMBERS, STYLES)
 
 
 _NUMBERS = frozenset({"requests", "seconds", "money", "so far", "cost/q"})

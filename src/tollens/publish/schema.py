@@ -26,8 +26,10 @@ from tollens.run.obstacles import ObstacleReport
 from tollens.run.postmortem import PostmortemReport
 from tollens.run.power import PowerReport
 from tollens.run.pricing import Plan
+from tollens.run.purchase import PurchaseReport
 from tollens.run.result import ScanReport
 from tollens.run.series_result import SeriesReport
+from tollens.run.spend import SpendReport
 from tollens.run.status import StatusReport
 from tollens.standard.demonstration import Demonstration
 
@@ -46,10 +48,12 @@ CONTRACTS: dict[str, type] = {
     "tollens.postmortem-1": Postmortem,
     "tollens.record.obstacles-1": ObstacleReport,
     "tollens.record.postmortem-1": PostmortemReport,
+    "tollens.record.spend-1": PurchaseReport,
     "tollens.scan-1": ScanReport,
     "tollens.seal-1": Manifest,
     "tollens.selftest-1": Certificate,
     "tollens.series-1": SeriesReport,
+    "tollens.spend-1": SpendReport,
     "tollens.stats.ab-1": AbReport,
     "tollens.stats.compare-1": CompareReport,
     "tollens.stats.power-1": PowerReport,

@@ -9,6 +9,7 @@ import click
 VERBS: dict[str, str] = {
     "obstacles": "What killed the claims of a folder: classes counted, with every death.",
     "postmortem": "Why a killed claim died, into its ledger.",
+    "spend": "Write a purchase, a refund or an estimate into the ledger of a study.",
 }
 
 

@@ -41,6 +41,52 @@ PROTOCOL: dict[str, Code] = {
         "twice.",
         "Correct the line named in the message.",
     ),
+    "money_amount": Code(
+        "Amount of money not readable",
+        "An amount is digits, at most six decimals, a blank and the letters of a currency; a sign, an exponent or "
+        "a separator of thousands could be read in two ways.",
+        "Write it like `12.40 EUR`.",
+    ),
+    "money_overflow": Code(
+        "Amount of money too large",
+        "A row of the ledger holds at most 2^53 - 1 millionths of a currency, which every JSON reader keeps exactly.",
+        "Write it as several purchases.",
+    ),
+    "quantity_invalid": Code(
+        "Quantity not usable",
+        "How much was bought is a finite number of units, 0 or more, written as digits with a decimal point.",
+        "Correct the quantity.",
+    ),
+    "rate_unknown": Code(
+        "No such rate",
+        "No tollens.toml above the study has a [[rate]] of this id.",
+        "Write the rate into tollens.toml, with the day since when it holds.",
+    ),
+    "rate_conflict": Code(
+        "One rate, two prices",
+        "Two tollens.toml above the study give the same id to different rates, so that the price is in doubt.",
+        "Give the two rows ids of their own.",
+    ),
+    "rate_not_yet": Code(
+        "Rate of a later day",
+        "The purchase was made before the day since when the rate holds.",
+        "Name the rate that held on that day.",
+    ),
+    "spend_place": Code(
+        "No such rung or cell",
+        "Money is recorded for a rung and a cell of the sealed study, or for `other`.",
+        "Name one that was sealed.",
+    ),
+    "spend_evidence": Code(
+        "Nothing vouches for the row",
+        "A row of money names what shows that it was paid, in at most 500 characters.",
+        "Give the number of the invoice or the path of the bill.",
+    ),
+    "refund_too_large": Code(
+        "Refund of more than was spent",
+        "What comes back in a currency is at most what the study has spent in it, less earlier refunds.",
+        "Record the purchase first, or correct the amount.",
+    ),
     "study_busy": Code(
         "Another process is at work on the study",
         "One study is sealed, amended or climbed by one process at a time.",
