@@ -11,6 +11,7 @@ from tollens.cli.facts import facts_text
 from tollens.cli.table import table_text
 from tollens.cli.terminal import emit, printable
 from tollens.protocol.ladder import dollars
+from tollens.protocol.resemblance import resemblance_text
 
 if TYPE_CHECKING:
     from tollens.protocol.decision import Decision, RungResult
@@ -78,8 +79,8 @@ def plan_text(plan: Plan) -> str:
     return f"{printable(plan.verdict)}  {printable(plan.claim)}\n\n{table}\n{_rows(facts)}"
 
 
-def climb_text(decision: Decision) -> str:
-    """The verdict, expected against found, the rungs with what they cost, and the next command."""
+def climb_text(decision: Decision, since: Sequence[tuple[str, str]] = ()) -> str:
+    """The verdict, expected against found, the rungs with what they cost, what was said since, the next command."""
     facts = [
         ("claim", decision.text),
         ("expected", decision.expected),
@@ -94,6 +95,7 @@ def climb_text(decision: Decision) -> str:
     unspent = [line.removeprefix("not run: ") for line in decision.unspent]
     tail = [(died if place == 0 else "", line) for place, line in enumerate(unspent)]
     tail += [("note", note) for note in decision.notes]
+    tail += since
     tail.append(("next", decision.next))
     head = headline_of(decision)
     if not decision.rungs:  # a constraint let nothing be run
@@ -127,17 +129,29 @@ def status_headline(report: StatusReport) -> str:
 def status_text(report: StatusReport) -> str:
     """The state, and the recorded verdict where there is one."""
     if report.decision is not None:
-        return climb_text(msgspec.structs.replace(report.decision, anchor=report.anchor, next=report.next))
+        decision = msgspec.structs.replace(report.decision, anchor=report.anchor, next=report.next)
+        return climb_text(decision, [*_postmortem(report), *(("note", note) for note in report.notes)])
     rows = [
         ("claim", report.text),
         ("seal", report.seal or "none: nothing is promised yet"),
         ("ledger", f"{report.records} records, {report.cells_finished} cells finished"),
         ("access", f"an amendment declares at least: {report.floor}"),
         *bound(report.constraints),
+        *(("resembles", resemblance_text(near)) for near in report.resemblances),
         *(("note", note) for note in report.notes),
         ("next", report.next),
     ]
     return facts_text(status_headline(report), rows)
+
+
+def _postmortem(report: StatusReport) -> list[tuple[str, str]]:
+    """Where the post-mortem stands, and what was learnt."""
+    if report.postmortem is None:
+        return []
+    rows = [("postmortem", report.postmortem.says)]
+    if report.postmortem.obstacle:
+        rows.append(("lesson", " ".join(report.postmortem.lesson.split()) or "none was written"))
+    return rows
 
 
 def _spent(rungs: Sequence[RungResult]) -> list[tuple[str, ...]]:

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from tollens.protocol.decision import Decision, TrapResults
+from tollens.protocol.postmortem import Postmortem
 from tollens.protocol.seal import Manifest
 from tollens.protocol.study import Study
 from tollens.record.envelope import Envelope
@@ -22,6 +23,8 @@ from tollens.run.doctor import Diagnosis
 from tollens.run.lint import Catalogue, LintReport
 from tollens.run.lock import SealReport
 from tollens.run.new import NewReport
+from tollens.run.obstacles import ObstacleReport
+from tollens.run.postmortem import PostmortemReport
 from tollens.run.power import PowerReport
 from tollens.run.pricing import Plan
 from tollens.run.purchase import PurchaseReport
@@ -46,6 +49,9 @@ CONTRACTS: dict[str, type] = {
     "tollens.lint-list-1": Catalogue,
     "tollens.lock-1": SealReport,
     "tollens.new-1": NewReport,
+    "tollens.postmortem-1": Postmortem,
+    "tollens.record.obstacles-1": ObstacleReport,
+    "tollens.record.postmortem-1": PostmortemReport,
     "tollens.record.spend-1": PurchaseReport,
     "tollens.record.waive-1": WaiveReport,
     "tollens.scan-1": ScanReport,

@@ -11,6 +11,8 @@ import msgspec
 from tollens.core.canonical import SAFE
 from tollens.core.errors import Exit, TollensError
 from tollens.protocol.decision import Decision
+from tollens.protocol.obstacle import ObstacleKind
+from tollens.protocol.postmortem import Violation
 from tollens.protocol.seal import Manifest
 from tollens.record.envelope import Envelope, Kind
 
@@ -90,6 +92,26 @@ class VerdictBody(msgspec.Struct, frozen=True):
     decision: Decision
 
 
+class PostmortemBody(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a claim died, as a person said it; the last one of a seal counts.
+
+    `verdict` is the id of the record that killed it, `kind` and `says` are those of the class at that time, `file` is
+    the SHA-256 of postmortem.toml as text.
+    """
+
+    seal: Hash
+    claim: str
+    verdict: str
+    rung: str
+    violation: Violation
+    obstacle: str
+    kind: ObstacleKind
+    says: str
+    lesson: str
+    constraint: str | None = None
+    file: Hash
+
+
 class SpendBody(msgspec.Struct, frozen=True):
     """One purchase, or what one was expected to cost.
 
@@ -143,6 +165,7 @@ BODIES: Mapping[Kind, type[msgspec.Struct]] = {
     "spend": SpendBody,
     "verdict": VerdictBody,
     "waiver": WaiverBody,
+    "postmortem": PostmortemBody,
 }
 
 

@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ from tollens.run.constraints import notes_of, pinned, rulings_of, settles
 from tollens.run.evidence import evidence_of
 from tollens.run.lock import amendment
 from tollens.run.machine import machine_lines
+from tollens.run.postmortem import open_postmortem
 from tollens.run.pricing import Ladder, Plan, ladder_of, plan_of
 from tollens.run.sealable import chance_of
 from tollens.run.snapshot import left, rehashed, snapshot
@@ -100,6 +101,7 @@ def climb(
         anchor = evidence_of(study, check_remote=question.check_remote)
         if study.verdict is not None:
             _rewrite(folder, study.verdict.body)
+            _opened(study)
             raise _decided(os.fspath(path), study)
         if question.require_anchor and anchor.kind in ("none", "kept"):
             raise TollensError(
@@ -110,7 +112,16 @@ def climb(
         if any(ruling.state == "blocked" for ruling in rulings):
             return _refused(os.fspath(path), study, anchor, rulings)
         decision = _climbed(folder, study, anchor, notes_of(rulings), progress)
-        return msgspec.structs.replace(decision, next=next_command(decision.verdict, os.fspath(path)))
+        notes = [*decision.notes, *_opened(replace(study, ledger=read_ledger(folder / ledgers.FILE)))]
+        return msgspec.structs.replace(decision, next=next_command(decision.verdict, os.fspath(path)), notes=notes)
+
+
+def _opened(study: Sealed) -> list[str]:
+    """What is to be said of the post-mortem. The verdict is in the ledger and does not fail for want of a file."""
+    try:
+        return ["postmortem.toml is open: say what stood in the way"] if open_postmortem(study) else []
+    except TollensError as error:
+        return [f"postmortem.toml was not opened: {error.found}"]
 
 
 def _refused(path: str, study: Sealed, anchor: Anchor, rulings: Sequence[Ruling]) -> Decision:

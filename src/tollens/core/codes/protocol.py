@@ -463,4 +463,35 @@ PROTOCOL: dict[str, Code] = {
         "The time limit came before the answer.",
         "Ask for less, or give --seconds.",
     ),
+    "postmortem_not_killed": Code(
+        "No killed claim to explain",
+        "A post-mortem says why a claim died, and this study has no verdict KILLED for its seal.",
+        "Climb the study first, or leave it without a post-mortem.",
+    ),
+    "postmortem_syntax": Code(
+        "Post-mortem cannot be read",
+        "`postmortem.toml` is no plain text file of the fields that Tollens wrote into it.",
+        "Correct the field named, or move the file away and have it opened again.",
+    ),
+    "postmortem_differs": Code(
+        "Post-mortem disagrees with the ledger",
+        "What stands above the line of postmortem.toml is what the ledger says of the death, and somebody changed it.",
+        "Put back what the ledger says.",
+    ),
+    "postmortem_incomplete": Code(
+        "Post-mortem is incomplete",
+        "A death counts for a class of obstacles, and only a person can say which; OTHER says nothing without words.",
+        "Set the field that the message names in postmortem.toml.",
+    ),
+    "obstacle_unknown": Code(
+        "Obstacle of no class",
+        "Deaths are counted by class, and a class that is written in two ways would be counted as two.",
+        "Name a class that the message lists, or add your own to tollens.toml.",
+    ),
+    "obstacle_name": Code(
+        "Class of obstacles without a usable name",
+        "A class of a laboratory has capital letters, digits and underscores in its id, one sentence, and a name that "
+        "no built-in class has.",
+        "Correct the table that the message names.",
+    ),
 }
