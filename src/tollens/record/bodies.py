@@ -7,6 +7,7 @@ from typing import Annotated, Literal, TypeAlias
 
 import msgspec
 
+from tollens.core.canonical import SAFE
 from tollens.core.errors import Exit, TollensError
 from tollens.protocol.decision import Decision
 from tollens.protocol.seal import Manifest
@@ -88,6 +89,40 @@ class VerdictBody(msgspec.Struct, frozen=True):
     decision: Decision
 
 
+SEALED = "sealed"
+STATED = "stated"
+"""What a row is priced by: the estimate in the seal, the amount that a person states."""
+
+
+class SpendBody(msgspec.Struct, frozen=True):
+    """One purchase, or what one was expected to cost.
+
+    rung          a rung of the seal, or "other"
+    attempt       from 1
+    amount_micro  in millionths of `currency`; 0 or less for a refund, 0 or more otherwise
+    rate_id       what it was priced by: "sealed", "stated", or a rate of tollens.toml
+    quantity      of `unit`; an integer or a decimal string, 0 or more
+    run           id of the run.started record; None for a row that was written by hand
+    """
+
+    claim: str
+    rung: str
+    cell: str
+    attempt: Annotated[int, msgspec.Meta(ge=1, le=SAFE)]
+    kind: Literal["estimate", "actual", "refund"]
+    currency: Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{3}\Z")]
+    amount_micro: Annotated[int, msgspec.Meta(ge=-SAFE, le=SAFE)]
+    rate_id: str
+    quantity: (
+        Annotated[int, msgspec.Meta(ge=0, le=SAFE)]
+        | Annotated[str, msgspec.Meta(pattern=r"^[0-9]{1,30}(\.[0-9]{1,30})?\Z")]
+    )
+    unit: str
+    evidence: str
+    seal: Hash | None = None
+    run: str | None = None
+
+
 BODIES: Mapping[Kind, type[msgspec.Struct]] = {
     "seal": SealBody,
     "amend": AmendBody,
@@ -96,12 +131,14 @@ BODIES: Mapping[Kind, type[msgspec.Struct]] = {
     "cell.started": StartedBody,
     "cell.finished": FinishedBody,
     "trap": TrapBody,
+    "spend": SpendBody,
     "verdict": VerdictBody,
 }
 
 
 def check_bodies(records: Sequence[Envelope], subject: str) -> None:
-    """Return if every record has the form of its kind, and no verdict speaks of another seal than its decision.
+    """Return if every record has the form of its kind, no verdict speaks of another seal than its decision, and no
+    money has the wrong sign.
 
     Raises TollensError `ledger_broken`, exit 20, naming the first line that has not.
     """
@@ -116,6 +153,9 @@ def check_bodies(records: Sequence[Envelope], subject: str) -> None:
         if isinstance(body, VerdictBody) and (body.decision.seal, body.decision.verdict) != (body.seal, body.verdict):
             said = f"{body.decision.verdict} of {body.decision.seal[:12]}"
             raise _broken(subject, place, f"a decision {body.verdict} of {body.seal[:12]}", said)
+        if isinstance(body, SpendBody) and (-body.amount_micro if body.kind == "refund" else body.amount_micro) < 0:
+            said = "at most 0" if body.kind == "refund" else "at least 0"
+            raise _broken(subject, place, f"an amount of {said} for kind {body.kind}", str(body.amount_micro))
 
 
 def _broken(subject: str, place: int, expected: str, found: str) -> TollensError:
