@@ -84,7 +84,12 @@ def latex_claims(path: str, text: str) -> Document:
         elif tag.head == "table":
             tables.append((at, tag))
         elif tag.head not in BOUND:
-            raise syntax(tag.place, "% t:claim, % t:table, % t:cite or % t:figure", repr(tag.head)[:60], r"Tag a number with \tnum.")
+            raise syntax(
+                tag.place,
+                "% t:claim, % t:table, % t:cite or % t:figure",
+                repr(tag.head)[:60],
+                r"Tag a number with \tnum.",
+            )
     for macro in macros(source):
         marked.numbers.append(macro.tagged)
     if tables:
@@ -285,7 +290,9 @@ def latex_plain(text: str, captions: bool = False) -> str:
         text = _QUANTITY.sub(lambda m: f"{m[1]} {_unit(m[2])}", text)
         text = _UNIT.sub(lambda m: _unit(m[1]) + " ", text)
         text = _NUM.sub(lambda m: m[1], text)
-        text = re.sub(r"\\tnum\s?(?:\[[^\[\]]{0,200}\])?\{[^{}]{0,80}\}\s?\{([^{}]{0,80})\}\s?\{[^{}]{0,40}\}", r"\1", text)
+        text = re.sub(
+            r"\\tnum\s?(?:\[[^\[\]]{0,200}\])?\{[^{}]{0,80}\}\s?\{([^{}]{0,80})\}\s?\{[^{}]{0,40}\}", r"\1", text
+        )
         text = _DROPPED.sub("", text)
     text = text.replace("{,}", ",").replace("---", "—").replace("--", "–")
     text = text.replace("~", "\u00a0")

@@ -1,4 +1,4 @@
-r"""A paper as the record sees it: the numbers, citations and figures that its tags bind to a study, and where they stand.
+r"""A paper as the record sees it: the numbers, citations and figures that its tags bind to a study, and their places.
 
     -5<!--t:gate.accuracy_diff unit=pp from=3f2a9c01b7de-->     a number of the study `gate`, written by the tool
     <!--t:cite gate as=killed-->                                 the text around it calls the claim killed
@@ -9,6 +9,7 @@ LaTeX: `\tnum[from=3f2a9c01b7de]{gate.accuracy_diff}{-5}{pp}`, and comments `% t
 
 from __future__ import annotations
 
+import bisect
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -160,8 +161,6 @@ def rewritten(path: str, text: str, changes: Sequence[Written]) -> str:
 
 def _raw(at: int, starts: Sequence[int], raw: Sequence[int]) -> int:
     """The offset in the raw text of an offset in the clean one."""
-    import bisect
-
     line = bisect.bisect_right(starts, at) - 1
     return raw[line] + at - starts[line]
 
@@ -169,7 +168,9 @@ def _raw(at: int, starts: Sequence[int], raw: Sequence[int]) -> int:
 def _options(change: Written, keep_unit: bool) -> str:
     options = {k: v for k, v in change.printed.options.items() if k not in ("unit", "from")}
     made = {**({"unit": change.unit} if keep_unit else {}), **options, "from": change.source}
-    return " ".join(f'{key}="{value}"' if " " in value or not value else f"{key}={value}" for key, value in made.items())
+    return " ".join(
+        f'{key}="{value}"' if " " in value or not value else f"{key}={value}" for key, value in made.items()
+    )
 
 
 def _head(change: Written) -> str:
