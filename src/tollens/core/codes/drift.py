@@ -7,8 +7,8 @@ from tollens.core.codes.code import Code
 DRIFT: dict[str, Code] = {
     "d01": Code(
         "seal broken",
-        "A sealed file, or one that the metric includes, was edited or is gone; or the ledger, seal.json or an imported "
-        "file is not what was recorded. The verdict is of other content than what lies there.",
+        "A sealed file, or one that the metric includes, was edited or is gone; or the ledger, seal.json or an "
+        "imported file is not what was recorded. The verdict is of other content than what lies there.",
         "Restore the file from version control, or register the change with `tollens amend`.",
     ),
     "d02": Code(
