@@ -17,7 +17,7 @@ from tollens.lint.claim import Place
 from tollens.lint.readers.document import Document, clean, syntax
 from tollens.lint.readers.figures import cell_figure, count_numbers, number_before
 from tollens.lint.readers.table import Cell, Table, tag_table
-from tollens.lint.readers.tags import BOUND, Marked, Tag, Tagged, assemble, parse_tag, tag_number
+from tollens.lint.readers.tags import BOUND, FROM, Marked, Tag, Tagged, assemble, parse_tag, tag_number
 
 MAX_ARGUMENT = 4000
 _VERBATIM = re.compile(r"\\begin\{(verbatim\*?|lstlisting|minted|comment|Verbatim|filecontents\*?|tikzpicture)\}")
@@ -90,8 +90,7 @@ def latex_claims(path: str, text: str) -> Document:
                 repr(tag.head)[:60],
                 r"Tag a number with \tnum.",
             )
-    for macro in macros(source):
-        marked.numbers.append(macro.tagged)
+    marked.numbers += [macro.tagged for macro in macros(source) if FROM not in macro.options]
     if tables:
         found = tables_in(source)
         for at, tag in tables:

@@ -10,8 +10,8 @@
     t:figure FILE data=ID from=0123456789ab
 
 Options of a number are `unit`, `exact`, `measured`, `estimator` and `from`. Without `unit` the one printed beside
-the number is taken. The id may also be written `id=ID`. Values with spaces stand in double quotes. `from`, `t:cite`
-and `t:figure` bind a text to the record of a study; they are judged by `tollens drift` and change no claim.
+the number is taken. The id may also be written `id=ID`. Values with spaces stand in double quotes. `t:cite`, `t:figure`
+and a number with `from` bind a text to the record of a study: `tollens drift` judges them, and they make no claim.
 
 `t:claim` says what the text does not print: `kind` (one id, or several with commas; auto by default), `text`,
 `source`, `expect`; any other key is a field: true or false is a flag, `0.05:1` a number with its unit, `a->b,c->d`
@@ -43,6 +43,8 @@ from tollens.lint.readers.figures import Figure
 from tollens.lint.unit import parse_unit
 
 MAX_TAG = 4000
+FROM = "from"
+"""The option of a number that was written from the record of a study."""
 BOUND = frozenset({"cite", "figure"})
 """Heads of tags that bind a text to a record and give no number."""
 RESERVED = ("kind", "text", "source", "expect")

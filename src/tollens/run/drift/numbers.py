@@ -77,12 +77,13 @@ def verdict_on(number: Printed, value: float, unit: str, source: str) -> tuple[s
     due = f"{fitted(printed, value)}{'' if unit == '1' else f' {unit}'}"
     if number.source is not None and number.source != source:
         return "D08", f"{here} was written from {number.source[:SHORT]}, the verdict is now {source}: {due}"
+    bounded = printed.mark in ("<", ">")
     if said is None or _same(said, unit):
         if _holds(printed, value):
             return (None, "") if number.source is not None else ("D09", f"{here} was typed by hand")
         if abs(printed.value - Decimal(value)) < printed.step and not printed.mark:
             return "D10", f"{here} is not rounded: {value!r} is {due}"
-        if any(_holds(printed, value * float(factor)) for factor in FACTORS if value):
+        if value and not bounded and any(_holds(printed, value * float(factor)) for factor in FACTORS):
             return "D10", f"{here} in another unit: {due}"
         return "D08", f"{here} would be written {due}"
     ratio = _ratio(unit, said)

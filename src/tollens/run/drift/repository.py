@@ -128,11 +128,12 @@ def read_repository(root: Path) -> Repository:
 
 
 def _above(root: Path) -> dict[str, Laboratory]:
-    found = {}
-    for path, _, tables in laboratory_of(root).files:
-        if path.parent != root.resolve():
-            found[os.path.relpath(path, root.resolve()).replace(os.sep, "/")] = tables
-    return found
+    """The tollens.toml of the folders above, up to the top of the repository; its own is read in the walk."""
+    here = root.resolve()
+    if (here / ".git").exists() or here.parent == here:
+        return {}
+    above = laboratory_of(here.parent).files
+    return {os.path.relpath(path, here).replace(os.sep, "/"): tables for path, _, tables in above}
 
 
 def _folders(folder: Path, path: str, unread: list[Unread]) -> Iterator[tuple[str, Path, set[str]]]:
