@@ -90,7 +90,7 @@ def latex_claims(path: str, text: str) -> Document:
                 repr(tag.head)[:60],
                 r"Tag a number with \tnum.",
             )
-    marked.numbers += [macro.tagged for macro in macros(source) if FROM not in macro.options]
+    marked.numbers.extend(macro.tagged for macro in macros(source) if FROM not in macro.options)
     if tables:
         found = tables_in(source)
         for at, tag in tables:
