@@ -20,6 +20,7 @@ from tollens.run.certificate import Certificate
 from tollens.run.compare import CompareReport
 from tollens.run.diff_result import DiffReport
 from tollens.run.doctor import Diagnosis
+from tollens.run.drift.finding import DriftReport
 from tollens.run.lint import Catalogue, LintReport
 from tollens.run.lock import SealReport
 from tollens.run.new import NewReport
@@ -44,6 +45,7 @@ CONTRACTS: dict[str, type] = {
     "tollens.demo-1": Demonstration,
     "tollens.diff-1": DiffReport,
     "tollens.doctor-1": Diagnosis,
+    "tollens.drift-1": DriftReport,
     "tollens.ledger-1": Envelope,
     "tollens.lint-1": LintReport,
     "tollens.lint-list-1": Catalogue,
