@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from tollens.run.status import StatusReport
 
 EXPLORATORY = "  EXPLORATORY (amended after results)"
+OLDER = "  EXPLORATORY (result older than the seal)"
 STYLES = {
     "KILLED": "bold red", "SURVIVED": "bold green", "PASSED": "green", "VOID": "bold magenta",
     "UNDETERMINED": "bold yellow", "BLOCKED": "bold yellow",
@@ -49,6 +50,8 @@ def seal_text(report: SealReport) -> str:
         rows.insert(2, ("access", f"declared {report.declared}; the ledger shows at least {report.floor}"))
         if report.exploratory:
             rows.insert(3, ("label", "EXPLORATORY (amended after results): so is every later verdict"))
+    if report.amends is None and report.exploratory:
+        rows.insert(1, ("label", "EXPLORATORY (result older than the seal): so is every later verdict"))
     rows += [("note", note) for note in report.notes]
     rows.append(("next", report.next))
     return facts_text(f"{report.verdict}  {report.claim}  {report.anchor}", rows)
@@ -98,13 +101,19 @@ def climb_text(decision: Decision) -> str:
 
 def headline_of(decision: Decision) -> str:
     """Verdict, claim and what vouches for the seal; and whether results were seen before."""
-    label = EXPLORATORY if decision.exploratory else ""
+    label = _label(decision.exploratory, decision.notes)
     return f"{decision.verdict}  {decision.claim}  {decision.anchor}{label}"
+
+
+def _label(exploratory: bool, notes: Sequence[str]) -> str:
+    if not exploratory:
+        return ""
+    return OLDER if any(note.startswith("result older") for note in notes) else EXPLORATORY
 
 
 def status_headline(report: StatusReport) -> str:
     """The same of a study as it is now."""
-    label = EXPLORATORY if report.exploratory else ""
+    label = _label(report.exploratory, report.notes)
     return f"{report.state}  {report.claim}  {report.anchor}{label}"
 
 

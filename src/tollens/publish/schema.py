@@ -18,6 +18,7 @@ from tollens.run.certificate import Certificate
 from tollens.run.compare import CompareReport
 from tollens.run.diff_result import DiffReport
 from tollens.run.doctor import Diagnosis
+from tollens.run.imports import ImportedData, ImportReport
 from tollens.run.lint import Catalogue, LintReport
 from tollens.run.lock import SealReport
 from tollens.run.new import NewReport
@@ -35,11 +36,13 @@ CONTRACTS: dict[str, type] = {
     "tollens.demo-1": Demonstration,
     "tollens.diff-1": DiffReport,
     "tollens.doctor-1": Diagnosis,
+    "tollens.imported-1": ImportedData,
     "tollens.ledger-1": Envelope,
     "tollens.lint-1": LintReport,
     "tollens.lint-list-1": Catalogue,
     "tollens.lock-1": SealReport,
     "tollens.new-1": NewReport,
+    "tollens.record.import-1": ImportReport,
     "tollens.scan-1": ScanReport,
     "tollens.seal-1": Manifest,
     "tollens.selftest-1": Certificate,

@@ -25,6 +25,7 @@ from tollens.record import ledger as ledgers
 from tollens.record.ledger import Writer, read_ledger
 from tollens.run.anchor import Anchor
 from tollens.run.evidence import evidence_of
+from tollens.run.imports import sealed_imports
 from tollens.run.machine import machine_lines
 from tollens.run.pricing import Ladder, Plan, by_id, ladder_of, plan_of
 from tollens.run.sealable import chance_of
@@ -97,6 +98,7 @@ def climb(
 
 
 def _climbed(folder: Path, study: Sealed, anchor: Anchor, progress: Progress | None) -> Decision:
+    values = sealed_imports(study)
     registration = registered(folder, study.study)
     ladder = ladder_of(folder, registration, chance_of(registration))
     entries, log = study.manifest.entries, writer(folder)
@@ -123,7 +125,7 @@ def _climbed(folder: Path, study: Sealed, anchor: Anchor, progress: Progress | N
         if changed:
             raise _during(changed)
     read_ledger(folder / ledgers.FILE)  # the last record is ours, so a valid chain is the one that was read before
-    notes = [anchor.why] if anchor.kind == "kept" else []
+    notes = [*values, *([anchor.why] if anchor.kind == "kept" else [])]
     ended = [r.body.get("failed") or "" for r in study.of("run.finished")]
     failed = [code for code in ended if code == "not_scorable" or code.startswith("metric_")]
     if failed:  # a metric that fails by chance could be run until it does not

@@ -13,6 +13,7 @@ from tollens.protocol.study import read_study
 from tollens.record import ledger as ledgers
 from tollens.record.ledger import read_ledger
 from tollens.run.evidence import evidence_of
+from tollens.run.imports import sealed_imports
 from tollens.run.lock import floor_of
 from tollens.run.study import Sealed, claim_text, sealed, study_folder
 
@@ -70,7 +71,7 @@ def _sealed(path: str, found: Sealed, anchor: str) -> StatusReport:
     runs = found.of("run.started", "run.finished")
     running = bool(runs) and runs[-1].type == "run.started"
     state = decision.verdict if decision else "RUNNING" if running else "SEALED"
-    notes = []
+    notes = _import_notes(found)
     if found.ledger.torn:
         notes.append(
             f"the last line of the ledger was never finished ({len(found.ledger.torn)} bytes): it is set aside in "
@@ -94,6 +95,16 @@ def _sealed(path: str, found: Sealed, anchor: str) -> StatusReport:
         exit_code=int(Exit[decision.verdict]) if decision else 0,
         next=_next(decision, anchor, path),
     )
+
+
+def _import_notes(found: Sealed) -> list[str]:
+    """What a climb will say of imported values, or why it will refuse them: status only tells."""
+    try:
+        return sealed_imports(found)
+    except TollensError as error:
+        if error.exit_code is not Exit.BLOCKED:
+            raise
+        return [f"climb will refuse: {error}"]
 
 
 def _next(decision: Decision | None, anchor: str, path: str) -> str:

@@ -1,8 +1,9 @@
 """Makes the result files in this folder with the tools themselves: `python testsWORK/code.py [FOLDER]`.
 
-Offline, tiny, deterministic; needs the `import-peers` extra. What is written is what the tools write, apart from this:
-paths of the machine, host, user and git state become fixed words, and of inspect's samples only what says how they
-were scored is kept (`GONE` is not), because its transcripts take 300 kB a log; of `CUT` only their summaries are kept. `expected.json` repeats what each tool itself reports of a run.
+Offline, tiny, deterministic; needs the `bench` extra. What is written is what the tools write, apart from this: paths
+of the machine, host, user and git state become fixed words; of inspect's samples only what says how they were scored is
+kept (`GONE` is not), because its transcripts take 300 kB a log, and of `CUT` only the summaries; of the data base only
+the tables that a run is read from. `expected.json` repeats what each tool itself reports of a run.
 """
 
 from __future__ import annotations
@@ -284,7 +285,7 @@ def cut(sample: Any) -> Any:
 def scrubbed(text: str, work: Path) -> str:
     """The text without what tells one machine from another."""
     text = text.replace(str(work), "WORK").replace(str(Path.cwd()), "WORK")
-    text = re.sub(r'(file://)?/(?:[\w.@+-]+/)+[\w.@+-]+\.py', "WORK/code.py", text)
+    text = re.sub(r"(file://)?/(?:[\w.@+-]+/)+[\w.@+-]+\.py", "WORK/code.py", text)
     for name in ("pretty_env_info", "upper_git_hash", "git_hash", "transformers_version", "lm_eval_version_path"):
         text = re.sub(rf'("{name}":\s*)("(?:[^"\\]|\\.)*"|null)', r'\1"scrubbed"', text)
     return text
@@ -340,4 +341,6 @@ if __name__ == "__main__":
         shutil.rmtree(target / folder, ignore_errors=True)
     target.mkdir(parents=True, exist_ok=True)
     make(target)
-    print(subprocess.run(["du", "-sk", str(target)], capture_output=True, text=True, check=True).stdout.split()[0], "kB")
+    print(
+        subprocess.run(["du", "-sk", str(target)], capture_output=True, text=True, check=True).stdout.split()[0], "kB"
+    )

@@ -6,7 +6,9 @@ import importlib
 
 import click
 
-VERBS: dict[str, str] = {}
+VERBS: dict[str, str] = {
+    "import": "Take over a result of lm-evaluation-harness, inspect_ai or MLflow as data.",
+}
 
 
 class Entries(click.Group):

@@ -124,7 +124,7 @@ def unscorable(subject: str, field: str, found: object) -> TollensError:
 def number(subject: str, field: str, value: object) -> float:
     """`value` as a finite float. Raises TollensError `not_scorable`, exit 22."""
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise unscorable(subject, field, value if len(str(type(value))) and not _deep(value) else type(value).__name__)
+        raise unscorable(subject, field, type(value).__name__ if _deep(value) else value)
     try:
         found = float(value)
     except OverflowError:
@@ -224,8 +224,8 @@ def stated_time(value: object) -> str | None:
 def differs(subject: str, what: str, stated: float, found: float) -> NoReturn:
     """Raises TollensError `import_differs`: samples that do not give what the file says of them."""
     raise TollensError(
-        "import_differs", subject, expected=f"{what} {stated!r}, as the results say", found=f"{found!r} from the samples",
-        fix="Give the samples of this very run.",
+        "import_differs", subject, expected=f"{what} {stated!r}, as the results say",
+        found=f"{found!r} from the samples", fix="Give the samples of this very run.",
     )  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from tollens.core.errors import TollensError
 from tollens.subject.document import parse
 from tollens.subject.results import imported as common
 from tollens.subject.results.imported import Imported, Sample, Wanted, absent, ambiguous, broken
@@ -37,7 +38,9 @@ def read(tree: Mapping[str, Any], wanted: Wanted, subject: str, samples: bytes |
     versions = common.table(subject, "versions", tree.get("versions", {}))
     version = versions.get(task)
     if isinstance(version, bool) or not isinstance(version, str | int | float) or version in ("", "N/A"):
-        raise absent(subject, f"versions.{task}", sorted(map(str, versions)), "a result without the version of its task")
+        raise absent(
+            subject, f"versions.{task}", sorted(map(str, versions)), "a result without the version of its task"
+        )
     n = _n(tree, task, f"{metric},{filter_}", subject)
     notes = _notes(tree, task, metric)
     found: list[Sample] = []
