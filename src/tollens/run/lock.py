@@ -18,16 +18,18 @@ from tollens.protocol import seal
 from tollens.protocol.attributes import check_proposal
 from tollens.protocol.null import tau_line
 from tollens.protocol.registration import Registration
+from tollens.protocol.resemblance import resemblance_text
 from tollens.protocol.ruling import Ruling
 from tollens.protocol.seal import Manifest, keys_of, seal_bytes, seal_hash
 from tollens.protocol.stopping import guarantee
-from tollens.protocol.study import FILE, plain, read_study, refused, refusing
+from tollens.protocol.study import FILE, from_plain, plain, read_study, refused, refusing
 from tollens.record import ledger as ledgers
 from tollens.record.bodies import Access
 from tollens.record.ledger import Ledger, read_ledger
 from tollens.run.anchor import Anchor, anchor_of
 from tollens.run.constraints import check_evidence, pinned, rulings_of, unmet
 from tollens.run.machine import machine_lines
+from tollens.run.neighbours import resemblances
 from tollens.run.rungs.arithmetic import linted
 from tollens.run.sealable import sealable
 from tollens.run.sign import sign_checked
@@ -97,7 +99,14 @@ def lock(path: str | os.PathLike[str]) -> SealReport:
         anchor = anchor_of(folder, seal_hash(made), frozenset({seal_hash(made)}))
         body = {"seal": seal_hash(made), "manifest": msgspec.to_builtins(made)}
         _write(folder, made, "seal", body)
-        return _report(os.fspath(path), made, anchor, warnings)
+        near, notes = resemblances(folder, from_plain(made.study))
+        notes = [*warnings, *(f"resembles {resemblance_text(one)}" for one in near), *notes]
+        report = _report(os.fspath(path), made, anchor, notes)
+        seen = [record.body["name"] for record in ledger.of("import")]
+        if seen:  # a claim that was written after its result cannot be surprised by it
+            notes = [*report.notes, f"imported before the seal: {', '.join(seen)}"]
+            report = msgspec.structs.replace(report, exploratory=True, notes=notes)
+        return report
 
 
 def amend(path: str | os.PathLike[str], reason: str, access: Access) -> SealReport:
@@ -151,7 +160,7 @@ def floor_of(ledger: Ledger) -> Access:
     declared cannot be unseen.
     """
     seen = [
-        *ledger.of("verdict", "cell.finished", "trap"),
+        *ledger.of("verdict", "cell.finished", "trap", "import"),
         *(r for r in ledger.of("run.finished") if r.body.get("failed") == "not_scorable"),  # it names the value
         *(r for r in ledger.of("amend") if r.body["access"] == "results seen"),
     ]

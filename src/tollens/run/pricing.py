@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -114,7 +113,3 @@ def plan_of(claim: str, seal: str | None, ladder: Ladder, path: str) -> Plan:
         expected_usd_micro=ladder.expected,
         next=f"tollens {'climb' if seal else 'lock'} {path}",
     )
-
-
-def by_id(prices: Sequence[RungPrice]) -> Mapping[str, RungPrice]:
-    return {price.id: price for price in prices}
