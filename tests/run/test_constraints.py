@@ -211,7 +211,11 @@ def test_numbers_that_nobody_could_check_are_no_numbers(lab: Path) -> None:
 def test_an_imported_reading_lifts_and_another_hash_does_not(lab: Path) -> None:
     (lab / "tollens.toml").write_text(LABORATORY.split("require")[0] + 'require = ["reading:needle >= 0.9"]\n')
     one, two = "a" * 64, "b" * 64
-    body = {"source": "lm-eval", "sha256": one, "name": "needle", "value": 0.95, "readings": {"needle": 0.95}}
+    body = {
+        "source": "lm-eval", "path": "../results.json", "sha256": one, "name": "needle", "file": "needle.json",
+        "data": "c" * 64, "task": "needle", "metric": "acc", "value": 0.95, "n": 100, "scored": 100, "unscored": 0,
+        "readings": {"needle": 0.95},
+    }  # fmt: skip
     Writer(lab / "proposal" / "ledger.jsonl").append("import", body)
     edit(lab / "proposal", {}, f'\n[[evidence]]\nconstraint = "rounding"\nimported = "{two}"\n')
     assert "no import record" in ruling(lab / "proposal").missing[0]

@@ -20,7 +20,7 @@ from tollens.protocol.decision import Decision
 from tollens.protocol.requirement import Exhibit, requirement
 from tollens.protocol.ruling import Proposal, Ruling, Waiver, rule_on
 from tollens.protocol.study import Evidence, Study, refused
-from tollens.record.bodies import WaiverBody
+from tollens.record.bodies import ImportBody, WaiverBody
 from tollens.record.ledger import Ledger
 from tollens.run.laboratory import Found, laboratory_of
 from tollens.run.lint import lint_files
@@ -189,20 +189,8 @@ def _decided(found: Sealed, decision: Decision, constraint: str, name: str) -> E
 def _import(constraint: str, sha256: str, ledger: Ledger) -> Exhibit:
     """What a result file says that was imported into this ledger: a row for each record of it."""
     name = f"imported {sha256}"
-    rows: dict[str, dict[str, int | float]] = {}
-    for record in ledger.of("import"):
-        body = record.body
-        if body.get("sha256") != sha256:
-            continue
-        said = body.get("readings")
-        numbers = dict(said) if isinstance(said, dict) else {}
-        if isinstance(body.get("name"), str):
-            numbers.setdefault(body["name"], body.get("value"))
-        rows[f"import {record.seq}"] = {
-            reading: value
-            for reading, value in numbers.items()
-            if isinstance(value, int | float) and not isinstance(value, bool)
-        }
+    made = [(record.seq, msgspec.convert(record.body, ImportBody)) for record in ledger.of("import")]
+    rows = {f"import {seq}": {body.name: body.value, **body.readings} for seq, body in made if body.sha256 == sha256}
     if not rows:
         return Exhibit(constraint, name, unusable="no import record of this ledger has this SHA-256")
     return Exhibit(constraint, name, digest(sorted(rows.values(), key=digest)), rows)
