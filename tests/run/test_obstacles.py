@@ -13,7 +13,7 @@ import pytest
 from tollens.core.errors import TollensError
 from tollens.record.ledger import Writer
 from tollens.run.climb import climb
-from tollens.run.lock import lock
+from tollens.run.lock import amend, lock
 from tollens.run.neighbours import MOST
 from tollens.run.obstacles import obstacles
 from tollens.run.postmortem import record_postmortem
@@ -149,6 +149,14 @@ def test_a_death_without_a_recorded_postmortem_and_the_study_itself_say_nothing(
     assert status(study).resemblances == []
     death(killed, tmp_path / "known")
     assert [one.study for one in status(study).resemblances] == ["known"]
+
+
+def test_an_amended_study_does_not_resemble_its_own_death(lab: Path) -> None:
+    edit(lab / "c" / "numbers.toml", 'ratio = { value = "9"', 'ratio = { value = "4"')
+    amend(lab / "c", "corrected", "results seen")
+    found = status(lab / "c")
+    assert found.state == "SEALED"
+    assert [one.obstacle for one in found.resemblances] == ["BUDGET"]
 
 
 def test_without_a_laboratory_only_the_folders_beside_are_looked_into(killed: Path, tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ from tollens.run.lock import amend, lock
 from tollens.run.obstacles import obstacles
 from tollens.run.postmortem import open_postmortem, record_postmortem, violation_of
 from tollens.run.status import status
-from tollens.run.study import alone, sealed
+from tollens.run.study import alone, sealed, write_new
 
 from .faults.reading import records
 from .faults.study import write
@@ -273,6 +273,18 @@ def test_one_that_is_there_is_never_overwritten(study: Path) -> None:
     status(study)
     assert not open_postmortem(sealed(study))
     assert (study / "postmortem.toml").read_text() == "mine"
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_a_new_file_replaces_nothing_even_what_came_after_the_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, late: bool
+) -> None:
+    assert write_new(tmp_path / "a", b"one")
+    if late:
+        monkeypatch.setattr(os.path, "lexists", lambda path: False)
+    assert not write_new(tmp_path / "a", b"two")
+    assert (tmp_path / "a").read_bytes() == b"one"
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
 
 def test_a_climb_of_a_decided_study_opens_a_missing_one(study: Path) -> None:
