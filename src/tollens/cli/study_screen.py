@@ -15,11 +15,13 @@ from tollens.protocol.resemblance import resemblance_text
 
 if TYPE_CHECKING:
     from tollens.protocol.decision import Decision, RungResult
+    from tollens.protocol.ruling import Ruling
     from tollens.run.lock import SealReport
     from tollens.run.pricing import Plan
     from tollens.run.status import StatusReport
 
 EXPLORATORY = "  EXPLORATORY (amended after results)"
+OLDER = "  EXPLORATORY (result older than the seal)"
 STYLES = {
     "KILLED": "bold red", "SURVIVED": "bold green", "PASSED": "green", "VOID": "bold magenta",
     "UNDETERMINED": "bold yellow", "BLOCKED": "bold yellow",
@@ -51,6 +53,9 @@ def seal_text(report: SealReport) -> str:
         rows.insert(2, ("access", f"declared {report.declared}; the ledger shows at least {report.floor}"))
         if report.exploratory:
             rows.insert(3, ("label", "EXPLORATORY (amended after results): so is every later verdict"))
+    rows += bound(report.constraints)
+    if report.amends is None and report.exploratory:
+        rows.insert(1, ("label", "EXPLORATORY (result older than the seal): so is every later verdict"))
     rows += [("note", note) for note in report.notes]
     rows.append(("next", report.next))
     return facts_text(f"{report.verdict}  {report.claim}  {report.anchor}", rows)
@@ -71,6 +76,7 @@ def plan_text(plan: Plan) -> str:
         ("total", total),
         ("expected", f"{plan.expected_usd_micro:.3g} millionths of a USD, a second here counted as 28"),
         ("order", plan.order.removeprefix("order: ")),
+        *bound(plan.constraints),
         ("next", plan.next),
     ]
     return f"{printable(plan.verdict)}  {printable(plan.claim)}\n\n{table}\n{_rows(facts)}"
@@ -95,19 +101,37 @@ def climb_text(decision: Decision, since: Sequence[tuple[str, str]] = ()) -> str
     tail += since
     tail.append(("next", decision.next))
     head = headline_of(decision)
+    if not decision.rungs:  # a constraint let nothing be run
+        return facts_text(head, [*(row for row in facts if row[1]), *tail])
     table = _table(("rung", "verdict", "traps", "requests", "seconds", "money", "so far"), _spent(decision.rungs))
     return f"{facts_text(head, [row for row in facts if row[1]])}\n{table}\n{_rows(tail)}"
 
 
 def headline_of(decision: Decision) -> str:
     """Verdict, claim and what vouches for the seal; and whether results were seen before."""
-    label = EXPLORATORY if decision.exploratory else ""
+    label = _label(decision.exploratory, decision.notes)
     return f"{decision.verdict}  {decision.claim}  {decision.anchor}{label}"
+
+
+def bound(rulings: Sequence[Ruling]) -> list[tuple[str, str]]:
+    """What each constraint of the laboratory says, and the smallest change where it blocks."""
+    rows = []
+    for ruling in rulings:
+        rows.append(("blocked" if ruling.state == "blocked" else "bound", ruling.sentence))
+        if ruling.state == "blocked":
+            rows.append(("settles", ruling.lifts))
+    return rows
+
+
+def _label(exploratory: bool, notes: Sequence[str]) -> str:
+    if not exploratory:
+        return ""
+    return OLDER if any(note.startswith("result older") for note in notes) else EXPLORATORY
 
 
 def status_headline(report: StatusReport) -> str:
     """The same of a study as it is now."""
-    label = EXPLORATORY if report.exploratory else ""
+    label = _label(report.exploratory, report.notes)
     return f"{report.state}  {report.claim}  {report.anchor}{label}"
 
 
@@ -121,6 +145,7 @@ def status_text(report: StatusReport) -> str:
         ("seal", report.seal or "none: nothing is promised yet"),
         ("ledger", f"{report.records} records, {report.cells_finished} cells finished"),
         ("access", f"an amendment declares at least: {report.floor}"),
+        *bound(report.constraints),
         *(("resembles", resemblance_text(near)) for near in report.resemblances),
         *(("note", note) for note in report.notes),
         ("next", report.next),

@@ -355,6 +355,11 @@ def _placeholder(name: str, value: str) -> bool:
     return bool(_PLACEHOLDER.search(value) or (not compares and _ANGLED.search(value)))
 
 
+def placeholder(reason: str) -> bool:
+    """Whether a sentence says nothing: empty, or as a template has it."""
+    return _placeholder("reason", reason)
+
+
 def _numbers(value: Any, where: str = "") -> Iterator[tuple[str, int | float]]:
     if isinstance(value, int | float):
         yield where, value

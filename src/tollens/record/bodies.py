@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal, TypeAlias
 
@@ -140,6 +141,50 @@ class SpendBody(msgspec.Struct, frozen=True):
     run: str | None = None
 
 
+class WaiverBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Somebody takes the risk of a constraint, as its table was, up to and with the day `until`.
+
+    `seal` is the one that stood when it was given, None for a draft.
+    """
+
+    constraint: str
+    digest: Hash
+    reason: str
+    until: datetime.date
+    seal: Hash | None = None
+
+
+class ImportBody(msgspec.Struct, frozen=True, kw_only=True):
+    """A result of another tool, taken over as data: a result that was seen.
+
+    path     of the source, relative to the study; sha256 of its bytes, for a folder of the list of files that were read
+    name     of the reading; `file` is the normalised copy in the study and `data` its SHA-256 in text mode
+    n        samples that the value is over; `made` when the tool says that it ended, RFC 3339; `run` its identifier
+    readings  the value by name, for what asks for readings
+    """
+
+    source: Literal["lm-eval", "inspect-ai", "mlflow"]
+    version: str = ""
+    path: str
+    sha256: Hash
+    name: str
+    file: str
+    data: Hash
+    task: str
+    metric: str
+    filter: str | None = None
+    reducer: str | None = None
+    step: int | None = None
+    value: int | float
+    stderr: int | float | None = None
+    n: int
+    scored: int
+    unscored: int
+    made: str | None = None
+    run: str | None = None
+    readings: dict[str, int | float]
+
+
 BODIES: Mapping[Kind, type[msgspec.Struct]] = {
     "seal": SealBody,
     "amend": AmendBody,
@@ -150,7 +195,9 @@ BODIES: Mapping[Kind, type[msgspec.Struct]] = {
     "trap": TrapBody,
     "spend": SpendBody,
     "verdict": VerdictBody,
+    "waiver": WaiverBody,
     "postmortem": PostmortemBody,
+    "import": ImportBody,
 }
 
 

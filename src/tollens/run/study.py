@@ -24,6 +24,7 @@ from tollens.record import ledger as ledgers
 from tollens.record.envelope import Envelope
 from tollens.record.ledger import Ledger, Writer, read_ledger
 from tollens.run.closure import import_closure
+from tollens.run.laboratory import is_study
 from tollens.run.plugins import installed
 from tollens.subject import file
 from tollens.subject.checkpoint import open_checkpoint
@@ -56,7 +57,24 @@ class Sealed:
 
     @property
     def exploratory(self) -> bool:
-        return any(r.body["access"] == "results seen" for r in self.ledger.of("amend"))
+        """Whether results had been seen before the claim took its present form: by amendment, or by import.
+
+        A verdict then says something about a hypothesis that the result may have suggested.
+        """
+        return self.import_older or any(r.body["access"] == "results seen" for r in self.ledger.of("amend"))
+
+    @property
+    def import_older(self) -> bool:
+        """Whether an imported result is older than its seal: recorded before the first seal, or part of what is sealed.
+
+        Who lays the file into the folder, seals it and records the import afterwards has seen it all the same.
+        """
+        first = next((r.seq for r in self.ledger.records if r.type in ("seal", "amend")), None)
+        sealed_ = {entry.sha256 for entry in self.manifest.entries}
+        return any(
+            (first is not None and record.seq < first) or record.body["data"] in sealed_
+            for record in self.ledger.of("import")
+        )
 
     @property
     def kept(self) -> int:
@@ -81,7 +99,7 @@ def study_folder(path: str | os.PathLike[str]) -> Path:
     try:
         if folder.name == FILE and folder.is_file():
             folder = folder.parent
-        found_one = (folder / FILE).is_file() or (folder / ledgers.FILE).is_file()
+        found_one = is_study(folder)
     except PermissionError as error:
         raise _closed(folder, error) from None
     if not found_one:
