@@ -359,7 +359,9 @@ def test_a_constraint_that_is_nowhere_comes_as_a_table_to_paste(study: Path) -> 
     assert report.constraint is not None
     assert 'id = "SIZE-1"' in report.constraint
     assert any("SIZE-1" in note for note in report.notes)
-    (study.parent / "tollens.toml").write_text(report.constraint)
+    table = report.constraint.replace("<predicate over the attributes of [proposal]>", "batch >= 8")
+    table = table.replace("<the evidence that lifts it>", "reading:bytes >= 1")
+    (study.parent / "tollens.toml").write_text(table)
     again = record_postmortem(study)
     assert again.constraint is None
     assert bodies(study)[0]["constraint"] == "SIZE-1"
