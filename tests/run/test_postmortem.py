@@ -12,21 +12,26 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from tollens.core.errors import TollensError
+from tollens.demo import study_files
+from tollens.protocol.decision import Look, RungResult
 from tollens.protocol.postmortem import STATEMENTS, read_postmortem
+from tollens.protocol.registration import register
+from tollens.protocol.study import read_study
 from tollens.record.ledger import Writer, read_ledger
 from tollens.run.climb import climb
 from tollens.run.lock import amend, lock
 from tollens.run.obstacles import obstacles
-from tollens.run.postmortem import open_postmortem, record_postmortem
+from tollens.run.postmortem import open_postmortem, record_postmortem, violation_of
 from tollens.run.status import status
-from tollens.run.study import alone, sealed
+from tollens.run.study import alone, sealed, write_new
 
 from .faults.reading import records
 from .faults.study import write
-from .faults.trial import KILLED, Driver, driving, room, trial
+from .faults.trial import KILLED, driving, room, trial
 
 FALSE_NUMBERS = ("numbers.toml", 'ratio = { value = "4"', 'ratio = { value = "9"')
 FALSE_LEVELS = ("levels.json", '"near": -0.2', '"near": -30.0')
@@ -116,6 +121,18 @@ def test_where_cells_were_not_run_the_distance_is_the_least_it_can_be(deaths: di
     (row,) = made.readings
     assert made.violation.open
     assert made.violation.distance == pytest.approx(-0.5 - row.values["accuracy_diff"], abs=1e-12)
+
+
+def test_under_a_sequential_rule_the_cells_that_were_read_are_all_there_is() -> None:
+    text = next(path for path in study_files() if path.name == "claim.toml").read_text()
+    registration = register(read_study(text))
+    read = {"seed=1": {"accuracy_diff": -40.0}, "seed=2": {"accuracy_diff": -80.5}}
+    result = RungResult(id="accuracy", kind="cpu", verdict="KILLED", readings=read)
+    fixed = violation_of(registration, result)  # the third seed could still read 100
+    assert (fixed.value, fixed.open) == (pytest.approx((100 - 120.5) / 3), True)
+    look = Look("e_value", "against", 2, 3, "")
+    looked = violation_of(registration, msgspec.structs.replace(result, look=look))
+    assert (looked.value, looked.distance, looked.threshold, looked.open) == (-60.25, 59.75, -0.5, False)
 
 
 def test_from_open_to_recorded_to_corrected(study: Path) -> None:
@@ -258,6 +275,18 @@ def test_one_that_is_there_is_never_overwritten(study: Path) -> None:
     assert (study / "postmortem.toml").read_text() == "mine"
 
 
+@pytest.mark.parametrize("late", [False, True])
+def test_a_new_file_replaces_nothing_even_what_came_after_the_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, late: bool
+) -> None:
+    assert write_new(tmp_path / "a", b"one")
+    if late:
+        monkeypatch.setattr(os.path, "lexists", lambda path: False)
+    assert not write_new(tmp_path / "a", b"two")
+    assert (tmp_path / "a").read_bytes() == b"one"
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
 def test_a_climb_of_a_decided_study_opens_a_missing_one(study: Path) -> None:
     before = (study / "postmortem.toml").read_bytes()
     (study / "postmortem.toml").unlink()
@@ -330,7 +359,9 @@ def test_a_constraint_that_is_nowhere_comes_as_a_table_to_paste(study: Path) -> 
     assert report.constraint is not None
     assert 'id = "SIZE-1"' in report.constraint
     assert any("SIZE-1" in note for note in report.notes)
-    (study.parent / "tollens.toml").write_text(report.constraint)
+    table = report.constraint.replace("<predicate over the attributes of [proposal]>", "batch >= 8")
+    table = table.replace("<the evidence that lifts it>", "reading:bytes >= 1")
+    (study.parent / "tollens.toml").write_text(table)
     again = record_postmortem(study)
     assert again.constraint is None
     assert bodies(study)[0]["constraint"] == "SIZE-1"
@@ -366,34 +397,30 @@ def test_two_at_once(study: Path) -> None:
 
 # After its verdict is written a climb opens, in order, decision.json and trap_results.json, then postmortem.toml.
 def test_a_climb_killed_between_its_verdict_and_the_postmortem(tmp_path: Path) -> None:
+    """At every call to the system behind the verdict; the next verb opens what is missing, and all of it."""
+    edit(write(tmp_path / "plain") / FALSE_NUMBERS[0], *FALSE_NUMBERS[1:])
     with driving() as driver:
-        made = lethal(driver, tmp_path / "count")
-        assert made.run("climb", after="verdict", count=str(tmp_path / "calls")) == 10
-        calls = int((tmp_path / "calls").read_text())
-        whole = (made.folder / "postmortem.toml").read_text()
-        states = []
-        for moment in range(1, calls + 1):
-            made = lethal(driver, tmp_path / f"at-{moment}")
+        first = trial(driver, tmp_path / "first", tmp_path / "plain")
+        assert first.run("lock") == 0, first.said
+        whole = trial(driver, tmp_path / "whole", first.folder)
+        assert whole.run("climb", after="verdict", count=str(tmp_path / "calls")) == 10
+        text = read_text(whole.folder)
+        was_there = set()
+        for moment in range(1, int((tmp_path / "calls").read_text()) + 1):
+            made = trial(driver, tmp_path / f"at-{moment}", first.folder)
             assert made.run("climb", after="verdict", moment=moment) == KILLED
             ledger = made.ledger
-            states.append((made.folder / "postmortem.toml").exists())
-            if states[-1]:  # all of it or nothing
-                assert same(read_text(made.folder), whole)
-            verb = "status" if moment % 2 else "climb"
-            assert made.run(verb) == (10 if verb == "status" else 2)
-            assert same(read_text(made.folder), whole)
+            there = (made.folder / "postmortem.toml").exists()
+            was_there.add(there)
+            if there:  # all of it or nothing
+                assert same(read_text(made.folder), text)
+            verb, code = ("status", 10) if moment % 2 else ("climb", 2)
+            assert made.run(verb) == code
+            assert same(read_text(made.folder), text)
             assert made.ledger == ledger
             left = [p.name for p in made.folder.iterdir() if p.name.startswith(".postmortem")]
-            assert not left or states[-1]
-        assert {False, True} <= set(states)
-
-
-def lethal(driver: Driver, root: Path) -> Any:
-    plain = root.parent / f"{root.name}-plain"
-    edit(write(plain) / FALSE_NUMBERS[0], *FALSE_NUMBERS[1:])
-    made = trial(driver, root, plain)
-    assert made.run("lock") == 0, made.said
-    return made
+            assert there or not left
+        assert was_there == {False, True}
 
 
 def read_text(folder: Path) -> str:

@@ -99,8 +99,8 @@ def resemblance_text(near: Resemblance) -> str:
     """One sentence that warns and says what it is worth."""
     of_them = "1 claim" if near.deaths == 1 else f"{near.deaths} claims"
     lesson = " ".join(near.lesson.split()).rstrip(".")
+    said = f"Its lesson: {lesson}." if lesson else "It has no lesson."
     return (
         f"{near.obstacle}, which killed {of_them} here: {near.study} ({near.claim}) shares {near.similarity:.2f} of "
-        f"the features of both, {', '.join(near.shared)}. {f'Its lesson: {lesson}' if lesson else 'It has no lesson'}. "
-        "A resemblance, not evidence."
+        f"the features of both, {', '.join(near.shared)}. {said} A resemblance, not evidence."
     )
