@@ -24,6 +24,7 @@ NAMES = (
     "remote",
     "diff",
     "seal_peers",
+    "imports",
 )
 
 
