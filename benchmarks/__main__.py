@@ -25,6 +25,7 @@ NAMES = (
     "remote",
     "diff",
     "seal_peers",
+    "imports",
 )
 
 

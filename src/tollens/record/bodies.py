@@ -158,6 +158,7 @@ class ImportBody(msgspec.Struct, frozen=True, kw_only=True):
     """A result of another tool, taken over as data: a result that was seen.
 
     path     of the source, relative to the study; sha256 of its bytes, for a folder of the list of files that were read
+    samples  SHA-256 of a file of samples beside it
     name     of the reading; `file` is the normalised copy in the study and `data` its SHA-256 in text mode
     n        samples that the value is over; `made` when the tool says that it ended, RFC 3339; `run` its identifier
     readings  the value by name, for what asks for readings
@@ -167,6 +168,7 @@ class ImportBody(msgspec.Struct, frozen=True, kw_only=True):
     version: str = ""
     path: str
     sha256: Hash
+    samples: Hash | None = None
     name: str
     file: str
     data: Hash

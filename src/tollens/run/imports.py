@@ -7,7 +7,7 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from tollens.record.bodies import ImportBody
 from tollens.record.envelope import Envelope
 from tollens.record.ledger import read_ledger
 from tollens.run.study import Sealed, alone, read, study_folder, write_whole, writer
-from tollens.subject.results.imported import LONGEST, Imported, Source, Wanted
+from tollens.subject.results.imported import LONGEST, Imported, Source, Wanted, quoted
 from tollens.subject.results.inspect_log import other_reducer
 from tollens.subject.results.source import imported
 
@@ -37,20 +37,21 @@ _NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class ImportQuestion:
-    """Which result is taken, from which samples, and the name its reading gets; None where the file leaves no choice."""
+    """Which result is taken, from which samples, and the name of its reading; None where there is no choice."""
 
-    wanted: Wanted = Wanted()
+    wanted: Wanted = field(default_factory=Wanted)
     source: Source | None = None
     samples: str | None = None
     name: str | None = None
 
 
 class ImportedData(msgspec.Struct, frozen=True, kw_only=True):
-    """NAME.imported.json: what a metric of a study reads. `sha256` is that of the source."""
+    """NAME.imported.json: what a metric of a study reads. `sha256` is that of the source, `samples` of its samples."""
 
     schema: str = SCHEMA
     name: str
     sha256: str
+    samples: str | None = None
     result: Imported
 
 
@@ -67,6 +68,7 @@ class ImportReport(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     path: str
     sha256: str
+    samples: str | None = None
     result: Imported
     study: str | None = None
     file: str | None = None
@@ -87,11 +89,11 @@ def import_result(
     check_question(question)
     samples = None if question.samples is None else Path(question.samples)
     if study is None:
-        result, sha256 = imported(Path(path), question.wanted, question.source, samples)
+        result, sha256, beside = imported(Path(path), question.wanted, question.source, samples)
         name = _name(question.name, result)
         return ImportReport(
-            name=name, path=os.fspath(path), sha256=sha256, result=result, notes=result.notes,
-            next=f"tollens record import {os.fspath(path)} --study STUDY",
+            name=name, path=os.fspath(path), sha256=sha256, samples=beside, result=result, notes=result.notes,
+            next=again(path, question, result) + " --study STUDY",
         )  # fmt: skip
     folder = study_folder(study)
     with alone(folder):
@@ -103,13 +105,14 @@ def _recorded(folder: Path, study: str, path: Path, question: ImportQuestion, sa
     wanted = question.wanted
     if declared is not None and wanted.reducer is not None and wanted.reducer != declared:
         raise other_reducer(f"{FILE} [sign_check] reducer", declared, [wanted.reducer])
-    result, sha256 = imported(path, wanted, question.source, samples)
+    result, sha256, beside = imported(path, wanted, question.source, samples)
     if declared is not None and result.reducer is not None and result.reducer != declared:
         raise other_reducer(f"{FILE} [sign_check] reducer", declared, [result.reducer])
     name = _name(question.name, result)
-    data = data_bytes(ImportedData(name=name, sha256=sha256, result=result))
+    data = data_bytes(ImportedData(name=name, sha256=sha256, samples=beside, result=result))
     body = ImportBody(
-        source=result.source, version=result.version, path=_relative(path, folder), sha256=sha256, name=name,
+        source=result.source, version=result.version, path=_relative(path, folder), sha256=sha256,
+        samples=beside, name=name,
         file=name + SUFFIX, data=file_digest(data, "text"), task=result.task, metric=result.metric,
         filter=result.filter, reducer=result.reducer, step=result.step, value=result.value, stderr=result.stderr,
         n=result.n, scored=result.scored, unscored=result.unscored, made=result.made, run=result.run,
@@ -133,7 +136,7 @@ def _recorded(folder: Path, study: str, path: Path, question: ImportQuestion, sa
     if not ledger.of("seal", "amend"):
         notes.append("imported before the seal: every later verdict of this study is EXPLORATORY")
     return ImportReport(
-        name=name, path=os.fspath(path), sha256=sha256, result=result, study=study, file=body.file,
+        name=name, path=os.fspath(path), sha256=sha256, samples=beside, result=result, study=study, file=body.file,
         recorded=not same, notes=notes, next=f"tollens status {study}",
     )  # fmt: skip
 
@@ -152,6 +155,18 @@ def check_question(question: ImportQuestion) -> None:
         raise TollensError(
             "import_n", "--n and --n-from", expected="one of them", found="both", fix="Leave out one of them."
         )
+
+
+def again(path: str | os.PathLike[str], question: ImportQuestion, result: Imported) -> str:
+    """The command that takes this very result."""
+    wanted = question.wanted
+    options = {
+        "--source": question.source, "--task": result.task if wanted.task else None, "--metric": wanted.metric,
+        "--filter": wanted.filter, "--reducer": wanted.reducer, "--step": wanted.step, "--run": wanted.run,
+        "--n": wanted.n, "--n-from": wanted.n_from, "--samples": question.samples, "--name": question.name,
+    }  # fmt: skip
+    words = [f"{option} {quoted(str(value))}" for option, value in options.items() if value is not None]
+    return " ".join(["tollens record import", quoted(os.fspath(path)), *words])
 
 
 def data_bytes(data: ImportedData) -> bytes:

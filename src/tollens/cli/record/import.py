@@ -79,6 +79,7 @@ def _text(report: ImportReport) -> str:
         ("made", result.made or "the tool says no time"),
         ("run", result.run or ""),
         ("source", f"{report.path}  sha256 {report.sha256}"),
+        ("samples", f"sha256 {report.samples}" if report.samples else ""),
         ("name", report.name),
         ("file", f"{report.file} in {report.study}" if report.file else ""),
         *(("note", note) for note in report.notes),

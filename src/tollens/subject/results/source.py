@@ -24,17 +24,17 @@ META = "meta.yaml"
 
 def imported(
     path: Path, wanted: Wanted, source: Source | None = None, samples: Path | None = None
-) -> tuple[Imported, str]:
-    """The result that is asked for, and SHA-256 of the bytes it was read from, 64 hexadecimal digits.
+) -> tuple[Imported, str, str | None]:
+    """The result that is asked for, SHA-256 of the bytes it was read from, and that of the samples beside it.
 
-    Of several files it is the digest of the canonical list of their names and digests: exactly those that were read.
+    Of a folder it is the digest of the canonical list of names and digests of exactly the files that were read.
     Raises TollensError: `import_source`; those of the readers; `path_missing`, `path_unreadable`, `path_not_a_file`.
     """
     if file.kind(path) == "folder":
         if source not in (None, mlflow_run.SOURCE):
             raise _unknown(path, f"a folder, which {source} does not write")
         _no_samples(samples, path)
-        return _folder(path, wanted)
+        return *_folder(path, wanted), None
     data = _bytes(path)
     name = path.name
     if data[:16] == mlflow_run.MAGIC and source in (None, mlflow_run.SOURCE):
@@ -42,22 +42,22 @@ def imported(
         wal = path.with_name(path.name + "-wal")
         if wal.is_file() and wal.stat().st_size:
             raise broken(name, "a data base that nobody writes to", f"{wal.name}, which holds what is not in it yet")
-        return mlflow_run.read(mlflow_run.runs_of(data, wanted.run, name), wanted, name), _sha(data)
+        return mlflow_run.read(mlflow_run.runs_of(data, wanted.run, name), wanted, name), _sha(data), None
     if is_archive(data) and source in (None, inspect_log.SOURCE):
         _no_samples(samples, path)
-        return inspect_log.read(inspect_log.unpacked(data, name), wanted, name), _sha(data)
+        return inspect_log.read(inspect_log.unpacked(data, name), wanted, name), _sha(data), None
     if data.lstrip()[:1] != b"{":
         raise _unknown(path, "neither JSON, nor an archive, nor a data base")
     tree = parse(data, name, "import_syntax", constants=True)
     if source == inspect_log.SOURCE or (source is None and inspect_log.is_ours(tree)):
         _no_samples(samples, path)
-        return inspect_log.read(tree, wanted, name), _sha(data)
+        return inspect_log.read(tree, wanted, name), _sha(data), None
     if source == lm_eval.SOURCE or (source is None and lm_eval.is_ours(tree)):
         if samples is None:
-            return lm_eval.read(tree, wanted, name), _sha(data)
+            return lm_eval.read(tree, wanted, name), _sha(data), None
         beside = _bytes(samples)
         found = lm_eval.read(tree, wanted, name, beside)
-        return found, digest({"results": _sha(data), "samples": _sha(beside)})
+        return found, _sha(data), _sha(beside)
     raise _unknown(path, f"a JSON object with {common.listed([*map(str, tree)][:5])}")
 
 
