@@ -10,6 +10,7 @@ NAMES = (
     "startup",
     "lint",
     "protocol",
+    "drift",
     "torch_files",
     "group_sequential",
     "beta_loss",

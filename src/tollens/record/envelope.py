@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeAlias, get_args
 
 import msgspec
 
-from tollens.core.canonical import canonical, digest
+from tollens.core.canonical import SAFE, canonical, digest
 from tollens.core.errors import Exit, TollensError
 
 VERSION = 1
@@ -20,6 +20,8 @@ Kind: TypeAlias = Literal[
     "import", "waiver", "postmortem", "anchor",
 ]  # fmt: skip
 KINDS = frozenset(get_args(Kind))
+_SHAPE = bytes.maketrans(b"123456789,[", b"000000000::")
+_LONG = b":" + 16 * b"0"
 
 
 class Envelope(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -66,7 +68,31 @@ def line(record: Envelope) -> bytes:
 
 def read_line(data: bytes) -> Envelope:
     """Raises: msgspec.DecodeError for a line that is no record (ValidationError is one)."""
-    return msgspec.json.decode(data, type=Envelope)
+    record = msgspec.json.decode(data, type=Envelope)
+    return msgspec.structs.replace(record, body=_doubles(record.body)) if long_integer(data) else record
+
+
+def long_integer(data: bytes) -> bool:
+    """Whether a number of 16 digits or more may stand in a line without blanks."""
+    return _LONG in data.translate(_SHAPE, b"- \t")
+
+
+def _doubles(value: Any) -> Any:
+    """Integers beyond 2^53 - 1 as the doubles they were: 1e20 is written 100000000000000000000 (RFC 8785)."""
+    if isinstance(value, dict):
+        return {key: _doubles(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_doubles(item) for item in value]
+    if isinstance(value, int) and abs(value) > SAFE and abs(value) < 10**21:
+        return float(value)
+    return value
+
+
+def record_hash(record: Envelope) -> str:
+    """The hash that a record ought to state, whatever it does. Raises: ValueError for what has no canonical form."""
+    fields = msgspec.to_builtins(record)
+    del fields["hash"]
+    return digest(fields)
 
 
 def check_chain(records: Sequence[Envelope], subject: str) -> None:
@@ -76,9 +102,11 @@ def check_chain(records: Sequence[Envelope], subject: str) -> None:
     """
     prev = FIRST
     for place, record in enumerate(records):
-        fields = msgspec.to_builtins(record)
-        stated = fields.pop("hash")
-        found = digest(fields)
+        stated = record.hash
+        try:
+            found = record_hash(record)
+        except ValueError as error:
+            raise _broken(subject, place, "a record with a canonical form", str(error)[:120]) from None
         if found != stated:
             raise _broken(subject, place, f"hash {found}", f"hash {stated}")
         if record.prev != prev or record.seq != place:

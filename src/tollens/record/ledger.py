@@ -14,6 +14,7 @@ import msgspec
 from tollens.core.errors import Exit, TollensError
 from tollens.record.bodies import check_bodies
 from tollens.record.envelope import Envelope, Kind, check_chain, line, now, read_line, sealed_envelope, whoami
+from tollens.record.proof import proved
 
 FILE = "ledger.jsonl"
 TORN = "ledger.torn"
@@ -49,11 +50,40 @@ def read_ledger(path: Path) -> Ledger:
 
 def parse_ledger(data: bytes, subject: str = FILE) -> Ledger:
     """The same of bytes. A CRLF checkout reads as its LF twin."""
+    lines, torn = _lines(data)
+    records = proved(lines)
+    if records is None:
+        return parse_slowly(data, subject)
+    check_bodies(records, subject)
+    return Ledger(tuple(records), torn)
+
+
+def parse_tail(data: bytes, prev: str, seq: int) -> Ledger | None:
+    """The records of what was appended behind record `seq` - 1 of hash `prev`; None where anything does not fit."""
+    lines, torn = _lines(data)
+    records = proved(lines, prev, seq)
+    if records is None:
+        return None
+    try:
+        check_bodies(records, FILE)
+    except TollensError:
+        return None
+    return Ledger(tuple(records), torn)
+
+
+def _lines(data: bytes) -> tuple[list[bytes], bytes]:
     whole, feed, torn = data.rpartition(b"\n")
+    lines = whole.split(b"\n") if feed else []
+    return ([text.removesuffix(b"\r") for text in lines] if b"\r" in data else lines), torn
+
+
+def parse_slowly(data: bytes, subject: str = FILE) -> Ledger:
+    """The reference of `parse_ledger`: the canonical form of every record is made again. It names what is wrong."""
+    lines, torn = _lines(data)
     records = []
-    for place, text in enumerate(whole.split(b"\n") if feed else []):
+    for place, text in enumerate(lines):
         try:
-            records.append(read_line(text.removesuffix(b"\r")))
+            records.append(read_line(text))
         except msgspec.DecodeError as error:
             raise TollensError(
                 "ledger_broken", f"TAMPERED {subject}:{place + 1}", expected="a record", found=str(error)[:120],

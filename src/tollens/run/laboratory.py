@@ -56,6 +56,11 @@ def laboratory_of(folder: Path) -> Found:
     return Found(tuple(found))
 
 
+def is_study(folder: Path) -> bool:
+    """Whether a folder is that of a study. Raises: PermissionError."""
+    return (folder / CLAIM).is_file() or (folder / ledgers.FILE).is_file()
+
+
 def studies_under(root: Path, closed: list[tuple[Path, OSError]] | None = None) -> Iterator[Path]:
     """Every folder of a study at or below `root`, sorted: one with a claim.toml or a ledger.
 
