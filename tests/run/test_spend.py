@@ -131,6 +131,7 @@ def test_a_kill_costs_the_rounded_fraction(laboratory: Path) -> None:
         ({"amount": None, "rate": "gpu-2026", "quantity": "9" * 20}, "money_overflow"),
         ({"evidence": "  "}, "spend_evidence"),
         ({"evidence": "x" * 501}, "spend_evidence"),
+        ({"evidence": "bill \udcff"}, "spend_evidence"),
         ({"kind": "refund", "amount": "0.01 EUR"}, "refund_too_large"),
         ({"kind": "refund", "amount": "0.000085 USD"}, "refund_too_large"),
     ],

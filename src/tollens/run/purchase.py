@@ -133,7 +133,7 @@ def _evidence(question: PurchaseQuestion) -> str:
     said = " ".join(question.evidence.split())
     if question.day is not None:
         said = f"{said}; of {question.day}" if said else ""
-    if not said or len(said) > MOST_EVIDENCE:
+    if not said or len(said) > MOST_EVIDENCE or any("\ud800" <= c <= "\udfff" for c in said):  # bytes that are no text
         raise TollensError(
             "spend_evidence", "--evidence", expected=f"what vouches for it, 1 to {MOST_EVIDENCE} characters",
             found=f"{len(said)} characters", fix='Name the paper: --evidence "invoice 17".',
