@@ -77,8 +77,8 @@ def edit(path: Path, old: str, new: str) -> None:
     path.write_text(text.replace(old, new, 1), encoding="utf-8")
 
 
-def digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+def digest(path: Path, length: int = 12) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:length]
 
 
 def verdict(root: Path, study: str) -> dict[str, Any]:
@@ -126,6 +126,7 @@ def copied(root: Path, study: str, to: str) -> Path:
 def appended(root: Path, study: str, to: str, kind: Any, body: dict[str, Any]) -> tuple[Path, int]:
     """A copy of a study with one record more; its folder and the line of the record."""
     folder = copied(root, study, to)
+    (folder / COPY).write_text("{}\n")
     return folder, Writer(folder / FILE).append(kind, body).seq + 1
 
 
@@ -133,10 +134,14 @@ def rewritten(folder: Path, kept: list[dict[str, Any]]) -> None:
     (folder / FILE).write_bytes(b"".join(canonical(row) + b"\n" for row in chained(kept)))
 
 
+COPY = "result.imported.json"
+
+
 def imported(**fields: Any) -> dict[str, Any]:
     """The body of an import record."""
     return {
         "source": "mlflow", "path": "/elsewhere/run.json", "sha256": "ab" * 32, "name": "accuracy_diff", "task": "t",
+        "file": COPY, "data": hashlib.sha256(b"{}\n").hexdigest(),
         "metric": "accuracy_diff", "value": -1.0, "n": 40, "scored": 40, "unscored": 0, "made": "2099-01-01T00:00:00Z",
         "readings": {"accuracy_diff": -1.0}, **fields,
     }  # fmt: skip
@@ -177,6 +182,12 @@ def pinned(root: Path) -> Expected:
     return "studies/d01-import/ledger.jsonl", line, "D01"
 
 
+def pinned_copy(root: Path) -> Expected:
+    folder, line = appended(root, "open", "d01-copy", "import", imported())
+    edit(folder / COPY, "{}", "{ }")
+    return "studies/d01-copy/ledger.jsonl", line, "D01"
+
+
 # D02 ------------------------------------------------------------------------------------------------------------------
 
 
@@ -213,6 +224,7 @@ def run_first(root: Path) -> Expected:
 
 def import_first(root: Path) -> Expected:
     folder = copied(root, "open", "d03-import")
+    (folder / COPY).write_text("{}\n")
     rewritten(folder, [record("import", imported()), *records(folder)])
     return "studies/d03-import/ledger.jsonl", 1, "D03"
 
@@ -220,6 +232,12 @@ def import_first(root: Path) -> Expected:
 def made_first(root: Path) -> Expected:
     _, line = appended(root, "open", "d03-made", "import", imported(made="2020-01-01T00:00:00Z"))
     return "studies/d03-made/ledger.jsonl", line, "D03"
+
+
+def sealed_import(root: Path) -> Expected:
+    data = digest(root / "studies" / "open" / "items.csv", 64)
+    _, line = appended(root, "open", "d03-sealed", "import", imported(file="items.csv", data=data))
+    return "studies/d03-sealed/ledger.jsonl", line, "D03"
 
 
 # D04 ------------------------------------------------------------------------------------------------------------------
@@ -329,7 +347,7 @@ def dear_postmortem(root: Path) -> Expected:
     folder = copied(root, "dead", "d12-postmortem")
     seal = records(folder)[0]["body"]["seal"]
     (folder / "postmortem.toml").write_text(
-        f'claim = "dead"\nseal = "{seal}"\nobstacle = "OTHER"\n\n[cost]\nusd_micro = 12\n'
+        f'claim = "dead"\nseal = "{seal}"\nobstacle = "OTHER"\n\n[cost]\nseconds = 1\nmicro = {{ USD = 12 }}\n'
     )
     return "studies/d12-postmortem/postmortem.toml", 1, "D12"
 
@@ -348,9 +366,9 @@ def killed(text: str) -> Callable[[Path], str]:
 
 
 PLANTS: tuple[Plant, ...] = (
-    edited, inclusion, gone, chain, seal_file, pinned,
+    edited, inclusion, gone, chain, seal_file, pinned, pinned_copy,
     run_unsealed, decision_unsealed, other_seal,
-    run_first, import_first, made_first,
+    run_first, import_first, made_first, sealed_import,
     other_claim, copied_decision,
     paper("d04.md", lambda root: "It is 5.0<!--t:nobody.accuracy_diff unit=pp from=0123456789ab-->.", "D04"),
     paper("d05-unknown.md", lambda root: "As is <!--t:cite nobody as=survived-->known.", "D05"),
