@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import TypeAlias
 
 from tollens.core.errors import Exit, TollensError
+from tollens.protocol.study import FILE as CLAIM
 from tollens.run.drift.bindings import unbound_results, unclaimed_evidence, unproved_claims
 from tollens.run.drift.citations import killed_but_cited
 from tollens.run.drift.figures import old_figures
 from tollens.run.drift.finding import Count, Drifted, DriftReport
 from tollens.run.drift.fix import fix as rewrite
-from tollens.run.drift.numbers import misprinted_numbers, stale_numbers, typed_numbers
+from tollens.run.drift.numbers import FIX, misprinted_numbers, stale_numbers, typed_numbers
 from tollens.run.drift.repository import Repository, read_repository
 from tollens.run.drift.seals import broken_seals, late_seals, unsealed_runs
 from tollens.run.drift.sums import wrong_sums
@@ -73,7 +74,7 @@ def drift(path: str | os.PathLike[str] = ".", *, since: str | None = None, fix: 
         unread=list(repository.unread),
         fixed=fixed,
         exit_code=int(_exit(repository, shown, ledgers)),
-        next=_next(repository, shown, ledgers),
+        next=_next(os.fspath(path), repository, shown, ledgers),
     )
 
 
@@ -91,14 +92,18 @@ def _exit(repository: Repository, shown: list[Drifted], ledgers: int) -> Exit:
     return Exit.CLEAN if ledgers else Exit.NOT_SEALED
 
 
-def _next(repository: Repository, shown: list[Drifted], ledgers: int) -> str:
+def _next(path: str, repository: Repository, shown: list[Drifted], ledgers: int) -> str:
+    folder = "" if path == "." else f" {path}"
     if repository.unread:
-        return "mend what could not be read, and run tollens drift again"
-    if any(one.fix == "tollens drift --fix" for one in shown):
-        return "tollens drift --fix"
+        return f"tollens drift{folder}, once what was not read is mended"
+    if any(one.fix == FIX for one in shown):
+        return f"tollens drift{folder} --fix"
     if shown:
         return f"tollens explain {shown[0].code}"
-    return "" if ledgers else "tollens new my-claim"
+    drafts = [study for study in repository.studies if CLAIM in study.names]
+    if ledgers:
+        return ""
+    return f"tollens lock {os.path.normpath(os.path.join(path, drafts[0].path))}" if drafts else "tollens new my-claim"
 
 
 def _changed(root: Path, revision: str) -> set[str]:
