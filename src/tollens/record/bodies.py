@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal, TypeAlias
 
@@ -10,6 +11,8 @@ import msgspec
 from tollens.core.canonical import SAFE
 from tollens.core.errors import Exit, TollensError
 from tollens.protocol.decision import Decision
+from tollens.protocol.obstacle import ObstacleKind
+from tollens.protocol.postmortem import Violation
 from tollens.protocol.seal import Manifest
 from tollens.record.envelope import Envelope, Kind
 
@@ -60,13 +63,13 @@ class StartedBody(msgspec.Struct, frozen=True):
 
 
 class FinishedBody(msgspec.Struct, frozen=True):
-    """What was measured, finite, in the sealed units; `seconds` is its wall time."""
+    """What was measured, finite, in the sealed units; `seconds` is its wall time, 0 to 1e12."""
 
     run: str
     key: Key
     attempt: int
     readings: dict[str, int | float]
-    seconds: float
+    seconds: Annotated[float, msgspec.Meta(ge=0, le=1e12)]
     note: str = ""
 
 
@@ -89,9 +92,24 @@ class VerdictBody(msgspec.Struct, frozen=True):
     decision: Decision
 
 
-SEALED = "sealed"
-STATED = "stated"
-"""What a row is priced by: the estimate in the seal, the amount that a person states."""
+class PostmortemBody(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a claim died, as a person said it; the last one of a seal counts.
+
+    `verdict` is the id of the record that killed it, `kind` and `says` are those of the class at that time, `file` is
+    the SHA-256 of postmortem.toml as text.
+    """
+
+    seal: Hash
+    claim: str
+    verdict: str
+    rung: str
+    violation: Violation
+    obstacle: str
+    kind: ObstacleKind
+    says: str
+    lesson: str
+    constraint: str | None = None
+    file: Hash
 
 
 class SpendBody(msgspec.Struct, frozen=True):
@@ -123,6 +141,19 @@ class SpendBody(msgspec.Struct, frozen=True):
     run: str | None = None
 
 
+class WaiverBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Somebody takes the risk of a constraint, as its table was, up to and with the day `until`.
+
+    `seal` is the one that stood when it was given, None for a draft.
+    """
+
+    constraint: str
+    digest: Hash
+    reason: str
+    until: datetime.date
+    seal: Hash | None = None
+
+
 BODIES: Mapping[Kind, type[msgspec.Struct]] = {
     "seal": SealBody,
     "amend": AmendBody,
@@ -133,6 +164,8 @@ BODIES: Mapping[Kind, type[msgspec.Struct]] = {
     "trap": TrapBody,
     "spend": SpendBody,
     "verdict": VerdictBody,
+    "waiver": WaiverBody,
+    "postmortem": PostmortemBody,
 }
 
 

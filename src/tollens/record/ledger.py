@@ -58,6 +58,19 @@ def parse_ledger(data: bytes, subject: str = FILE) -> Ledger:
     return Ledger(tuple(records), torn)
 
 
+def parse_tail(data: bytes, prev: str, seq: int) -> Ledger | None:
+    """The records of what was appended behind record `seq` - 1 of hash `prev`; None where anything does not fit."""
+    lines, torn = _lines(data)
+    records = proved(lines, prev, seq)
+    if records is None:
+        return None
+    try:
+        check_bodies(records, FILE)
+    except TollensError:
+        return None
+    return Ledger(tuple(records), torn)
+
+
 def _lines(data: bytes) -> tuple[list[bytes], bytes]:
     whole, feed, torn = data.rpartition(b"\n")
     lines = whole.split(b"\n") if feed else []

@@ -17,8 +17,9 @@ _MARK_AND_HASH = len(_MARK) + 65
 _BEYOND_BMP = re.compile(rb"[\xf0-\xff]")
 
 
-def proved(lines: Sequence[bytes], last: Envelope | None = None) -> list[Envelope] | None:
-    """The records of whole lines that follow `last`; None where one is no record, or does not fit.
+def proved(lines: Sequence[bytes], prev: str = FIRST, seq: int = 0) -> list[Envelope] | None:
+    """The records of whole lines, the first with number `seq` behind hash `prev`; None where one is none or does not
+    fit.
 
     Which one and why is said by `envelope.check_chain`. A line that is its own canonical form (RFC 8785) is, without
     its member `hash`, what the hash was taken of. msgspec writes that form but for floats that are whole or have an
@@ -39,7 +40,6 @@ def proved(lines: Sequence[bytes], last: Envelope | None = None) -> list[Envelop
         return value
 
     decode = msgspec.json.Decoder(Envelope, float_hook=read_float).decode
-    prev, seq = (FIRST, 0) if last is None else (last.hash, last.seq + 1)
     records = []
     for text in lines:
         try:

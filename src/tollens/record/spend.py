@@ -20,12 +20,23 @@ class SealedRung(msgspec.Struct, frozen=True):
     est_cost: Cost = Cost()
 
 
-def sealed_rungs(seal: Envelope) -> list[SealedRung]:
-    """The rungs of a record `seal` or `amend`, in the sealed order; none where its study is no study."""
+class SealedClaim(msgspec.Struct, frozen=True):
+    id: str = "?"
+
+
+class SealedStudy(msgspec.Struct, frozen=True):
+    """What of a sealed study bears on money."""
+
+    claim: SealedClaim = SealedClaim()
+    rung: list[SealedRung] = []
+
+
+def sealed_study(seal: Envelope) -> SealedStudy:
+    """The claim and the rungs of a record `seal` or `amend`; no rung where what was sealed is no study."""
     try:
-        return msgspec.convert(seal.body["manifest"]["study"].get("rung", []), list[SealedRung])
+        return msgspec.convert(seal.body["manifest"]["study"], SealedStudy)
     except msgspec.ValidationError:
-        return []
+        return SealedStudy()
 
 
 def mismatches(records: Sequence[Envelope]) -> list[tuple[int, str]]:
@@ -42,7 +53,7 @@ def mismatches(records: Sequence[Envelope]) -> list[tuple[int, str]]:
     for place, record in enumerate(records, 1):
         body = record.body
         if record.type in ("seal", "amend"):
-            prices[body["seal"]] = {rung.id: rung.est_cost.usd_micro for rung in sealed_rungs(record)}
+            prices[body["seal"]] = {rung.id: rung.est_cost.usd_micro for rung in sealed_study(record).rung}
         elif record.type == "cell.started":
             started[body["key"]["seal"]][body["key"]["rung"]] += 1
         elif record.type == "spend":

@@ -10,8 +10,8 @@ from typing import Literal
 import msgspec
 
 from tollens.core.errors import Exit, TollensError
-from tollens.run.anchor_git import Absent, pushed_seal, remote_holds
-from tollens.run.anchor_timestamp import NO_ROOT, TOKEN_BYTES, Stamp, printable, read_stamp, roots_given
+from tollens.run.anchor_git import Absent, printable, pushed_seal, remote_holds
+from tollens.run.anchor_timestamp import NO_ROOT, TOKEN_BYTES, Stamp, read_stamp, roots_given
 
 TOKEN = "seal.tsr"
 

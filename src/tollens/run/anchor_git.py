@@ -17,7 +17,6 @@ from pathlib import Path
 import msgspec
 
 from tollens.core.errors import Exit, TollensError
-from tollens.run.anchor_timestamp import printable
 
 SECONDS = 60.0
 SEAL = "seal.json"
@@ -58,7 +57,7 @@ class Absent:
     why: str
 
 
-class _GitFailed(Exception):
+class GitFailed(Exception):
     """git is absent, too slow or unwilling; the text says which."""
 
 
@@ -77,7 +76,7 @@ def pushed_seal(folder: Path, seal_hash: str, known: frozenset[str], seconds: fl
     """
     folder, deadline = folder.resolve(), time.monotonic() + seconds
     try:
-        here = _git_in(folder, deadline)
+        here = git_in(folder, deadline)
         top = Path(_line(here("rev-parse", "--show-toplevel")))
         named, _, shallow = here("rev-parse", "--show-prefix", "--is-shallow-repository").strip(b"\n").rpartition(b"\n")
         prefix = os.fsdecode(named)
@@ -85,8 +84,8 @@ def pushed_seal(folder: Path, seal_hash: str, known: frozenset[str], seconds: fl
             return Absent("git takes another folder for the working tree of this study")
         if shallow != b"false":
             return Absent("the clone is shallow, and what was cut off may hold another seal")
-        return _pushed_seal(_git_in(top, deadline), prefix + SEAL, seal_hash, known | {seal_hash})
-    except _GitFailed as failed:
+        return _pushed_seal(git_in(top, deadline), prefix + SEAL, seal_hash, known | {seal_hash})
+    except GitFailed as failed:
         return Absent(str(failed))
 
 
@@ -94,13 +93,13 @@ def _pushed_seal(git: Git, path: str, seal_hash: str, known: frozenset[str]) -> 
     remotes = git("remote").decode(errors="surrogateescape").splitlines()
     if not remotes:
         return Absent("the repository has no remote")
-    refs = _tracking_refs(git, remotes)
+    refs = tracking_refs(git, remotes)
     if not refs:
         return Absent("no remote-tracking ref is here: nothing was pushed or fetched")
     tips = {oid for _, _, oid in refs}
     now = _ancestry(git, sorted(tips), path)
     found = [commit for commit, blob in now if _known_seal(git, commit, blob, known) == seal_hash]
-    before = [commit for commit in _replaced(git, [ref for ref, _, _ in refs]) if commit not in tips]
+    before = [commit for commit in replaced(git, [ref for ref, _, _ in refs]) if commit not in tips]
     for commit, blob in _ancestry(git, before, path):
         _known_seal(git, commit, blob, known)
     if not found:
@@ -112,7 +111,7 @@ def _pushed_seal(git: Git, path: str, seal_hash: str, known: frozenset[str]) -> 
     return Pushed(found[0], tuple(sorted(names, key=lambda name: (name != "origin", name))))
 
 
-def _tracking_refs(git: Git, remotes: Sequence[str]) -> list[tuple[str, str, str]]:
+def tracking_refs(git: Git, remotes: Sequence[str]) -> list[tuple[str, str, str]]:
     """(ref, remote, commit) of every ref below refs/remotes/ of a remote that is configured."""
     listed = git("for-each-ref", "--format=%(objectname) %(refname)", "refs/remotes/")
     found = []
@@ -124,7 +123,7 @@ def _tracking_refs(git: Git, remotes: Sequence[str]) -> list[tuple[str, str, str
     return found
 
 
-def _replaced(git: Git, refs: Sequence[str]) -> list[str]:
+def replaced(git: Git, refs: Sequence[str]) -> list[str]:
     """The commits that the reflogs of `refs` still name; none where no reflog is kept."""
     listed = b"".join(
         git("rev-list", "--walk-reflogs", "--ignore-missing", ref, "--", may_fail=True) for ref in refs[:_REFLOGS]
@@ -217,7 +216,7 @@ def remote_holds(folder: Path, remote: str, commit: str, seconds: float = SECOND
     of the remote that is unknown here cannot be followed.
     """
     deadline = time.monotonic() + seconds
-    git = _git_in(folder.resolve(), deadline)
+    git = git_in(folder.resolve(), deadline)
     try:
         listed = git("config", "-z", "--get-all", f"remote.{remote}.url", may_fail=True)
         url = os.fsdecode(listed.split(b"\0")[0])
@@ -227,7 +226,7 @@ def remote_holds(folder: Path, remote: str, commit: str, seconds: float = SECOND
             url = os.path.join(_line(git("rev-parse", "--show-toplevel")), url)
         with tempfile.TemporaryDirectory() as outside:
             allowed = {"GIT_ALLOW_PROTOCOL": "file:http:https:ssh", "GIT_CEILING_DIRECTORIES": os.path.dirname(outside)}
-            ask = _git_in(Path(outside), deadline, allowed)
+            ask = git_in(Path(outside), deadline, allowed)
             answered = ask("ls-remote", "--", url)
         tips = sorted(set(re.findall(r"^([0-9a-f]{40,64})\t", answered.decode(errors="replace"), re.M)))
         unknown = 0
@@ -239,7 +238,7 @@ def remote_holds(folder: Path, remote: str, commit: str, seconds: float = SECOND
             else:
                 unknown += 1
         return f"{unknown} refs of {remote} are not fetched yet" if unknown else False
-    except _GitFailed as failed:
+    except GitFailed as failed:
         return f"{remote}: {failed}"
 
 
@@ -248,7 +247,7 @@ def _is_local(url: str) -> bool:
     return "://" not in url and ":" not in url.partition("/")[0]
 
 
-def _git_in(folder: Path, deadline: float, extra: dict[str, str] | None = None) -> Git:
+def git_in(folder: Path, deadline: float, extra: dict[str, str] | None = None) -> Git:
     """git, run in `folder` until `deadline`, deaf to its surroundings; by itself it may connect to nothing."""
     inherited = {k: v for k, v in os.environ.items() if not k.startswith("GIT_") or k in _KEPT}
     environment = inherited | _QUIET | {"GIT_ALLOW_PROTOCOL": "none"} | (extra or {})
@@ -262,16 +261,16 @@ def _git_in(folder: Path, deadline: float, extra: dict[str, str] | None = None) 
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             )  # fmt: skip
         except (FileNotFoundError, NotADirectoryError, PermissionError):
-            raise _GitFailed("git is not installed" if folder.is_dir() else "the folder is not there") from None
+            raise GitFailed("git is not installed" if folder.is_dir() else "the folder is not there") from None
         with process:
             try:
                 out, err = process.communicate(stdin, timeout=max(0.0, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
                 with suppress(ProcessLookupError):  # its session is its own: this ends what it started, no one else
                     os.killpg(process.pid, signal.SIGKILL)
-                raise _GitFailed("git took too long") from None
+                raise GitFailed("git took too long") from None
         if process.returncode != 0 and not may_fail:
-            raise _GitFailed(_told(err))
+            raise GitFailed(_told(err))
         return out if process.returncode == 0 else b""
 
     return git
@@ -287,3 +286,8 @@ def _told(err: bytes) -> str:
         return "the folder is in no git repository"
     line = text.splitlines()[0] if text else "no reason given"
     return f"git could not answer: {printable(line.removeprefix('fatal: '))}"
+
+
+def printable(text: str, limit: int = 120) -> str:
+    """`text` on one line without control or direction marks, which would let a stranger write on a terminal."""
+    return "".join(c if c.isprintable() else "?" for c in text[:limit])

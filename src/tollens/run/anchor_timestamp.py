@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from tollens.core.errors import TollensError
 from tollens.core.extras import install_command
+from tollens.run.anchor_git import printable
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
@@ -258,8 +259,3 @@ def _reason(text: str) -> str:
     """What OpenSSL says of a signature, without its file names and line numbers."""
     said = re.findall(r'data: "Verify error: ([^"]+)"', text) or re.findall(r'reason: "([^"]+)"', text)
     return printable(said[-1] if said else text)
-
-
-def printable(text: str, limit: int = 120) -> str:
-    """`text` on one line without control or direction marks, which would let a stranger write on a terminal."""
-    return "".join(c if c.isprintable() else "?" for c in text[:limit])

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,19 +16,23 @@ from tollens.core.canonical import canonical, digest
 from tollens.core.errors import Exit, TollensError
 from tollens.protocol.attack import Ask, RungTask, attack, priced
 from tollens.protocol.decision import Decision, RungResult, TrapResults
-from tollens.protocol.ladder import conclude, next_command
+from tollens.protocol.ladder import barred, conclude, next_command
+from tollens.protocol.rate import SEALED
 from tollens.protocol.readings import scored, unscorable
 from tollens.protocol.registration import Cell, Registration
+from tollens.protocol.ruling import Ruling
 from tollens.protocol.rung import VIOLATIONS, Arm, Measured, Opening
 from tollens.protocol.seal import tampered
 from tollens.protocol.study import read_study
 from tollens.record import ledger as ledgers
-from tollens.record.bodies import SEALED
 from tollens.record.envelope import Kind
 from tollens.record.ledger import Writer, read_ledger
 from tollens.run.anchor import Anchor
+from tollens.run.constraints import notes_of, pinned, rulings_of, settles
 from tollens.run.evidence import evidence_of
+from tollens.run.lock import amendment
 from tollens.run.machine import machine_lines
+from tollens.run.postmortem import open_postmortem
 from tollens.run.pricing import Ladder, Plan, ladder_of, plan_of
 from tollens.run.sealable import chance_of
 from tollens.run.snapshot import left, rehashed, snapshot
@@ -63,14 +67,20 @@ def plan(path: str | os.PathLike[str]) -> Plan:
     folder = study_folder(path)
     try:
         found = sealed(folder)
-        study, hash_ = found.study, found.hash
+        study, hash_, ledger, before = found.study, found.hash, found.ledger, pinned(found.manifest.constraints)
     except TollensError as error:
         if error.exit_code is not Exit.NOT_SEALED:
             raise
-        study, hash_ = read_study(claim_text(folder)), None
+        study, hash_, before = read_study(claim_text(folder)), None, []
+        ledger = read_ledger(folder / ledgers.FILE)
     registration = registered(folder, study)
     ladder = ladder_of(folder, registration, chance_of(registration))
-    return plan_of(study.claim.id, hash_, ladder, os.fspath(path))
+    rulings = rulings_of(folder, study, ledger, before) or []
+    made = plan_of(study.claim.id, hash_, ladder, os.fspath(path))
+    if not any(ruling.state == "blocked" for ruling in rulings):
+        return msgspec.structs.replace(made, constraints=rulings)
+    after = amendment(os.fspath(path), ledger) if hash_ else made.next
+    return msgspec.structs.replace(made, verdict="BLOCKED", constraints=rulings, next=after)
 
 
 def climb(
@@ -79,6 +89,7 @@ def climb(
     """Run the attacks on a sealed study and keep the verdict; the object that `tollens climb --json` prints.
 
     Killed at any moment, the same call goes on: a finished cell is not run again, a started one is, with its seed.
+    Where a constraint of the laboratory is not met as it is now, the verdict is BLOCKED; nothing is run, nothing kept.
     Raises TollensError: `not_sealed` (21), `tampered` (20, also where inputs change during the run),
     `already_decided` (2, with the recorded verdict), `not_scorable` (22), `unanchored` (23 where an anchor was
     required), and what a rung raises.
@@ -90,17 +101,42 @@ def climb(
         anchor = evidence_of(study, check_remote=question.check_remote)
         if study.verdict is not None:
             _rewrite(folder, study.verdict.body)
+            _opened(study)
             raise _decided(os.fspath(path), study)
         if question.require_anchor and anchor.kind in ("none", "kept"):
             raise TollensError(
                 "unanchored", os.fspath(path), expected="a seal that somebody else holds", found=anchor.text,
                 fix=f"Commit and push seal.json. {anchor.why or ''}".strip(), exit_code=Exit.UNANCHORED,
             )  # fmt: skip
-        decision = _climbed(folder, study, anchor, progress)
-        return msgspec.structs.replace(decision, next=next_command(decision.verdict, os.fspath(path)))
+        rulings = rulings_of(folder, study.study, study.ledger, pinned(study.manifest.constraints)) or []
+        if any(ruling.state == "blocked" for ruling in rulings):
+            return _refused(os.fspath(path), study, anchor, rulings)
+        decision = _climbed(folder, study, anchor, notes_of(rulings), progress)
+        notes = [*decision.notes, *_opened(replace(study, ledger=read_ledger(folder / ledgers.FILE)))]
+        return msgspec.structs.replace(decision, next=next_command(decision.verdict, os.fspath(path)), notes=notes)
 
 
-def _climbed(folder: Path, study: Sealed, anchor: Anchor, progress: Progress | None) -> Decision:
+def _opened(study: Sealed) -> list[str]:
+    """What is to be said of the post-mortem. The verdict is in the ledger and does not fail for want of a file."""
+    try:
+        return ["postmortem.toml is open: say what stood in the way"] if open_postmortem(study) else []
+    except TollensError as error:
+        return [f"postmortem.toml was not opened: {error.found}"]
+
+
+def _refused(path: str, study: Sealed, anchor: Anchor, rulings: Sequence[Ruling]) -> Decision:
+    """BLOCKED by a constraint as it is now: nothing is run and nothing kept, so that it goes on once it is met."""
+    registration = registered(study.folder, study.study)
+    ladder = ladder_of(study.folder, registration, chance_of(registration))
+    decision = barred(
+        study.study, rulings, [*ladder.prices], order=ladder.order, seal=study.hash, anchor=anchor.text,
+        exploratory=study.exploratory,
+    )  # fmt: skip
+    first = next(ruling for ruling in rulings if ruling.state == "blocked")
+    return msgspec.structs.replace(decision, settles=settles(path, first), next=amendment(path, study.ledger))
+
+
+def _climbed(folder: Path, study: Sealed, anchor: Anchor, waived: Sequence[str], progress: Progress | None) -> Decision:
     registration = registered(folder, study.study)
     ladder = ladder_of(folder, registration, chance_of(registration))
     entries, log = study.manifest.entries, writer(folder)
@@ -130,7 +166,7 @@ def _climbed(folder: Path, study: Sealed, anchor: Anchor, progress: Progress | N
         if changed:
             raise _during(changed)
     read_ledger(folder / ledgers.FILE)  # the last record is ours, so a valid chain is the one that was read before
-    notes = [anchor.why] if anchor.kind == "kept" else []
+    notes = [*waived, *([anchor.why] if anchor.kind == "kept" else [])]
     ends = [r.body.get("failed") or "" for r in study.of("run.finished")]
     failed = [code for code in ends if code == "not_scorable" or code.startswith("metric_")]
     if failed:  # a metric that fails by chance could be run until it does not
@@ -141,7 +177,7 @@ def _climbed(folder: Path, study: Sealed, anchor: Anchor, progress: Progress | N
         notes.append(f"ENVIRONMENT DIFFERS {_environment(study.manifest.environment, here)}")
     apart, money = books.apart({result.id for result in results})
     if apart:
-        notes.append(f"{apart} requests of earlier runs, of rungs that were not reached now, are in the money spent")
+        notes.append(f"the money spent holds cells of rungs that this run did not reach: {apart}")
     decision = conclude(
         study.study, results, [*ladder.prices], order=ladder.order, seal=study.hash, anchor=anchor.text,
         exploratory=study.exploratory, notes=notes,

@@ -10,6 +10,7 @@ import msgspec
 from tollens.protocol.attack import Chance, RungTask
 from tollens.protocol.order import Priced, expected_cost, ladder_order, order_note, shown_source
 from tollens.protocol.registration import Registration
+from tollens.protocol.ruling import Ruling
 from tollens.protocol.rung import Opening
 from tollens.run.rungs import rung_named
 
@@ -36,7 +37,10 @@ class RungPrice(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """What `tollens climb --dry-run --json` prints. Totals are of all rungs, as if nothing died."""
+    """What `tollens climb --dry-run --json` prints. Totals are of all rungs, as if nothing died.
+
+    `verdict` is BLOCKED where a constraint of the laboratory would let nothing be run, NOT RUN elsewhere.
+    """
 
     schema: str = "tollens.climb-plan/1"
     verdict: str = "NOT RUN"
@@ -48,6 +52,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float | None
     usd_micro: int
     expected_usd_micro: float
+    constraints: list[Ruling] = []
     next: str
 
 

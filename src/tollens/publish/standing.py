@@ -1,0 +1,40 @@
+"""The cells of the scoreboard, in the same words on a terminal and on a page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from tollens.protocol.ladder import dollars
+
+if TYPE_CHECKING:
+    from tollens.run.scoreboard import Standing
+
+
+def rung_words(study: Standing) -> str:
+    """Where it was killed; a dash where it was not."""
+    return study.rung or "–" if study.state == "KILLED" else "–"
+
+
+def trap_words(study: Standing) -> str:
+    return f"{study.fired} of {study.traps}" if study.traps else "–"
+
+
+def cost_words(cost: Mapping[str, int]) -> str:
+    """Money by currency, which never add; a dash where nothing was bought."""
+    said = [
+        dollars(micro) if currency == "USD" else f"{micro / 1e6:,.6g} {currency}" for currency, micro in cost.items()
+    ]
+    return ", ".join(said) or "–"
+
+
+def time_words(seconds: float) -> str:
+    if not seconds:
+        return "–"
+    return f"{seconds:.3f} s" if seconds < 10 else f"{seconds:,.0f} s"
+
+
+def anchor_words(study: Standing) -> str:
+    """What vouches for the seal, short: `git 0123456789ab`, `rfc3161 2026-01-01T00:00:00Z`, `unanchored`."""
+    words = study.anchor.removeprefix("anchored: ").split(" (")[0].split()
+    return f"{words[0]} {words[-1]}" if len(words) > 1 else study.anchor

@@ -1,0 +1,195 @@
+"""A study read for the index: its ledger from the bytes, its row from the ledger and the files beside it."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from tollens.core.canonical import unix_text
+from tollens.core.errors import TollensError
+from tollens.protocol import seal
+from tollens.protocol.decision import Decision
+from tollens.protocol.ladder import next_command
+from tollens.protocol.seal import Manifest, seal_bytes
+from tollens.protocol.study import FILE as CLAIM
+from tollens.protocol.study import read_study
+from tollens.record import ledger as ledgers
+from tollens.record.envelope import FIRST, Envelope
+from tollens.record.index import Index
+from tollens.record.ledger import Ledger, parse_ledger, parse_tail
+from tollens.run.study import DECISION, Sealed
+
+
+@dataclass(frozen=True, slots=True)
+class Entered:
+    """How many records were read, and whether only behind those that the index had."""
+
+    records: int
+    grown: bool
+
+
+def enter(index: Index, name: str, folder: Path, known: dict[str, Any] | None, stamp: str) -> Entered:
+    """Write a study into the index, within a transaction of the caller.
+
+    `known` is what the index has of it, None to believe nothing of that; `stamp` was taken before this call.
+    """
+    path = folder / ledgers.FILE
+    facts = {"study": name, "stamp": stamp, "records": 0, "bytes": 0, "sha256": "", "last": FIRST, "seals": "[]"}
+    try:
+        data = _read(path)
+    except OSError as error:  # looked at again the next time: mended permissions change no time
+        index.forget([name])
+        index.put(_bare(name, "UNREADABLE", f"{path.name}: {error.strerror or error}"), facts | {"stamp": ""})
+        return Entered(0, False)
+    grown = _grown(index, name, known, data) if known is not None and known["ledger.records"] else None
+    try:
+        if grown is None:
+            index.forget([name])
+            ledger = parse_ledger(data, path.name)
+            added = ledger.records
+        else:
+            before, tail = grown
+            ledger, added = Ledger((*before, *tail.records), tail.torn), tail.records
+    except TollensError as error:
+        said = f"{error.subject.removeprefix('TAMPERED ')}: expected {error.expected}, found {error.found}"
+        index.put(_bare(name, "TAMPERED", said), facts)
+        return Entered(0, False)
+    index.add(name, added)
+    whole = len(data) - len(ledger.torn)
+    row, blobs = _row(name, folder, ledger)
+    facts |= {
+        "records": len(ledger.records), "bytes": whole, "sha256": hashlib.sha256(data[:whole]).hexdigest(),
+        "last": ledger.records[-1].hash if ledger.records else FIRST, "seals": msgspec.json.encode(blobs).decode(),
+    }  # fmt: skip
+    index.put(row, facts)
+    return Entered(len(added), grown is not None)
+
+
+def _read(path: Path) -> bytes:
+    """All bytes of a ledger; none where there is no file. Raises: OSError."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return b""
+
+
+def _grown(index: Index, name: str, known: dict[str, Any], data: bytes) -> tuple[list[Envelope], Ledger] | None:
+    """The records that the index has and those behind them; None where the old bytes do not stand there any more."""
+    size = known["ledger.bytes"]
+    if len(data) < size or hashlib.sha256(data[:size]).hexdigest() != known["ledger.sha256"]:
+        return None
+    tail = parse_tail(data[size:], known["ledger.last"], known["ledger.records"])
+    if tail is None:
+        return None
+    before = index.bodies(name)
+    return (before, tail) if len(before) == known["ledger.records"] else None
+
+
+def _bare(name: str, state: str, found: str) -> dict[str, Any]:
+    return {
+        "path": name, "claim": "", "text": "", "quantity": "", "state": state, "verdict": None, "rung": None,
+        "found": found, "seal": None, "amendments": 0, "exploratory": 0, "traps": 0, "fired": 0, "kept": 0,
+        "anchor": "unanchored", "cost": "{}", "seconds": 0.0, "started": 0, "finished": 0, "records": 0, "torn": 0,
+        "last": None, "next": f"tollens status {name}",
+    }  # fmt: skip
+
+
+def _row(name: str, folder: Path, ledger: Ledger) -> tuple[dict[str, Any], list[tuple[str, str]]]:
+    """The row of a study whose ledger is whole, and its seals as git blobs."""
+    records = ledger.records
+    finished = ledger.of("cell.finished")
+    row = _bare(name, "DRAFT", "") | {
+        "cost": msgspec.json.encode(_cost(ledger), order="sorted").decode(),
+        "seconds": float(sum(r.body["seconds"] for r in finished)),
+        "started": sum(r.type == "cell.started" for r in records), "finished": len(finished),
+        "records": len(records), "torn": len(ledger.torn), "last": records[-1].time if records else None,
+    }  # fmt: skip
+    seals = ledger.of("seal", "amend")
+    if not seals:
+        return row | _draft(name, folder), []
+    try:
+        manifests = [msgspec.convert(r.body["manifest"], Manifest) for r in seals]
+        wrong = next((r for r, m in zip(seals, manifests, strict=True) if seal.seal_hash(m) != r.body["seal"]), None)
+    except (msgspec.ValidationError, ValueError) as error:
+        return row | {"state": "TAMPERED", "found": f"{ledgers.FILE}: {str(error)[:120]}"}, []
+    before = tuple(r.body["seal"] for r in seals[:-1])
+    found = Sealed(folder, seals[-1].body["seal"], manifests[-1], ledger, before)
+    claim = found.manifest.study["claim"]
+    row |= {
+        "claim": claim["id"], "text": claim["text"], "quantity": claim["quantity"], "seal": found.hash,
+        "amendments": len(before), "exploratory": int(found.exploratory), "kept": found.kept,
+    }  # fmt: skip
+    said = _changed(found) if wrong is None else f"{ledgers.FILE}: a seal whose manifest has another hash"
+    blobs = [
+        (str(r.body["seal"]), hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest())
+        for r, data in zip(seals, map(seal_bytes, manifests), strict=True)
+    ]
+    if said:
+        return row | {"state": "TAMPERED", "found": said}, blobs
+    return row | _decided(name, found), blobs
+
+
+def _decided(name: str, found: Sealed) -> dict[str, Any]:
+    if found.verdict is None:
+        runs = found.of("run.started", "run.finished")
+        running = bool(runs) and runs[-1].type == "run.started"
+        return {"state": "RUNNING" if running else "SEALED", "next": f"tollens climb {name}"}
+    decision = msgspec.convert(found.verdict.body["decision"], Decision)
+    traps = [trap for rung in decision.rungs for trap in rung.traps]
+    return {
+        "state": decision.verdict, "verdict": decision.verdict, "rung": decision.rung, "found": decision.found,
+        "fired": sum(trap.fired for trap in traps),
+        "traps": len(traps) + sum(len(rung.traps_not_run) for rung in decision.rungs),
+        "next": next_command(decision.verdict, name),
+    }  # fmt: skip
+
+
+def _draft(name: str, folder: Path) -> dict[str, Any]:
+    """A study without a seal in its ledger: what its claim.toml says."""
+    if (folder / seal.FILE).is_file():
+        return {"state": "TAMPERED", "found": f"{seal.FILE} lies there, and no ledger holds it"}
+    try:
+        claim = read_study(unix_text((folder / CLAIM).read_bytes()).decode("utf-8-sig")).claim
+    except TollensError as error:
+        return {"state": "UNREADABLE", "found": f"{error.subject}: {error.found}"}
+    except OSError as error:
+        return {"state": "UNREADABLE", "found": f"{CLAIM}: {error.strerror or error}"}
+    except ValueError as error:
+        return {"state": "UNREADABLE", "found": f"{CLAIM}: {str(error)[:120]}"}
+    return {"claim": claim.id, "text": claim.text, "quantity": claim.quantity, "next": f"tollens lock {name}"}
+
+
+def _changed(found: Sealed) -> str:
+    """What can be seen without hashing sealed files: seal.json and decision.json against the ledger."""
+    try:
+        data = (found.folder / seal.FILE).read_bytes()
+        named = hashlib.sha256(data.replace(b"\r\n", b"\n")).hexdigest()
+        if named not in (found.hash, *found.before):
+            return f"{seal.FILE}: expected {found.hash[:12]}, found {named[:12]}"
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        return f"{seal.FILE}: {error.strerror}"
+    if found.verdict is None:
+        try:
+            said = msgspec.json.decode((found.folder / DECISION).read_bytes(), type=dict[str, Any]).get("seal")
+        except (OSError, msgspec.DecodeError):
+            said = None
+        if said == found.hash:
+            return f"{ledgers.FILE}: the verdict that {DECISION} repeats is not in it"
+    return ""
+
+
+def _cost(ledger: Ledger) -> dict[str, int]:
+    """Millionths by currency: what was bought, less what came back. Estimates are no spend; currencies never add."""
+    total: dict[str, int] = {}
+    for record in ledger.of("spend"):
+        body = record.body
+        amount, currency = body.get("amount_micro"), body.get("currency")
+        if body.get("kind") in ("actual", "refund") and isinstance(amount, int) and isinstance(currency, str):
+            total[currency] = total.get(currency, 0) + amount
+    return total

@@ -1,0 +1,131 @@
+"""The scoreboard: what became of every claim below a folder, the worst first."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from pathlib import Path
+
+import msgspec
+
+from tollens.core.errors import Exit, TollensError
+from tollens.record.index import Index
+from tollens.run.index import Progress, Refreshed, indexed
+
+ORDER = (
+    "TAMPERED", "UNREADABLE", "VOID", "BLOCKED", "KILLED", "UNDETERMINED", "RUNNING", "SEALED", "DRAFT", "SURVIVED",
+)  # fmt: skip
+"""What needs a hand first: what cannot be believed, then what was refuted, then what is open, then what lives."""
+OPEN = ("RUNNING", "SEALED", "DRAFT")
+
+
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """One study. `cost` is in millionths by currency, refunds taken off; `seconds` the wall time of its cells.
+
+    `fired` of `traps` controls came out as they must. `found` is the witness, or why nothing can be said.
+    """
+
+    path: str
+    claim: str
+    text: str
+    state: str
+    rung: str | None
+    found: str
+    traps: int
+    fired: int
+    cost: dict[str, int]
+    seconds: float
+    anchor: str
+    exploratory: bool
+    amendments: int
+    records: int
+    torn: int
+    next: str
+
+
+class Scoreboard(msgspec.Struct, frozen=True, kw_only=True):
+    """What `tollens status --json` prints for a folder of studies.
+
+    `counts` is how many are in each state. `ledgers` tells what was read and what was believed on its size and time.
+    """
+
+    schema: str = "tollens.scoreboard/1"
+    folder: str
+    headline: str
+    counts: dict[str, int]
+    studies: list[Standing]
+    ledgers: str
+    notes: list[str]
+    exit_code: int
+    next: str
+
+
+def scoreboard(
+    path: str | os.PathLike[str],
+    index: str | os.PathLike[str] | None = None,
+    *,
+    rehash: bool = False,
+    progress: Progress | None = None,
+) -> Scoreboard:
+    """Every study below `path`, by what became of it, then by path.
+
+    Raises TollensError: `no_study` (21) where there is none; `path_unreadable`, `index_foreign`, `index_busy` (2).
+    """
+    root = Path(path)
+    with indexed(root, None if index is None else Path(index), rehash=rehash, progress=progress) as (found, done):
+        studies = _standings(found)
+    if not studies:
+        raise TollensError(
+            "no_study", os.fspath(path), expected="a study, or a folder with studies somewhere below",
+            found="none", fix=f"Make one: tollens new {os.path.join(os.fspath(path), 'my-claim')}",
+            exit_code=Exit.NOT_SEALED,
+        )  # fmt: skip
+    counts = Counter(study.state for study in studies)
+    worst = Exit.TAMPERED if counts["TAMPERED"] else Exit.BAD_INPUT if counts["UNREADABLE"] else Exit.CLEAN
+    first = next((s for s in studies if s.state not in ("KILLED", "SURVIVED")), studies[0])
+    return Scoreboard(
+        folder=os.fspath(path),
+        headline=_headline(counts),
+        counts={state: counts[state] for state in ORDER if counts[state]},
+        studies=studies,
+        ledgers=ledgers_sentence(done),
+        notes=done.notes,
+        exit_code=int(worst),
+        next=f"tollens status {os.path.join(os.fspath(path), first.path) if first.path != '.' else os.fspath(path)}",
+    )
+
+
+def _standings(index: Index) -> list[Standing]:
+    rows = index.known().values()
+    studies = [
+        Standing(
+            path=row["path"], claim=row["claim"], text=row["text"], state=row["state"], rung=row["rung"],
+            found=row["found"], traps=row["traps"], fired=row["fired"],
+            cost=msgspec.json.decode(row["cost"], type=dict[str, int]), seconds=row["seconds"], anchor=row["anchor"],
+            exploratory=bool(row["exploratory"]), amendments=row["amendments"], records=row["records"],
+            torn=row["torn"], next=row["next"],
+        )
+        for row in rows
+    ]  # fmt: skip
+    return sorted(studies, key=lambda s: (ORDER.index(s.state), s.path))
+
+
+def _headline(counts: Counter[str]) -> str:
+    """`9 KILLED, 3 SURVIVED, 1 UNDETERMINED, 2 open of 15 claims`."""
+    told = ("TAMPERED", "UNREADABLE", "KILLED", "SURVIVED", "UNDETERMINED", "VOID", "BLOCKED")
+    said = [f"{counts[state]:,} {state}" for state in told if counts[state]]
+    left = sum(counts[state] for state in OPEN)
+    if left:
+        said.append(f"{left:,} open")
+    total = sum(counts.values())
+    return f"{', '.join(said)} of {total:,} claim{'s' if total > 1 else ''}"
+
+
+def ledgers_sentence(done: Refreshed) -> str:
+    """What was read, in one sentence: nothing that was believed unread goes without saying."""
+    said = [f"{done.read:,} read"]
+    if done.grown:
+        said.append(f"{done.grown:,} read from their old end on")
+    if done.unchanged:
+        said.append(f"{done.unchanged:,} unchanged since they were indexed (size and time; --rehash reads all)")
+    return f"{', '.join(said)}; sealed files were not hashed: tollens drift does"
