@@ -16,6 +16,7 @@ from tollens.core.canonical import canonical
 from tollens.record.ledger import FILE, Writer
 from tollens.run.climb import climb
 from tollens.run.lock import amend, lock
+from tollens.run.postmortem import record_postmortem
 
 INCLUDED = METRIC.replace("import numpy as np\n", "import numpy as np\nfrom scale import SCALE\n").replace(
     '"accuracy_diff": 100 *', '"accuracy_diff": SCALE *'
@@ -180,6 +181,36 @@ def pinned(root: Path) -> Expected:
     body = imported(path="papers/run.json", sha256="cd" * 32)
     _, line = appended(root, "open", "d01-import", "import", body)
     return "studies/d01-import/ledger.jsonl", line, "D01"
+
+
+def seal_gone(root: Path) -> Expected:
+    (copied(root, "open", "d01-no-seal") / "seal.json").unlink()
+    return "studies/d01-no-seal/seal.json", 1, "D01"
+
+
+def other_manifest(root: Path) -> Expected:
+    """A ledger whose record names the seal and holds another manifest; seal.json is the sealed one."""
+    folder = copied(root, "open", "d01-manifest")
+    (sealed,) = records(folder)
+    sealed["body"]["manifest"]["guarantee"] = "any"
+    rewritten(folder, [sealed])
+    return "studies/d01-manifest/ledger.jsonl", 1, "D01"
+
+
+def earlier_seal(root: Path) -> Expected:
+    folder = copied(root, "twice", "d01-earlier")
+    manifest = records(folder)[0]["body"]["manifest"]
+    (folder / "seal.json").write_bytes(canonical(manifest) + b"\n")
+    return "studies/d01-earlier/seal.json", 1, "D01"
+
+
+def postmortem(root: Path) -> Expected:
+    folder = copied(root, "dead", "d01-postmortem")
+    edit(folder / "postmortem.toml", 'obstacle = ""', 'obstacle = "MEASUREMENT"')
+    edit(folder / "postmortem.toml", 'lesson = ""', 'lesson = "look"')
+    record_postmortem(folder)
+    edit(folder / "postmortem.toml", 'lesson = "look"', 'lesson = "do not"')
+    return "studies/d01-postmortem/ledger.jsonl", len(records(folder)), "D01"
 
 
 def pinned_copy(root: Path) -> Expected:
