@@ -148,7 +148,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         Line(
             f"tollens drift, {count:,} studies", f"< {TARGET:g} s", f"{seconds:.2f} s",
             None if given.quick or not alone else seconds < TARGET,
-            f"whole process, {cpu:.2f} s of CPU, {records:,} records, {max(run.peak_mb for run in runs):.0f} MB; {said.stdout.strip()}; "
+            f"whole process, {cpu:.2f} s of CPU, {max(run.peak_mb for run in runs):.0f} MB; {records:,} records; "
+            f"{said.stdout.strip()}; "
             f"{contended} of {rounds} runs contended",
         ),
         Line(

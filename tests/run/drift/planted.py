@@ -283,6 +283,25 @@ def other_claim(root: Path) -> Expected:
     return "studies/d04-spend/ledger.jsonl", line, "D04"
 
 
+def other_seal_spend(root: Path) -> Expected:
+    row = {
+        "claim": "gate", "rung": "items", "cell": "all", "attempt": 1, "kind": "actual", "currency": "USD",
+        "amount_micro": 5, "rate_id": "hand", "quantity": 1, "unit": "request", "evidence": "a bill", "seal": "2" * 64,
+    }  # fmt: skip
+    _, line = appended(root, "gate", "d04-seal", "spend", row)
+    return "studies/d04-seal/ledger.jsonl", line, "D04"
+
+
+def edited_decision(root: Path) -> Expected:
+    edit(copied(root, "gate", "d05-edited") / "decision.json", '"requests": 44', '"requests": 4')
+    return "studies/d05-edited/decision.json", 1, "D05"
+
+
+def verdictless_decision(root: Path) -> Expected:
+    edit(copied(root, "dead", "d05-other") / "decision.json", '"KILLED"', '"SURVIVED"')
+    return "studies/d05-other/decision.json", 1, "D05"
+
+
 def copied_decision(root: Path) -> Expected:
     shutil.copy(root / "studies" / "dead" / "decision.json", copied(root, "gate", "d04-copied"))
     return "studies/d04-copied/decision.json", 1, "D04"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import subprocess
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -108,21 +108,20 @@ def _next(path: str, repository: Repository, shown: list[Drifted], ledgers: int)
 
 def _changed(root: Path, revision: str) -> set[str]:
     """Files that differ from a revision, and those that git does not know yet, relative to `root`."""
-    if revision.startswith("-"):
-        raise _unknown(revision, "an option")
-    listed = _git(root, revision, "diff", "--name-only", "--relative", "-z", revision, "--")
-    return {*listed, *_git(root, revision, "ls-files", "--others", "--exclude-standard", "-z")}
+    from tollens.run.anchor_git import SECONDS, GitFailed, git_in
 
-
-def _git(root: Path, revision: str, *words: str) -> list[str]:
+    git = git_in(root.resolve(), time.monotonic() + SECONDS)
     try:
-        made = subprocess.run(["git", *words], cwd=root, capture_output=True, check=False)
-    except OSError as error:
-        raise _unknown(revision, f"no git: {error.strerror}") from None
-    if made.returncode:
-        said = made.stderr.decode("utf-8", "replace").strip().split("\n")[0]
-        raise _unknown(revision, said[:200] or "an error of git")
-    return [os.fsdecode(name) for name in made.stdout.split(b"\0") if name]
+        told = git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}", may_fail=True)
+        if not told:
+            git("rev-parse", "--git-dir")
+            raise _unknown(revision, "no commit of that name")
+        commit = told.decode().strip()
+        listed = git("diff", "--name-only", "--relative", "--no-renames", "-z", commit, "--")
+        listed += git("ls-files", "--others", "--exclude-standard", "-z")
+    except (GitFailed, ValueError) as failed:  # ValueError: a NUL in the name
+        raise _unknown(revision, str(failed)) from None
+    return {os.fsdecode(name) for name in listed.split(b"\0") if name}
 
 
 def _unknown(revision: str, found: str) -> TollensError:
