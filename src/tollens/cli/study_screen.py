@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tollens.run.status import StatusReport
 
 EXPLORATORY = "  EXPLORATORY (amended after results)"
+OLDER = "  EXPLORATORY (result older than the seal)"
 STYLES = {
     "KILLED": "bold red", "SURVIVED": "bold green", "PASSED": "green", "VOID": "bold magenta",
     "UNDETERMINED": "bold yellow", "BLOCKED": "bold yellow",
@@ -53,6 +54,8 @@ def seal_text(report: SealReport) -> str:
         if report.exploratory:
             rows.insert(3, ("label", "EXPLORATORY (amended after results): so is every later verdict"))
     rows += bound(report.constraints)
+    if report.amends is None and report.exploratory:
+        rows.insert(1, ("label", "EXPLORATORY (result older than the seal): so is every later verdict"))
     rows += [("note", note) for note in report.notes]
     rows.append(("next", report.next))
     return facts_text(f"{report.verdict}  {report.claim}  {report.anchor}", rows)
@@ -106,7 +109,7 @@ def climb_text(decision: Decision, since: Sequence[tuple[str, str]] = ()) -> str
 
 def headline_of(decision: Decision) -> str:
     """Verdict, claim and what vouches for the seal; and whether results were seen before."""
-    label = EXPLORATORY if decision.exploratory else ""
+    label = _label(decision.exploratory, decision.notes)
     return f"{decision.verdict}  {decision.claim}  {decision.anchor}{label}"
 
 
@@ -120,9 +123,15 @@ def bound(rulings: Sequence[Ruling]) -> list[tuple[str, str]]:
     return rows
 
 
+def _label(exploratory: bool, notes: Sequence[str]) -> str:
+    if not exploratory:
+        return ""
+    return OLDER if any(note.startswith("result older") for note in notes) else EXPLORATORY
+
+
 def status_headline(report: StatusReport) -> str:
     """The same of a study as it is now."""
-    label = EXPLORATORY if report.exploratory else ""
+    label = _label(report.exploratory, report.notes)
     return f"{report.state}  {report.claim}  {report.anchor}{label}"
 
 

@@ -21,6 +21,7 @@ from tollens.run.compare import CompareReport
 from tollens.run.diff_result import DiffReport
 from tollens.run.doctor import Diagnosis
 from tollens.run.drift.finding import DriftReport
+from tollens.run.imports import ImportedData, ImportReport
 from tollens.run.lint import Catalogue, LintReport
 from tollens.run.lock import SealReport
 from tollens.run.new import NewReport
@@ -46,6 +47,7 @@ CONTRACTS: dict[str, type] = {
     "tollens.diff-1": DiffReport,
     "tollens.doctor-1": Diagnosis,
     "tollens.drift-1": DriftReport,
+    "tollens.imported-1": ImportedData,
     "tollens.ledger-1": Envelope,
     "tollens.lint-1": LintReport,
     "tollens.lint-list-1": Catalogue,
@@ -56,6 +58,7 @@ CONTRACTS: dict[str, type] = {
     "tollens.record.postmortem-1": PostmortemReport,
     "tollens.record.spend-1": PurchaseReport,
     "tollens.record.waive-1": WaiveReport,
+    "tollens.record.import-1": ImportReport,
     "tollens.scan-1": ScanReport,
     "tollens.scoreboard-1": Scoreboard,
     "tollens.seal-1": Manifest,

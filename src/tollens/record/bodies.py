@@ -154,6 +154,37 @@ class WaiverBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     seal: Hash | None = None
 
 
+class ImportBody(msgspec.Struct, frozen=True, kw_only=True):
+    """A result of another tool, taken over as data: a result that was seen.
+
+    path     of the source, relative to the study; sha256 of its bytes, for a folder of the list of files that were read
+    name     of the reading; `file` is the normalised copy in the study and `data` its SHA-256 in text mode
+    n        samples that the value is over; `made` when the tool says that it ended, RFC 3339; `run` its identifier
+    readings  the value by name, for what asks for readings
+    """
+
+    source: Literal["lm-eval", "inspect-ai", "mlflow"]
+    version: str = ""
+    path: str
+    sha256: Hash
+    name: str
+    file: str
+    data: Hash
+    task: str
+    metric: str
+    filter: str | None = None
+    reducer: str | None = None
+    step: int | None = None
+    value: int | float
+    stderr: int | float | None = None
+    n: int
+    scored: int
+    unscored: int
+    made: str | None = None
+    run: str | None = None
+    readings: dict[str, int | float]
+
+
 BODIES: Mapping[Kind, type[msgspec.Struct]] = {
     "seal": SealBody,
     "amend": AmendBody,
@@ -166,6 +197,7 @@ BODIES: Mapping[Kind, type[msgspec.Struct]] = {
     "verdict": VerdictBody,
     "waiver": WaiverBody,
     "postmortem": PostmortemBody,
+    "import": ImportBody,
 }
 
 

@@ -30,6 +30,7 @@ from tollens.record.ledger import Writer, read_ledger
 from tollens.run.anchor import Anchor
 from tollens.run.constraints import notes_of, pinned, rulings_of, settles
 from tollens.run.evidence import evidence_of
+from tollens.run.imports import sealed_imports
 from tollens.run.lock import amendment
 from tollens.run.machine import machine_lines
 from tollens.run.postmortem import open_postmortem
@@ -137,6 +138,7 @@ def _refused(path: str, study: Sealed, anchor: Anchor, rulings: Sequence[Ruling]
 
 
 def _climbed(folder: Path, study: Sealed, anchor: Anchor, waived: Sequence[str], progress: Progress | None) -> Decision:
+    values = sealed_imports(study)
     registration = registered(folder, study.study)
     ladder = ladder_of(folder, registration, chance_of(registration))
     entries, log = study.manifest.entries, writer(folder)
@@ -166,7 +168,7 @@ def _climbed(folder: Path, study: Sealed, anchor: Anchor, waived: Sequence[str],
         if changed:
             raise _during(changed)
     read_ledger(folder / ledgers.FILE)  # the last record is ours, so a valid chain is the one that was read before
-    notes = [*waived, *([anchor.why] if anchor.kind == "kept" else [])]
+    notes = [*waived, *values, *([anchor.why] if anchor.kind == "kept" else [])]
     ends = [r.body.get("failed") or "" for r in study.of("run.finished")]
     failed = [code for code in ends if code == "not_scorable" or code.startswith("metric_")]
     if failed:  # a metric that fails by chance could be run until it does not

@@ -100,9 +100,13 @@ def lock(path: str | os.PathLike[str]) -> SealReport:
         body = {"seal": seal_hash(made), "manifest": msgspec.to_builtins(made)}
         _write(folder, made, "seal", body)
         near, notes = resemblances(folder, from_plain(made.study))
-        return _report(
-            os.fspath(path), made, anchor, [*warnings, *(f"resembles {resemblance_text(one)}" for one in near), *notes]
-        )
+        notes = [*warnings, *(f"resembles {resemblance_text(one)}" for one in near), *notes]
+        report = _report(os.fspath(path), made, anchor, notes)
+        seen = [record.body["name"] for record in ledger.of("import")]
+        if seen:  # a claim that was written after its result cannot be surprised by it
+            notes = [*report.notes, f"imported before the seal: {', '.join(seen)}"]
+            report = msgspec.structs.replace(report, exploratory=True, notes=notes)
+        return report
 
 
 def amend(path: str | os.PathLike[str], reason: str, access: Access) -> SealReport:
@@ -156,7 +160,7 @@ def floor_of(ledger: Ledger) -> Access:
     declared cannot be unseen.
     """
     seen = [
-        *ledger.of("verdict", "cell.finished", "trap"),
+        *ledger.of("verdict", "cell.finished", "trap", "import"),
         *(r for r in ledger.of("run.finished") if r.body.get("failed") == "not_scorable"),  # it names the value
         *(r for r in ledger.of("amend") if r.body["access"] == "results seen"),
     ]

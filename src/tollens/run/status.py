@@ -17,6 +17,7 @@ from tollens.record import ledger as ledgers
 from tollens.record.ledger import read_ledger
 from tollens.run.constraints import pinned, rulings_of
 from tollens.run.evidence import evidence_of
+from tollens.run.imports import sealed_imports
 from tollens.run.lock import amendment, floor_of
 from tollens.run.neighbours import resemblances
 from tollens.run.postmortem import PostmortemState, open_postmortem, state_of
@@ -107,7 +108,7 @@ def _sealed(path: str, found: Sealed, anchor: str) -> StatusReport:
     blocked = [ruling for ruling in rulings if ruling.state == "blocked" and decision is None]
     if blocked:
         state = "BLOCKED"
-    notes = []
+    notes = _import_notes(found)
     if found.ledger.torn:
         notes.append(
             f"the last line of the ledger was never finished ({len(found.ledger.torn)} bytes): it is set aside in "
@@ -132,6 +133,16 @@ def _sealed(path: str, found: Sealed, anchor: str) -> StatusReport:
         exit_code=int(Exit[decision.verdict]) if decision else int(Exit.BLOCKED) if blocked else 0,
         next=amendment(path, found.ledger) if blocked else _next(decision, anchor, path),
     )
+
+
+def _import_notes(found: Sealed) -> list[str]:
+    """What a climb will say of imported values, or why it will refuse them: status only tells."""
+    try:
+        return sealed_imports(found)
+    except TollensError as error:
+        if error.exit_code is not Exit.BLOCKED:
+            raise
+        return [f"climb will refuse: {error}"]
 
 
 def _next(decision: Decision | None, anchor: str, path: str) -> str:

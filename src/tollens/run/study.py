@@ -57,7 +57,24 @@ class Sealed:
 
     @property
     def exploratory(self) -> bool:
-        return any(r.body["access"] == "results seen" for r in self.ledger.of("amend"))
+        """Whether results had been seen before the claim took its present form: by amendment, or by import.
+
+        A verdict then says something about a hypothesis that the result may have suggested.
+        """
+        return self.import_older or any(r.body["access"] == "results seen" for r in self.ledger.of("amend"))
+
+    @property
+    def import_older(self) -> bool:
+        """Whether an imported result is older than its seal: recorded before the first seal, or part of what is sealed.
+
+        Who lays the file into the folder, seals it and records the import afterwards has seen it all the same.
+        """
+        first = next((r.seq for r in self.ledger.records if r.type in ("seal", "amend")), None)
+        sealed_ = {entry.sha256 for entry in self.manifest.entries}
+        return any(
+            (first is not None and record.seq < first) or record.body["data"] in sealed_
+            for record in self.ledger.of("import")
+        )
 
     @property
     def kept(self) -> int:
