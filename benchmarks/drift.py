@@ -139,14 +139,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
             sys.exit(f"the generated repository is not clean: {said.stdout}{said.stderr}")
         runs = [measure(command, 1) for _ in range(rounds)]
         floors = [floor(root) for _ in range(rounds)]
-    seconds, least = statistics.median(run.wall for run in runs), statistics.median(f[0] for f in floors)
+    alone = [run for run in runs if not run.contended]
+    seconds, least = statistics.median(run.wall for run in alone or runs), statistics.median(f[0] for f in floors)
+    cpu = statistics.median(run.cpu for run in runs)
     files, size = floors[0][1], floors[0][2]
     contended = sum(run.contended for run in runs)
     lines = [
         Line(
             f"tollens drift, {count:,} studies", f"< {TARGET:g} s", f"{seconds:.2f} s",
-            None if given.quick else seconds < TARGET,
-            f"whole process, {records:,} records, {max(run.peak_mb for run in runs):.0f} MB; {said.stdout.strip()}; "
+            None if given.quick or not alone else seconds < TARGET,
+            f"whole process, {cpu:.2f} s of CPU, {max(run.peak_mb for run in runs):.0f} MB; {records:,} records; "
+            f"{said.stdout.strip()}; "
             f"{contended} of {rounds} runs contended",
         ),
         Line(

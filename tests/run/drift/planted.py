@@ -16,6 +16,7 @@ from tollens.core.canonical import canonical
 from tollens.record.ledger import FILE, Writer
 from tollens.run.climb import climb
 from tollens.run.lock import amend, lock
+from tollens.run.postmortem import record_postmortem
 
 INCLUDED = METRIC.replace("import numpy as np\n", "import numpy as np\nfrom scale import SCALE\n").replace(
     '"accuracy_diff": 100 *', '"accuracy_diff": SCALE *'
@@ -77,8 +78,8 @@ def edit(path: Path, old: str, new: str) -> None:
     path.write_text(text.replace(old, new, 1), encoding="utf-8")
 
 
-def digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+def digest(path: Path, length: int = 12) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:length]
 
 
 def verdict(root: Path, study: str) -> dict[str, Any]:
@@ -126,6 +127,7 @@ def copied(root: Path, study: str, to: str) -> Path:
 def appended(root: Path, study: str, to: str, kind: Any, body: dict[str, Any]) -> tuple[Path, int]:
     """A copy of a study with one record more; its folder and the line of the record."""
     folder = copied(root, study, to)
+    (folder / COPY).write_text("{}\n")
     return folder, Writer(folder / FILE).append(kind, body).seq + 1
 
 
@@ -133,10 +135,14 @@ def rewritten(folder: Path, kept: list[dict[str, Any]]) -> None:
     (folder / FILE).write_bytes(b"".join(canonical(row) + b"\n" for row in chained(kept)))
 
 
+COPY = "result.imported.json"
+
+
 def imported(**fields: Any) -> dict[str, Any]:
     """The body of an import record."""
     return {
         "source": "mlflow", "path": "/elsewhere/run.json", "sha256": "ab" * 32, "name": "accuracy_diff", "task": "t",
+        "file": COPY, "data": hashlib.sha256(b"{}\n").hexdigest(),
         "metric": "accuracy_diff", "value": -1.0, "n": 40, "scored": 40, "unscored": 0, "made": "2099-01-01T00:00:00Z",
         "readings": {"accuracy_diff": -1.0}, **fields,
     }  # fmt: skip
@@ -177,6 +183,42 @@ def pinned(root: Path) -> Expected:
     return "studies/d01-import/ledger.jsonl", line, "D01"
 
 
+def seal_gone(root: Path) -> Expected:
+    (copied(root, "open", "d01-no-seal") / "seal.json").unlink()
+    return "studies/d01-no-seal/seal.json", 1, "D01"
+
+
+def other_manifest(root: Path) -> Expected:
+    """A ledger whose record names the seal and holds another manifest; seal.json is the sealed one."""
+    folder = copied(root, "open", "d01-manifest")
+    (sealed,) = records(folder)
+    sealed["body"]["manifest"]["guarantee"] = "any"
+    rewritten(folder, [sealed])
+    return "studies/d01-manifest/ledger.jsonl", 1, "D01"
+
+
+def earlier_seal(root: Path) -> Expected:
+    folder = copied(root, "twice", "d01-earlier")
+    manifest = records(folder)[0]["body"]["manifest"]
+    (folder / "seal.json").write_bytes(canonical(manifest) + b"\n")
+    return "studies/d01-earlier/seal.json", 1, "D01"
+
+
+def postmortem(root: Path) -> Expected:
+    folder = copied(root, "dead", "d01-postmortem")
+    edit(folder / "postmortem.toml", 'obstacle = ""', 'obstacle = "MEASUREMENT"')
+    edit(folder / "postmortem.toml", 'lesson = ""', 'lesson = "look"')
+    record_postmortem(folder)
+    edit(folder / "postmortem.toml", 'lesson = "look"', 'lesson = "do not"')
+    return "studies/d01-postmortem/ledger.jsonl", len(records(folder)), "D01"
+
+
+def pinned_copy(root: Path) -> Expected:
+    folder, line = appended(root, "open", "d01-copy", "import", imported())
+    edit(folder / COPY, "{}", "{ }")
+    return "studies/d01-copy/ledger.jsonl", line, "D01"
+
+
 # D02 ------------------------------------------------------------------------------------------------------------------
 
 
@@ -213,6 +255,7 @@ def run_first(root: Path) -> Expected:
 
 def import_first(root: Path) -> Expected:
     folder = copied(root, "open", "d03-import")
+    (folder / COPY).write_text("{}\n")
     rewritten(folder, [record("import", imported()), *records(folder)])
     return "studies/d03-import/ledger.jsonl", 1, "D03"
 
@@ -220,6 +263,12 @@ def import_first(root: Path) -> Expected:
 def made_first(root: Path) -> Expected:
     _, line = appended(root, "open", "d03-made", "import", imported(made="2020-01-01T00:00:00Z"))
     return "studies/d03-made/ledger.jsonl", line, "D03"
+
+
+def sealed_import(root: Path) -> Expected:
+    data = digest(root / "studies" / "open" / "items.csv", 64)
+    _, line = appended(root, "open", "d03-sealed", "import", imported(file="items.csv", data=data))
+    return "studies/d03-sealed/ledger.jsonl", line, "D03"
 
 
 # D04 ------------------------------------------------------------------------------------------------------------------
@@ -232,6 +281,25 @@ def other_claim(root: Path) -> Expected:
     }  # fmt: skip
     _, line = appended(root, "gate", "d04-spend", "spend", row)
     return "studies/d04-spend/ledger.jsonl", line, "D04"
+
+
+def other_seal_spend(root: Path) -> Expected:
+    row = {
+        "claim": "gate", "rung": "items", "cell": "all", "attempt": 1, "kind": "actual", "currency": "USD",
+        "amount_micro": 5, "rate_id": "hand", "quantity": 1, "unit": "request", "evidence": "a bill", "seal": "2" * 64,
+    }  # fmt: skip
+    _, line = appended(root, "gate", "d04-seal", "spend", row)
+    return "studies/d04-seal/ledger.jsonl", line, "D04"
+
+
+def edited_decision(root: Path) -> Expected:
+    edit(copied(root, "gate", "d05-edited") / "decision.json", '"requests": 44', '"requests": 4')
+    return "studies/d05-edited/decision.json", 1, "D05"
+
+
+def verdictless_decision(root: Path) -> Expected:
+    edit(copied(root, "dead", "d05-other") / "decision.json", '"KILLED"', '"SURVIVED"')
+    return "studies/d05-other/decision.json", 1, "D05"
 
 
 def copied_decision(root: Path) -> Expected:
@@ -329,7 +397,7 @@ def dear_postmortem(root: Path) -> Expected:
     folder = copied(root, "dead", "d12-postmortem")
     seal = records(folder)[0]["body"]["seal"]
     (folder / "postmortem.toml").write_text(
-        f'claim = "dead"\nseal = "{seal}"\nobstacle = "OTHER"\n\n[cost]\nusd_micro = 12\n'
+        f'claim = "dead"\nseal = "{seal}"\nobstacle = "OTHER"\n\n[cost]\nseconds = 1\nmicro = {{ USD = 12 }}\n'
     )
     return "studies/d12-postmortem/postmortem.toml", 1, "D12"
 
@@ -348,9 +416,9 @@ def killed(text: str) -> Callable[[Path], str]:
 
 
 PLANTS: tuple[Plant, ...] = (
-    edited, inclusion, gone, chain, seal_file, pinned,
+    edited, inclusion, gone, chain, seal_file, pinned, pinned_copy,
     run_unsealed, decision_unsealed, other_seal,
-    run_first, import_first, made_first,
+    run_first, import_first, made_first, sealed_import,
     other_claim, copied_decision,
     paper("d04.md", lambda root: "It is 5.0<!--t:nobody.accuracy_diff unit=pp from=0123456789ab-->.", "D04"),
     paper("d05-unknown.md", lambda root: "As is <!--t:cite nobody as=survived-->known.", "D05"),

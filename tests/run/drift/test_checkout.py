@@ -71,7 +71,7 @@ def test_since_sees_a_file_that_was_taken_away(clean: Path) -> None:
     assert [f.code for f in drift(clean, since="HEAD").findings] == ["D01"]
 
 
-@pytest.mark.parametrize("revision", ["nothing", "--output=x", "HEAD~99"])
+@pytest.mark.parametrize("revision", ["nothing", "--output=x", "HEAD~99", "", "a\0b", "HEAD:papers"])
 def test_a_revision_that_git_does_not_know(clean: Path, revision: str) -> None:
     committed(clean)
     with pytest.raises(TollensError) as caught:

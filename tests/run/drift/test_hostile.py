@@ -6,10 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.attacks.seal.study import apart
-from tests.run.drift.planted import Twins
+from tests.attacks.seal.study import apart, manifest_hash, records
+from tests.run.drift.planted import Twins, digest, rewritten
 
 from tollens.cli.main import run
+from tollens.core.canonical import canonical
 from tollens.core.errors import Exit, TollensError
 from tollens.run.drift.check import drift
 
@@ -120,6 +121,19 @@ def test_a_sealed_path_that_leads_outside_is_never_read(clean: Path, tmp_path: P
     (clean / "papers" / "good.md").write_text(text + "\n<!--t:figure loss.svg data=../../secret from=0123456789ab-->\n")
     (found,) = drift(clean).findings
     assert (found.code, "not there" in found.what) == ("D11", True)
+
+
+def test_a_sealed_entry_outside_of_its_folder_is_never_read(clean: Path) -> None:
+    folder = clean / "studies" / "open"
+    (clean / "secret").write_text("key\n")
+    (sealed,) = records(folder)
+    manifest = sealed["body"]["manifest"]
+    entry = {"role": "data", "mode": "text", "bytes": 4, "sha256": digest(clean / "secret", 64)}
+    manifest["entries"] += [{**entry, "path": path} for path in ("../../secret", str(clean / "secret"))]
+    sealed["body"]["seal"] = manifest_hash(manifest)
+    rewritten(folder, [sealed])
+    (folder / "seal.json").write_bytes(canonical(manifest) + b"\n")
+    assert [(f.code, "found no file" in f.what) for f in drift(clean).findings] == [("D01", True)] * 2
 
 
 def test_names_cannot_write_to_the_terminal(clean: Path, capsysbinary: pytest.CaptureFixture[bytes]) -> None:

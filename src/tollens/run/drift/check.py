@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import os
-import subprocess
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TypeAlias
 
 from tollens.core.errors import Exit, TollensError
+from tollens.protocol.study import FILE as CLAIM
 from tollens.run.drift.bindings import unbound_results, unclaimed_evidence, unproved_claims
 from tollens.run.drift.citations import killed_but_cited
 from tollens.run.drift.figures import old_figures
 from tollens.run.drift.finding import Count, Drifted, DriftReport
 from tollens.run.drift.fix import fix as rewrite
-from tollens.run.drift.numbers import misprinted_numbers, stale_numbers, typed_numbers
+from tollens.run.drift.numbers import FIX, misprinted_numbers, stale_numbers, typed_numbers
 from tollens.run.drift.repository import Repository, read_repository
 from tollens.run.drift.seals import broken_seals, late_seals, unsealed_runs
 from tollens.run.drift.sums import wrong_sums
@@ -73,7 +74,7 @@ def drift(path: str | os.PathLike[str] = ".", *, since: str | None = None, fix: 
         unread=list(repository.unread),
         fixed=fixed,
         exit_code=int(_exit(repository, shown, ledgers)),
-        next=_next(repository, shown, ledgers),
+        next=_next(os.fspath(path), repository, shown, ledgers),
     )
 
 
@@ -91,33 +92,36 @@ def _exit(repository: Repository, shown: list[Drifted], ledgers: int) -> Exit:
     return Exit.CLEAN if ledgers else Exit.NOT_SEALED
 
 
-def _next(repository: Repository, shown: list[Drifted], ledgers: int) -> str:
+def _next(path: str, repository: Repository, shown: list[Drifted], ledgers: int) -> str:
+    folder = "" if path == "." else f" {path}"
     if repository.unread:
-        return "mend what could not be read, and run tollens drift again"
-    if any(one.fix == "tollens drift --fix" for one in shown):
-        return "tollens drift --fix"
+        return f"tollens drift{folder}, once what was not read is mended"
+    if any(one.fix == FIX for one in shown):
+        return f"tollens drift{folder} --fix"
     if shown:
         return f"tollens explain {shown[0].code}"
-    return "" if ledgers else "tollens new my-claim"
+    drafts = [study for study in repository.studies if CLAIM in study.names]
+    if ledgers:
+        return ""
+    return f"tollens lock {os.path.normpath(os.path.join(path, drafts[0].path))}" if drafts else "tollens new my-claim"
 
 
 def _changed(root: Path, revision: str) -> set[str]:
     """Files that differ from a revision, and those that git does not know yet, relative to `root`."""
-    if revision.startswith("-"):
-        raise _unknown(revision, "an option")
-    listed = _git(root, revision, "diff", "--name-only", "--relative", "-z", revision, "--")
-    return {*listed, *_git(root, revision, "ls-files", "--others", "--exclude-standard", "-z")}
+    from tollens.run.anchor_git import SECONDS, GitFailed, git_in
 
-
-def _git(root: Path, revision: str, *words: str) -> list[str]:
+    git = git_in(root.resolve(), time.monotonic() + SECONDS)
     try:
-        made = subprocess.run(["git", *words], cwd=root, capture_output=True, check=False)
-    except OSError as error:
-        raise _unknown(revision, f"no git: {error.strerror}") from None
-    if made.returncode:
-        said = made.stderr.decode("utf-8", "replace").strip().split("\n")[0]
-        raise _unknown(revision, said[:200] or "an error of git")
-    return [os.fsdecode(name) for name in made.stdout.split(b"\0") if name]
+        told = git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}", may_fail=True)
+        if not told:
+            git("rev-parse", "--git-dir")
+            raise _unknown(revision, "no commit of that name")
+        commit = told.decode().strip()
+        listed = git("diff", "--name-only", "--relative", "--no-renames", "-z", commit, "--")
+        listed += git("ls-files", "--others", "--exclude-standard", "-z")
+    except (GitFailed, ValueError) as failed:  # ValueError: a NUL in the name
+        raise _unknown(revision, str(failed)) from None
+    return {os.fsdecode(name) for name in listed.split(b"\0") if name}
 
 
 def _unknown(revision: str, found: str) -> TollensError:

@@ -25,6 +25,7 @@ from tollens.protocol.published import FIELDS, published
 from tollens.run.drift.finding import Drifted
 from tollens.run.drift.repository import Repository, StudyFolder
 
+FIX = "tollens drift --fix"
 SHORT = 12
 """Hexadecimal digits of the hash of a verdict record that `from` holds."""
 FACTORS = (Fraction(100), Fraction(1, 100), Fraction(1000), Fraction(1, 1000))
@@ -66,7 +67,7 @@ def judged(repository: Repository, paper: Paper, number: Printed) -> Drifted | N
     if code is None:
         return None
     name = number.tagged.claim
-    return Drifted(paper.path, number.line, code, name, f"{number.tagged.field}: {what}", "tollens drift --fix")
+    return Drifted(paper.path, number.line, code, name, f"{number.tagged.field}: {what}", FIX)
 
 
 def verdict_on(number: Printed, value: float, unit: str, source: str) -> tuple[str | None, str]:

@@ -1,20 +1,23 @@
 """What was sealed, and what lies there now: D01 to D03.
 
 D01  a sealed file that was edited, a changed file that the metric includes, a sealed file that is gone, a ledger whose
-     chain is broken, a seal.json that is not the ledger's, an imported result file that changed or is gone
+     chain is broken, a seal.json that is not the ledger's, an imported file or a postmortem that changed since it was
+     recorded
 D02  runs in a ledger without a seal, a decision beside a claim that was never sealed, a run of a seal that this
      ledger never had
-D03  a run before the seal it names, a result imported before the first seal, an imported result whose own time is
-     before the seal
+D03  a run before the seal it names, a result imported before the first seal or sealed as data, an imported result whose
+     own time is before the seal
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
+
+import msgspec
 
 from tollens.core.canonical import Mode, file_digest
 from tollens.core.errors import Exit, TollensError
@@ -24,10 +27,11 @@ from tollens.protocol.study import FILE as CLAIM
 from tollens.record.envelope import Envelope
 from tollens.record.ledger import FILE as LEDGER
 from tollens.run.drift.finding import Drifted
-from tollens.run.drift.repository import DECISION, TRAPS, Repository, StudyFolder
+from tollens.run.drift.repository import DECISION, POSTMORTEM, TRAPS, Repository, StudyFolder
 from tollens.subject import file
 
 LARGE = 1 << 28
+MODES: tuple[Mode, ...] = ("text", "binary")
 RUNS = ("run.started", "cell.started", "cell.finished", "run.finished", "trap")
 
 
@@ -45,7 +49,7 @@ def broken_seals(repository: Repository) -> Iterator[Drifted]:
             yield from _stored(study)
         if study.manifest is not None:
             yield from _entries(study)
-        yield from _sources(repository, study)
+        yield from _pinned(repository, study)
 
 
 def _stored(study: StudyFolder) -> Iterator[Drifted]:
@@ -60,6 +64,9 @@ def _stored(study: StudyFolder) -> Iterator[Drifted]:
         return
     assert study.seal is not None
     last, line = study.seal, study.seals[study.seal]
+    stored = None if study.stored is None else _text(study.stored)
+    if stored == last and study.stored is not None and _same(study.stored, study.ledger.records[line - 1].body):
+        return
     found = seal_hash(study.manifest)
     if found != last:
         yield Drifted(
@@ -68,13 +75,25 @@ def _stored(study: StudyFolder) -> Iterator[Drifted]:
         )  # fmt: skip
     elif study.stored is None and seal.FILE not in study.names:
         yield Drifted(study.at(seal.FILE), 1, "D01", study.claim, "the file of the seal is gone", restore)
-    elif study.stored is not None and (digest := _text(study.stored)) != last:
-        earlier = digest in study.seals
+    elif stored is not None and stored != last:
+        earlier = stored in study.seals
         yield Drifted(
             study.at(seal.FILE), 1, "D01", study.claim,
-            f"expected {last[:12]} found {digest[:12]}{', an earlier seal' if earlier else ''}",
+            f"expected {last[:12]} found {stored[:12]}{', an earlier seal' if earlier else ''}",
             restore if earlier else f"delete it; {restore}",
         )  # fmt: skip
+
+
+def _same(stored: bytes, body: Mapping[str, Any]) -> bool:
+    """Whether seal.json, whose digest is the seal, holds the manifest of the record: the seal then is of that too.
+
+    To write the canonical form of every manifest again would take as long as all the rest.
+    """
+    try:
+        held = msgspec.json.decode(stored)
+    except msgspec.DecodeError:
+        return False
+    return msgspec.json.encode(held) == msgspec.json.encode(body["manifest"])
 
 
 def _entries(study: StudyFolder) -> Iterator[Drifted]:
@@ -127,22 +146,33 @@ def _text(data: bytes) -> str:
         return file_digest(data, "binary")
 
 
-def _sources(repository: Repository, study: StudyFolder) -> Iterator[Drifted]:
-    """Imported files that lie inside of the repository: what lies outside is nobody's to look at."""
+def _pinned(repository: Repository, study: StudyFolder) -> Iterator[Drifted]:
+    """Files that a record names with their digest: imported results, their copies, the postmortem.
+
+    A source outside of the repository is nobody's to look at; one that is a folder has a digest of its own kind.
+    """
+    sealed = {entry.path for entry in study.manifest.entries} if study.manifest else set()
     for record in study.ledger.of("import"):
-        path, pinned = record.body.get("path"), record.body.get("sha256")
-        if not isinstance(path, str) or not isinstance(pinned, str):
-            continue
-        place = source_place(repository, study, path)
-        if place is None:
-            continue
-        found = {digest_of(place, mode) for mode in ("text", "binary")} if place.is_file() else {None}
-        if pinned not in found:
-            known = sorted(digest for digest in found if digest)
-            what = f"imported {path} expected {pinned[:12]} found {known[0][:12] if known else 'no file'}"
-            yield Drifted(
-                study.at(LEDGER), record.seq + 1, "D01", study.claim, what, "restore the file that was imported"
-            )
+        path, copy = record.body.get("path"), record.body.get("file")
+        if isinstance(path, str) and (place := source_place(repository, study, path)) is not None:
+            yield from _differs(study, record, f"imported {path}", place, record.body.get("sha256"))
+        if isinstance(copy, str) and copy not in sealed and PurePosixPath(copy).name == copy:
+            yield from _differs(study, record, f"imported data {copy}", study.folder / copy, record.body.get("data"))
+    for record in study.ledger.of("postmortem")[-1:]:
+        if record.body.get("seal") == study.seal:
+            yield from _differs(study, record, POSTMORTEM, study.folder / POSTMORTEM, record.body.get("file"))
+
+
+def _differs(study: StudyFolder, record: Envelope, name: str, place: Path, pinned: Any) -> Iterator[Drifted]:
+    if not isinstance(pinned, str) or place.is_dir():
+        return
+    found = [digest for mode in MODES if (digest := digest_of(place, mode)) is not None]
+    if pinned not in found:
+        what = f"{name} expected {pinned[:12]} found {found[0][:12] if found else 'no file'}"
+        fix = "restore it" + (
+            f", or record it again: tollens record postmortem {study.path}" if name == POSTMORTEM else ""
+        )
+        yield Drifted(study.at(LEDGER), record.seq + 1, "D01", study.claim, what, fix)
 
 
 def source_place(repository: Repository, study: StudyFolder, path: str) -> Path | None:
@@ -217,6 +247,9 @@ def _import(study: StudyFolder, record: Envelope) -> Iterator[Drifted]:
     if line < first:
         yield _late(study, line, f"imported before the first seal, line {first}")
         return
+    if study.manifest and any(entry.sha256 == record.body.get("data") for entry in study.manifest.entries):
+        yield _late(study, line, "an imported result is part of what is sealed: it was there to be seen")
+        return
     named = seal_named(record) or study.seal or ""
     if any(at > line for at in study.seals.values()):  # the seal it came under, not one that was amended later
         named = max((s for s, at in study.seals.items() if at < line), key=lambda s: study.seals[s])
@@ -227,7 +260,13 @@ def _import(study: StudyFolder, record: Envelope) -> Iterator[Drifted]:
 
 
 def bears(study: StudyFolder, record: Envelope) -> bool:
-    """Whether an import gives a reading that the claim is judged by; evidence for a constraint is none."""
+    """Whether an import gives what the claim is judged by: sealed data, or a reading that the rules name.
+
+    What an [[evidence]] names is there for a constraint of the laboratory, and has to be there before the seal.
+    """
+    sealed = {entry.sha256 for entry in study.manifest.entries} if study.manifest else set()
+    if record.body.get("data") in sealed:
+        return True
     rows = study.tables.get("evidence", [])
     if any(isinstance(row, dict) and row.get("imported") == record.body.get("sha256") for row in rows):
         return False

@@ -31,16 +31,21 @@ def wrong_sums(repository: Repository) -> Iterator[Drifted]:
 
 
 def _postmortem(study: StudyFolder) -> Iterator[Drifted]:
-    """The cost that postmortem.toml states, in millionths of a dollar, against the rows of its seal."""
+    """The cost that postmortem.toml states, in millionths of each currency, against the rows before the verdict."""
     said = study.files.get(POSTMORTEM, {})
     cost = said.get("cost")
-    stated = cost.get("usd_micro") if isinstance(cost, dict) else None
-    if isinstance(stated, bool) or not isinstance(stated, int) or said.get("seal") not in study.seals:
+    stated = cost.get("micro") if isinstance(cost, dict) else None
+    if study.verdict is None or said.get("seal") != study.seal or not isinstance(stated, dict):
         return
-    rows = [r.body for r in study.ledger.of("spend") if r.body.get("seal") == said["seal"]]
-    paid = sum(row["amount_micro"] for row in rows if row["kind"] != "estimate" and row["currency"] == "USD")
-    if stated != paid:
-        yield Drifted(
-            study.at(POSTMORTEM), 1, "D12", study.claim,
-            f"cost {stated} USD micro-units; the rows of its seal sum to {paid}", f"write usd_micro = {paid}",
-        )  # fmt: skip
+    paid: dict[str, int] = {}
+    for record in study.ledger.of("spend"):
+        row = record.body
+        if row.get("seal") == study.seal and row["kind"] != "estimate" and record.seq < study.verdict.seq:
+            paid[row["currency"]] = paid.get(row["currency"], 0) + row["amount_micro"]
+    for currency in sorted({*map(str, stated), *paid}):
+        if stated.get(currency, 0) != paid.get(currency, 0):
+            yield Drifted(
+                study.at(POSTMORTEM), 1, "D12", study.claim,
+                f"cost {stated.get(currency, 0)} {currency} micro-units; its rows sum to {paid.get(currency, 0)}",
+                f"write {currency} = {paid.get(currency, 0)}",
+            )  # fmt: skip
