@@ -12,13 +12,15 @@ import pytest
 from tests.subject.results.test_fixtures import HERE
 
 from tollens.core.errors import TollensError
+from tollens.protocol.study import plain, read_study
+from tollens.record.bearing import bears
 from tollens.record.ledger import parse_ledger, read_ledger
 from tollens.run.climb import climb
 from tollens.run.imports import ImportedData, ImportQuestion, ImportReport, import_result
 from tollens.run.lock import amend, floor_of, lock
 from tollens.run.new import new
 from tollens.run.status import status
-from tollens.run.study import sealed
+from tollens.run.study import claim_text, sealed
 from tollens.subject.results.imported import Wanted
 
 PASS_AT_2 = ImportQuestion(Wanted(reducer="pass_at_2"), name="turns")
@@ -126,11 +128,15 @@ def test_an_import_without_a_digest_is_no_record(study: Path) -> None:
     assert "sha256" in error.found
 
 
+def floor(study: Path) -> str:
+    return floor_of(read_ledger(study / "ledger.jsonl"), sealed(study).study)
+
+
 def test_an_import_is_a_result_that_was_seen(study: Path) -> None:
     lock(study)
-    assert floor_of(read_ledger(study / "ledger.jsonl")) == "nothing run"
+    assert floor(study) == "nothing run"
     take(study)
-    assert floor_of(read_ledger(study / "ledger.jsonl")) == "results seen"
+    assert floor(study) == "results seen"
     assert not sealed(study).exploratory, "the result came after the seal and is no part of it"
     edit(study, {"[-100, 100]": "[-100, 99]"})
     error = refused(amend, study, "narrower", "nothing run")
@@ -147,6 +153,23 @@ def test_a_claim_sealed_after_an_import_is_exploratory(study: Path) -> None:
     decision = climb(study)
     assert decision.exploratory
     assert any(note.startswith("result older than its seal") for note in decision.notes)
+
+
+def test_evidence_for_a_constraint_is_no_result_of_the_claim(study: Path) -> None:
+    (study.parent / "tollens.toml").write_text(
+        '[[constraint]]\nid = "choice"\ntrigger = "touches in {kv}"\nmechanism = "m"\n'
+        'require = ["reading:choice >= 0"]\n'
+    )
+    take(study)
+    text = (study / "claim.toml").read_text()
+    (study / "claim.toml").write_text(
+        f'{text}\n[proposal]\ntouches = ["kv"]\n[[evidence]]\nconstraint = "choice"\nimported = "{sha(LM_EVAL)}"\n'
+    )
+    assert not lock(study).exploratory
+    assert not sealed(study).exploratory
+    assert floor(study) == "nothing run"
+    edit(study, {"accuracy_diff": "choice"})
+    assert bears(read_ledger(study / "ledger.jsonl").of("import")[0], plain(read_study(claim_text(study))), ())
 
 
 def test_a_result_that_is_part_of_the_seal_is_older_than_it_whenever_it_is_recorded(study: Path) -> None:

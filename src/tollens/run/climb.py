@@ -80,7 +80,7 @@ def plan(path: str | os.PathLike[str]) -> Plan:
     made = plan_of(study.claim.id, hash_, ladder, os.fspath(path))
     if not any(ruling.state == "blocked" for ruling in rulings):
         return msgspec.structs.replace(made, constraints=rulings)
-    after = amendment(os.fspath(path), ledger) if hash_ else made.next
+    after = amendment(os.fspath(path), ledger, study) if hash_ else made.next
     return msgspec.structs.replace(made, verdict="BLOCKED", constraints=rulings, next=after)
 
 
@@ -134,7 +134,9 @@ def _refused(path: str, study: Sealed, anchor: Anchor, rulings: Sequence[Ruling]
         exploratory=study.exploratory,
     )  # fmt: skip
     first = next(ruling for ruling in rulings if ruling.state == "blocked")
-    return msgspec.structs.replace(decision, settles=settles(path, first), next=amendment(path, study.ledger))
+    return msgspec.structs.replace(
+        decision, settles=settles(path, first), next=amendment(path, study.ledger, study.study)
+    )
 
 
 def _climbed(folder: Path, study: Sealed, anchor: Anchor, waived: Sequence[str], progress: Progress | None) -> Decision:

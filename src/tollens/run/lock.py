@@ -22,8 +22,9 @@ from tollens.protocol.resemblance import resemblance_text
 from tollens.protocol.ruling import Ruling
 from tollens.protocol.seal import Manifest, keys_of, seal_bytes, seal_hash
 from tollens.protocol.stopping import guarantee
-from tollens.protocol.study import FILE, from_plain, plain, read_study, refused, refusing
+from tollens.protocol.study import FILE, Study, from_plain, plain, read_study, refused, refusing
 from tollens.record import ledger as ledgers
+from tollens.record.bearing import bears
 from tollens.record.bodies import Access
 from tollens.record.ledger import Ledger, read_ledger
 from tollens.run.anchor import Anchor, anchor_of
@@ -102,7 +103,8 @@ def lock(path: str | os.PathLike[str]) -> SealReport:
         near, notes = resemblances(folder, from_plain(made.study))
         notes = [*warnings, *(f"resembles {resemblance_text(one)}" for one in near), *notes]
         report = _report(os.fspath(path), made, anchor, notes)
-        seen = [record.body["name"] for record in ledger.of("import")]
+        data = {entry.sha256 for entry in made.entries}
+        seen = [record.body["name"] for record in ledger.of("import") if bears(record, made.study, data)]
         if seen:  # a claim that was written after its result cannot be surprised by it
             notes = [*report.notes, f"imported before the seal: {', '.join(seen)}"]
             report = msgspec.structs.replace(report, exploratory=True, notes=notes)
@@ -126,7 +128,7 @@ def amend(path: str | os.PathLike[str], reason: str, access: Access) -> SealRepo
                 "not_sealed", str(folder), expected="a sealed study", found="none in its ledger",
                 fix=f"Seal it: tollens lock {folder}", exit_code=Exit.NOT_SEALED,
             )  # fmt: skip
-        old, floor = seals[-1].body["seal"], floor_of(ledger)
+        old, floor = seals[-1].body["seal"], floor_of(ledger, read_study(claim_text(folder)))
         if LEVELS.index(access) < LEVELS.index(floor):
             raise refused(
                 "access_understated", str(folder), f"at least {floor!r}", f"declared {access}; ledger shows {floor}",
@@ -153,14 +155,15 @@ def amend(path: str | os.PathLike[str], reason: str, access: Access) -> SealRepo
         )
 
 
-def floor_of(ledger: Ledger) -> Access:
-    """The least that the owner of this ledger can have seen.
+def floor_of(ledger: Ledger, study: Study) -> Access:
+    """The least that the owner of this ledger can have seen of the claim of `study`.
 
     A reading counts from the moment it is in the ledger: it lies there in plain text. What an earlier amendment
     declared cannot be unseen.
     """
     seen = [
-        *ledger.of("verdict", "cell.finished", "trap", "import"),
+        *ledger.of("verdict", "cell.finished", "trap"),
+        *(r for r in ledger.of("import") if bears(r, plain(study), ())),
         *(r for r in ledger.of("run.finished") if r.body.get("failed") == "not_scorable"),  # it names the value
         *(r for r in ledger.of("amend") if r.body["access"] == "results seen"),
     ]
@@ -169,9 +172,9 @@ def floor_of(ledger: Ledger) -> Access:
     return "no results seen" if ledger.of("run.started", "cell.started") else "nothing run"
 
 
-def amendment(path: str, ledger: Ledger) -> str:
+def amendment(path: str, ledger: Ledger, study: Study) -> str:
     """The command that seals what was changed, with the least access that the ledger allows to be declared."""
-    return f'tollens amend {path} --reason "..." --access "{floor_of(ledger)}"'
+    return f'tollens amend {path} --reason "..." --access "{floor_of(ledger, study)}"'
 
 
 def manifest_of(folder: Path, ledger: Ledger, amends: str | None = None) -> tuple[Manifest, list[str]]:

@@ -71,9 +71,10 @@ def status(path: str | os.PathLike[str], *, check_remote: bool = False) -> Statu
         near, notes = resemblances(folder, study)
         return StatusReport(
             state="DRAFT", claim=study.claim.id, text=study.claim.text, seal=None, anchor="unanchored",
-            floor=floor_of(ledger), amendments=0, exploratory=False, cells_finished=0, records=len(ledger.records),
-            torn=bool(ledger.torn), notes=notes, decision=None, constraints=rulings_of(folder, study, ledger) or [],
-            exit_code=int(Exit.NOT_SEALED), next=f"tollens lock {os.fspath(path)}", resemblances=near,
+            floor=floor_of(ledger, study), amendments=0, exploratory=False, cells_finished=0,
+            records=len(ledger.records), torn=bool(ledger.torn), notes=notes, decision=None,
+            constraints=rulings_of(folder, study, ledger) or [], exit_code=int(Exit.NOT_SEALED),
+            next=f"tollens lock {os.fspath(path)}", resemblances=near,
         )  # fmt: skip
     report = _sealed(folder.name, found, evidence_of(found, check_remote=check_remote).text)
     if report.decision is None:
@@ -121,7 +122,7 @@ def _sealed(path: str, found: Sealed, anchor: str) -> StatusReport:
         text=claim["text"],
         seal=found.hash,
         anchor=anchor,
-        floor=floor_of(found.ledger),
+        floor=floor_of(found.ledger, found.study),
         amendments=len(found.before),
         exploratory=found.exploratory,
         cells_finished=len(found.of("cell.finished")),
@@ -131,7 +132,7 @@ def _sealed(path: str, found: Sealed, anchor: str) -> StatusReport:
         constraints=rulings,
         decision=decision,
         exit_code=int(Exit[decision.verdict]) if decision else int(Exit.BLOCKED) if blocked else 0,
-        next=amendment(path, found.ledger) if blocked else _next(decision, anchor, path),
+        next=amendment(path, found.ledger, found.study) if blocked else _next(decision, anchor, path),
     )
 
 

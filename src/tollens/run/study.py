@@ -21,6 +21,7 @@ from tollens.protocol.registration import Registration, register
 from tollens.protocol.seal import Entry, Manifest, changes, keys_of, study_changes, tampered
 from tollens.protocol.study import FILE, OWN_FILES, Study, from_plain, plain, read_study, refused
 from tollens.record import ledger as ledgers
+from tollens.record.bearing import bears
 from tollens.record.envelope import Envelope
 from tollens.record.ledger import Ledger, Writer, read_ledger
 from tollens.run.closure import import_closure
@@ -65,14 +66,16 @@ class Sealed:
 
     @property
     def import_older(self) -> bool:
-        """Whether an imported result is older than its seal: recorded before the first seal, or part of what is sealed.
+        """Whether an imported result that bears on the claim is older than its seal: recorded before the first one, or
+        part of what is sealed.
 
         Who lays the file into the folder, seals it and records the import afterwards has seen it all the same.
         """
         first = next((r.seq for r in self.ledger.records if r.type in ("seal", "amend")), None)
         sealed_ = {entry.sha256 for entry in self.manifest.entries}
         return any(
-            (first is not None and record.seq < first) or record.body["data"] in sealed_
+            record.body["data"] in sealed_
+            or (first is not None and record.seq < first and bears(record, self.manifest.study, sealed_))
             for record in self.ledger.of("import")
         )
 

@@ -16,6 +16,7 @@ from tests.attacks.seal.study import ILL, Attack, Cli, edit, fought, held, items
 
 from tollens.core.expression.examine import examine
 from tollens.protocol.null import null_answer
+from tollens.record.envelope import read_line
 from tollens.record.ledger import Ledger, Writer
 from tollens.run.anchor import Anchor
 from tollens.run.lock import lock
@@ -199,7 +200,7 @@ GUARDS = {
     ),
     "the ledger sets the floor of what was seen": Guard(
         "tollens.run.lock.floor_of",
-        lambda _: "nothing run",
+        lambda *_: "nothing run",
         test_ledger.ATTACKS["nothing run declared after a verdict"],
     ),
     "an amendment after results is labelled": Guard(
@@ -253,7 +254,7 @@ GUARDS = {
     ),
     "the chain is checked before the verdict": Guard(
         "tollens.run.climb.read_ledger",
-        lambda _: None,
+        lambda path: Ledger(tuple(read_line(text) for text in path.read_bytes().splitlines())),
         Attack(
             _with_metric(PRODUCE, _writes(test_run.LEDGERS["the first line edited"])),
             20,

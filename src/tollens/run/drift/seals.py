@@ -24,6 +24,7 @@ from tollens.core.errors import Exit, TollensError
 from tollens.protocol import seal
 from tollens.protocol.seal import Entry, seal_hash
 from tollens.protocol.study import FILE as CLAIM
+from tollens.record.bearing import bears
 from tollens.record.envelope import Envelope
 from tollens.record.ledger import FILE as LEDGER
 from tollens.run.drift.finding import Drifted
@@ -235,7 +236,7 @@ def late_seals(repository: Repository) -> Iterator[Drifted]:
                 if named not in told:
                     told.add(named)
                     yield _late(study, line, f"{record.type} stands before its seal, line {sealed_at}")
-            elif record.type == "import" and bears(study, record):
+            elif record.type == "import" and bears(record, study.tables, _sealed_data(study)):
                 yield from _import(study, record)
 
 
@@ -259,20 +260,8 @@ def _import(study: StudyFolder, record: Envelope) -> Iterator[Drifted]:
         yield _late(study, line, f"imported result made {made}, sealed {sealed_at}")
 
 
-def bears(study: StudyFolder, record: Envelope) -> bool:
-    """Whether an import gives what the claim is judged by: sealed data, or a reading that the rules name.
-
-    What an [[evidence]] names is there for a constraint of the laboratory, and has to be there before the seal.
-    """
-    sealed = {entry.sha256 for entry in study.manifest.entries} if study.manifest else set()
-    if record.body.get("data") in sealed:
-        return True
-    rows = study.tables.get("evidence", [])
-    if any(isinstance(row, dict) and row.get("imported") == record.body.get("sha256") for row in rows):
-        return False
-    names: set[Any] = {study.tables.get("claim", {}).get("quantity"), *study.tables.get("readings", {})}
-    given = record.body.get("readings")
-    return bool(names & {record.body.get("name"), *(given if isinstance(given, dict) else ())})
+def _sealed_data(study: StudyFolder) -> set[str]:
+    return {entry.sha256 for entry in study.manifest.entries} if study.manifest else set()
 
 
 def _before(made: Any, sealed_at: str | None) -> bool:
