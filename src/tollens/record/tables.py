@@ -93,10 +93,10 @@ def statements() -> list[str]:
             f"CREATE VIEW \"{name}\" AS SELECT study, seq, time, {taken} FROM record WHERE type = '{kind}'{rare}"
         )
     made.append(
-        "CREATE VIEW reading AS SELECT study, seq, time, json_extract(body, '$.key.rung') AS rung, "
-        "json_extract(body, '$.key.arm') AS arm, json_extract(body, '$.key.cell') AS cell, "
-        "json_extract(body, '$.key.seed') AS seed, each.key AS name, each.value AS value, "
-        "json_extract(body, '$.seconds') AS seconds FROM record, json_each(body, '$.readings') AS each "
-        "WHERE type = 'cell.finished'"
+        "CREATE VIEW reading AS SELECT record.study, record.seq, record.time, "
+        "json_extract(record.body, '$.key.rung') AS rung, json_extract(record.body, '$.key.arm') AS arm, "
+        "json_extract(record.body, '$.key.cell') AS cell, json_extract(record.body, '$.key.seed') AS seed, "
+        "each.key AS name, each.value AS value, json_extract(record.body, '$.seconds') AS seconds "
+        "FROM record, json_each(record.body, '$.readings') AS each WHERE record.type = 'cell.finished'"
     )
     return made
