@@ -10,6 +10,7 @@ NAMES = (
     "startup",
     "lint",
     "protocol",
+    "index",
     "torch_files",
     "group_sequential",
     "beta_loss",

@@ -22,17 +22,13 @@ SMALL = {"seeds = [1, 2, 3]": "seeds = [1]", "axes = { seed = 3 }": "axes = { se
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A draft, a sealed study, one that survived, one that was killed: by the verbs that users have."""
+    """Two drafts, a sealed study and one that survived: by the verbs that users have."""
     lab = tmp_path_factory.mktemp("made") / "lab"
     lab.mkdir()
     assert run(["new", str(lab / "alive")]) == 0
     _edit(lab / "alive" / "claim.toml", SMALL)
-    for name in ("draft", "sealed", "killed"):
+    for name in ("draft", "sealed", "other"):
         shutil.copytree(lab / "alive", lab / name)
-    text = (lab / "killed" / "claim.toml").read_text()
-    assert 'value = "-0.5"' in text
-    text = text.replace("-0.5", "99")
-    (lab / "killed" / "claim.toml").write_text(text)
     for name in ("alive", "sealed"):
         assert run(["lock", str(lab / name)]) == 0
     assert run(["climb", str(lab / "alive")]) == 0
@@ -94,7 +90,7 @@ def test_broken_and_unreadable_studies_come_first_and_say_why(lab: Path, capfd: 
     [
         (lambda s: (s / "seal.json").write_text("{}"), "seal.json: expected"),
         (lambda s: (s / "ledger.jsonl").unlink(), "seal.json lies there, and no ledger holds it"),
-        (lambda s: (s / "ledger.jsonl").write_bytes(b"".join(_lines(s)[:-1])), "the verdict that decision.json repeats"),
+        (lambda s: (s / "ledger.jsonl").write_bytes(b"".join(_lines(s)[:-1])), "that decision.json repeats"),
     ],
 )  # fmt: skip
 def test_what_status_calls_tampered_without_hashing_is_tampered_here(lab: Path, damage: Any, said: str) -> None:
@@ -199,7 +195,7 @@ def test_the_orders_of_the_page() -> None:
     """Every radio button has its own order, each a permutation of the rows."""
     studies = [
         _standing("a", "KILLED", cost={"USD": 5}, seconds=1.0, rung="small"),
-        _standing("b", "SURVIVED", cost={"USD": 9}, seconds=3.0, anchor="anchored: git origin 0123 (remote not checked)"),
+        _standing("b", "SURVIVED", cost={"USD": 9}, seconds=3.0, anchor="anchored: git origin 01 (remote not checked)"),
         _standing("c", "VOID", fired=1, seconds=2.0),
     ]  # fmt: skip
     board = Scoreboard(
@@ -226,7 +222,8 @@ ASKED = (
     ("INSERT INTO study (path) VALUES ('x')", "INSERT"), ("DROP TABLE record", "DELETE"),
     ("CREATE TABLE t (x)", "INSERT"), ("CREATE TEMP TABLE t (x)", "CREATE TEMP TABLE"), ("VACUUM", "ATTACH"),
     ("VACUUM INTO 'y.db'", "ATTACH y.db"), ("REINDEX", "REINDEX"), ("ANALYZE", "ANALYZE"), ("BEGIN", "TRANSACTION"),
-    ("SELECT load_extension('x')", "FUNCTION"), ("", "nothing that gives rows"), ("/* only words */", "nothing that gives rows"),
+    ("SELECT load_extension('x')", "FUNCTION"), ("", "nothing that gives rows"),
+    ("/* only words */", "nothing that gives rows"),
 )  # fmt: skip
 
 
@@ -244,7 +241,7 @@ def test_a_question_only_reads(lab: Path, capfd: pytest.CaptureFixture[str], que
 
 def test_answers_and_their_limits(lab: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert run(["record", "ask", "lab", "SELECT path, state FROM study ORDER BY path", "--quiet"]) == 0
-    assert capfd.readouterr().out == "alive\tSURVIVED\ndraft\tDRAFT\nkilled\tDRAFT\nsealed\tSEALED\n"
+    assert capfd.readouterr().out == "alive\tSURVIVED\ndraft\tDRAFT\nother\tDRAFT\nsealed\tSEALED\n"
     assert run(["record", "ask", "lab", "SELECT * FROM reading", "--rows", "2", "--json"]) == 0
     found = json.loads(capfd.readouterr().out)
     assert (len(found["rows"]), found["cut"], found["schema"]) == (2, True, "tollens.ask/1")
