@@ -11,6 +11,7 @@ NAMES = (
     "lint",
     "protocol",
     "index",
+    "drift",
     "torch_files",
     "group_sequential",
     "beta_loss",

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from tollens.run.compare import CompareQuestion, compare
     from tollens.run.diff import diff
     from tollens.run.diff_settings import DiffSettings
+    from tollens.run.drift.check import drift
     from tollens.run.lint import lint_files
     from tollens.run.lock import amend, lock
     from tollens.run.new import new
@@ -51,6 +52,7 @@ _WHERE = {
     "climb": "tollens.run.climb",
     "compare": "tollens.run.compare",
     "diff": "tollens.run.diff",
+    "drift": "tollens.run.drift.check",
     "explain": "tollens.core.codes",
     "lint_files": "tollens.run.lint",
     "lock": "tollens.run.lock",
@@ -81,6 +83,7 @@ __all__ = [
     "climb",
     "compare",
     "diff",
+    "drift",
     "explain",
     "lint_files",
     "lock",

@@ -19,7 +19,7 @@ from tollens.record.ledger import TORN, Writer, parse_ledger, read_ledger
 def _ledger(folder: Path, count: int = 3) -> Path:
     path = folder / "ledger.jsonl"
     for number in range(count):
-        Writer(path).append("spend", {"n": number})
+        Writer(path).append("anchor", {"n": number})
     return path
 
 
@@ -55,7 +55,7 @@ def test_a_crlf_checkout_reads_as_its_twin(tmp_path: Path) -> None:
     before = read_ledger(path)
     path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
     assert read_ledger(path).records == before.records
-    Writer(path).append("spend", {})
+    Writer(path).append("anchor", {})
     assert len(read_ledger(path).records) == 4
 
 
@@ -67,7 +67,7 @@ def test_a_torn_last_line_is_reported_and_set_aside(tmp_path: Path, cut: int) ->
     found = read_ledger(path)
     assert len(found.records) == 2
     assert found.torn
-    Writer(path).append("spend", {"n": "again"})
+    Writer(path).append("anchor", {"n": "again"})
     after = read_ledger(path)
     assert [r.body["n"] for r in after.records] == [0, 1, "again"]
     assert not after.torn
@@ -88,17 +88,17 @@ def test_a_full_disk_keeps_nothing_half(tmp_path: Path) -> None:
 
     writer = Writer(path, write=full)
     with pytest.raises(TollensError, match="No space left") as caught:
-        writer.append("spend", {"long": "x" * 300})
+        writer.append("anchor", {"long": "x" * 300})
     assert caught.value.code == "ledger_unwritable"
     assert path.read_bytes() == before
-    Writer(path).append("spend", {})
+    Writer(path).append("anchor", {})
     assert len(read_ledger(path).records) == 4
 
 
 def test_a_clock_that_goes_backwards_changes_no_order(tmp_path: Path) -> None:
     path = tmp_path / "ledger.jsonl"
     for year in ("2031", "1999", "2027"):
-        Writer(path, clock=lambda year=year: f"{year}-01-01T00:00:00.000Z").append("spend", {"year": year})  # type: ignore[misc]
+        Writer(path, clock=lambda year=year: f"{year}-01-01T00:00:00.000Z").append("anchor", {"year": year})  # type: ignore[misc]
     assert [r.body["year"] for r in read_ledger(path).records] == ["2031", "1999", "2027"]
 
 
@@ -107,7 +107,7 @@ import os, sys
 from pathlib import Path
 from tollens.record.ledger import Writer
 for number in range(50):
-    Writer(Path(sys.argv[1])).append("spend", {"process": os.getpid(), "n": number})
+    Writer(Path(sys.argv[1])).append("anchor", {"process": os.getpid(), "n": number})
 """
 
 
@@ -124,7 +124,7 @@ def test_two_processes_share_one_chain(tmp_path: Path) -> None:
 def test_a_body_that_json_cannot_hold_appends_nothing(tmp_path: Path) -> None:
     path = _ledger(tmp_path)
     with pytest.raises(ValueError):
-        Writer(path).append("spend", {"value": float("nan")})
+        Writer(path).append("anchor", {"value": float("nan")})
     assert len(read_ledger(path).records) == 3
 
 

@@ -59,18 +59,20 @@ def undisturbed(driver: Driver, study: Path, memory: Path) -> list[Record]:
     return made.finish(records(made.ledger))
 
 
-# The appends of an undisturbed climb: 1 run.started; 2 to 7 the rung `numbers`, 8 and 9 its traps, 10 and 11 its spend;
-# from 12 a cell.started and a cell.finished for each of the 12 requests; 36, 37 the traps, 38, 39 the spend, 40
-# run.finished, 41 the verdict.
+# The appends of an undisturbed climb: 1 run.started; 2 the two estimates; 3 to 8 the rung `numbers`, 9 and 10 its
+# traps, 11 its spend; from 12 a cell.started and a cell.finished for each of the 12 requests; 36, 37 the traps, 38 the
+# spend, 39 run.finished, 40 the verdict.
 @pytest.mark.parametrize(
     ("append", "part"),
     [
         pytest.param(1, 0.5, id="run.started torn"),
+        pytest.param(2, 0.3, id="first estimate torn"),
+        pytest.param(2, 0.7, id="second estimate torn"),
         pytest.param(11, 0.7, id="spend torn"),
         pytest.param(21, 0.3, id="cell.finished torn"),
         pytest.param(21, 1.0, id="cell.finished written and not forced to disk"),
-        pytest.param(40, 0.0, id="after the spend"),
-        pytest.param(41, 0.9, id="verdict torn"),
+        pytest.param(39, 0.0, id="after the spend"),
+        pytest.param(40, 0.9, id="verdict torn"),
     ],
 )
 def test_a_climb_killed_inside_an_append_goes_on(
@@ -186,7 +188,7 @@ def test_an_amendment_that_is_killed_is_no_tampering(
     assert hashlib.sha256((made.folder / "seal.json").read_bytes()).hexdigest() == record["body"]["seal"]
 
 
-@pytest.mark.parametrize("append", [1, 12, 21, 38, 41])
+@pytest.mark.parametrize("append", [1, 2, 12, 21, 38, 40])
 def test_a_disk_that_is_full_ends_the_climb_with_a_sentence(
     driver: Driver, study: Path, undisturbed: list[Record], tmp_path: Path, append: int
 ) -> None:

@@ -27,8 +27,10 @@ def command(study: str, dry_run: bool, require_anchor: bool, check_remote: bool,
 
     if dry_run:
         prices = plan(study)
-        show(prices, lambda: plan_text(prices), f"{prices.requests} requests", as_json=as_json, quiet=quiet)
-        return 0
+        blocked = prices.verdict == "BLOCKED"
+        headline = f"BLOCKED  {prices.claim}" if blocked else f"{prices.requests} requests"
+        show(prices, lambda: plan_text(prices), headline, as_json=as_json, quiet=quiet)
+        return int(Verdict.BLOCKED.exit_code) if blocked else 0
     with progress_bar(quiet or as_json) as progress:
         decision = climb(study, ClimbQuestion(require_anchor, check_remote), progress=progress)
     headline = f"{headline_of(decision)}  {decision.found}"

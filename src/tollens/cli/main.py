@@ -24,6 +24,7 @@ VERBS = {
     "climb": "Attack a sealed claim, the cheapest rung first, to a verdict.",
     "amend": "Register a change of a sealed study, and what was known by then.",
     "status": "Say what a study is now, and whether it is what was sealed.",
+    "drift": "Find every place where the record disagrees with itself.",
     "record": "Write into a record by hand, and ask it.",
     "stats": "Questions about experiments: ab, compare, power.",
     "selftest": "Ask every known answer on this machine, and keep a certificate.",

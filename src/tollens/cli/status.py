@@ -11,6 +11,7 @@ from tollens.cli.answer import json_option, quiet_option
 
 @click.command(name="status")
 @click.argument("study", metavar="STUDY|FOLDER")
+@click.option("--spend", "money", is_flag=True, help="What STUDY, or a folder of studies, has cost.")
 @click.option("--check-remote", is_flag=True, help="Ask the git remote whether it has the commit of the seal.")
 @click.option("--timestamp", metavar="URL", help="Have an RFC 3161 authority sign the seal's hash; keeps seal.tsr.")
 @click.option("--html", metavar="FILE", help="Of a folder: also write an offline page.")
@@ -20,8 +21,8 @@ from tollens.cli.answer import json_option, quiet_option
 @json_option("tollens.status/1, of a folder tollens.scoreboard/1")
 @quiet_option
 def command(
-    study: str, check_remote: bool, timestamp: str | None, html: str | None, show_all: bool, index: str | None,
-    rehash: bool, as_json: bool, quiet: bool,
+    study: str, money: bool, check_remote: bool, timestamp: str | None, html: str | None, show_all: bool,
+    index: str | None, rehash: bool, as_json: bool, quiet: bool,
 ) -> int:  # fmt: skip
     """Say whether STUDY is a draft, sealed, running or decided, and whether it is what was sealed.
 
@@ -32,11 +33,18 @@ def command(
     """
     from tollens.run.laboratory import is_study
 
+    of_folder = html is not None or show_all or index is not None or rehash
+    if money:
+        from tollens.cli.spend_screen import status_spend
+
+        if check_remote or timestamp is not None or of_folder:
+            raise click.UsageError("--spend goes with --json and --quiet only")
+        return status_spend(study, as_json=as_json, quiet=quiet)
     if Path(study).is_dir() and not is_study(Path(study)):
         if check_remote or timestamp is not None:
             raise click.UsageError("--check-remote and --timestamp are about one study.")
         return _folder(study, html, show_all=show_all, index=index, rehash=rehash, as_json=as_json, quiet=quiet)
-    if html is not None or show_all or index is not None or rehash:
+    if of_folder:
         raise click.UsageError("--html, --all, --index and --rehash are about a folder of studies.")
     return _study(study, check_remote, timestamp, as_json=as_json, quiet=quiet)
 

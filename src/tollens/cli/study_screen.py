@@ -7,17 +7,21 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from tollens.cli.facts import columns, facts_text
-from tollens.cli.terminal import emit, printable, unpadded
+from tollens.cli.facts import facts_text
+from tollens.cli.table import table_text
+from tollens.cli.terminal import emit, printable
 from tollens.protocol.ladder import dollars
+from tollens.protocol.resemblance import resemblance_text
 
 if TYPE_CHECKING:
     from tollens.protocol.decision import Decision, RungResult
+    from tollens.protocol.ruling import Ruling
     from tollens.run.lock import SealReport
     from tollens.run.pricing import Plan
     from tollens.run.status import StatusReport
 
 EXPLORATORY = "  EXPLORATORY (amended after results)"
+OLDER = "  EXPLORATORY (result older than the seal)"
 STYLES = {
     "KILLED": "bold red", "SURVIVED": "bold green", "PASSED": "green", "VOID": "bold magenta",
     "UNDETERMINED": "bold yellow", "BLOCKED": "bold yellow",
@@ -49,6 +53,9 @@ def seal_text(report: SealReport) -> str:
         rows.insert(2, ("access", f"declared {report.declared}; the ledger shows at least {report.floor}"))
         if report.exploratory:
             rows.insert(3, ("label", "EXPLORATORY (amended after results): so is every later verdict"))
+    rows += bound(report.constraints)
+    if report.amends is None and report.exploratory:
+        rows.insert(1, ("label", "EXPLORATORY (result older than the seal): so is every later verdict"))
     rows += [("note", note) for note in report.notes]
     rows.append(("next", report.next))
     return facts_text(f"{report.verdict}  {report.claim}  {report.anchor}", rows)
@@ -69,13 +76,14 @@ def plan_text(plan: Plan) -> str:
         ("total", total),
         ("expected", f"{plan.expected_usd_micro:.3g} millionths of a USD, a second here counted as 28"),
         ("order", plan.order.removeprefix("order: ")),
+        *bound(plan.constraints),
         ("next", plan.next),
     ]
     return f"{printable(plan.verdict)}  {printable(plan.claim)}\n\n{table}\n{_rows(facts)}"
 
 
-def climb_text(decision: Decision) -> str:
-    """The verdict, expected against found, the rungs with what they cost, and the next command."""
+def climb_text(decision: Decision, since: Sequence[tuple[str, str]] = ()) -> str:
+    """The verdict, expected against found, the rungs with what they cost, what was said since, the next command."""
     facts = [
         ("claim", decision.text),
         ("expected", decision.expected),
@@ -90,37 +98,69 @@ def climb_text(decision: Decision) -> str:
     unspent = [line.removeprefix("not run: ") for line in decision.unspent]
     tail = [(died if place == 0 else "", line) for place, line in enumerate(unspent)]
     tail += [("note", note) for note in decision.notes]
+    tail += since
     tail.append(("next", decision.next))
     head = headline_of(decision)
+    if not decision.rungs:  # a constraint let nothing be run
+        return facts_text(head, [*(row for row in facts if row[1]), *tail])
     table = _table(("rung", "verdict", "traps", "requests", "seconds", "money", "so far"), _spent(decision.rungs))
     return f"{facts_text(head, [row for row in facts if row[1]])}\n{table}\n{_rows(tail)}"
 
 
 def headline_of(decision: Decision) -> str:
     """Verdict, claim and what vouches for the seal; and whether results were seen before."""
-    label = EXPLORATORY if decision.exploratory else ""
+    label = _label(decision.exploratory, decision.notes)
     return f"{decision.verdict}  {decision.claim}  {decision.anchor}{label}"
+
+
+def bound(rulings: Sequence[Ruling]) -> list[tuple[str, str]]:
+    """What each constraint of the laboratory says, and the smallest change where it blocks."""
+    rows = []
+    for ruling in rulings:
+        rows.append(("blocked" if ruling.state == "blocked" else "bound", ruling.sentence))
+        if ruling.state == "blocked":
+            rows.append(("settles", ruling.lifts))
+    return rows
+
+
+def _label(exploratory: bool, notes: Sequence[str]) -> str:
+    if not exploratory:
+        return ""
+    return OLDER if any(note.startswith("result older") for note in notes) else EXPLORATORY
 
 
 def status_headline(report: StatusReport) -> str:
     """The same of a study as it is now."""
-    label = EXPLORATORY if report.exploratory else ""
+    label = _label(report.exploratory, report.notes)
     return f"{report.state}  {report.claim}  {report.anchor}{label}"
 
 
 def status_text(report: StatusReport) -> str:
     """The state, and the recorded verdict where there is one."""
     if report.decision is not None:
-        return climb_text(msgspec.structs.replace(report.decision, anchor=report.anchor, next=report.next))
+        decision = msgspec.structs.replace(report.decision, anchor=report.anchor, next=report.next)
+        return climb_text(decision, [*_postmortem(report), *(("note", note) for note in report.notes)])
     rows = [
         ("claim", report.text),
         ("seal", report.seal or "none: nothing is promised yet"),
         ("ledger", f"{report.records} records, {report.cells_finished} cells finished"),
         ("access", f"an amendment declares at least: {report.floor}"),
+        *bound(report.constraints),
+        *(("resembles", resemblance_text(near)) for near in report.resemblances),
         *(("note", note) for note in report.notes),
         ("next", report.next),
     ]
     return facts_text(status_headline(report), rows)
+
+
+def _postmortem(report: StatusReport) -> list[tuple[str, str]]:
+    """Where the post-mortem stands, and what was learnt."""
+    if report.postmortem is None:
+        return []
+    rows = [("postmortem", report.postmortem.says)]
+    if report.postmortem.obstacle:
+        rows.append(("lesson", " ".join(report.postmortem.lesson.split()) or "none was written"))
+    return rows
 
 
 def _spent(rungs: Sequence[RungResult]) -> list[tuple[str, ...]]:
@@ -145,20 +185,7 @@ def _seconds(seconds: float | None) -> str:
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    from rich.box import SIMPLE_HEAD
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for name in head:
-        table.add_column(name, overflow="fold", justify="right" if name in _NUMBERS else "left")
-    for row in rows:
-        table.add_row(*(Text(printable(cell), style=STYLES.get(cell, "")) for cell in row))
-    console = Console(highlight=False, width=columns())
-    with console.capture() as capture:
-        console.print(table)
-    return unpadded(capture.get())
+    return table_text(head, rows, _NUMBERS, STYLES)
 
 
 _NUMBERS = frozenset({"requests", "seconds", "money", "so far", "cost/q"})

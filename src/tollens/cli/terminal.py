@@ -6,18 +6,10 @@ import os
 import re
 import sys
 
+from tollens.core.printable import printable as printable
+
 ELLIPSIS = "…"
 RUN = re.compile(r"\.?…(?:\.…)*\.?")
-
-
-def printable(text: str) -> str:
-    """`text` with everything that does not print written as its escape: names and paths come from strangers.
-
-    An escape sequence could clear the screen or rewrite a verdict above it; a line break could forge a line.
-    """
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
 def unpadded(text: str) -> str:

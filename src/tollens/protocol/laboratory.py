@@ -7,8 +7,8 @@ import tomllib
 import msgspec
 
 from tollens.core.errors import TollensError
-from tollens.protocol.constraint import Constraint
-from tollens.protocol.obstacle import Obstacle
+from tollens.protocol.constraint import Constraint, check_constraint
+from tollens.protocol.obstacle import Obstacle, check_obstacles
 from tollens.protocol.rate import Rate
 
 FILE = "tollens.toml"
@@ -30,7 +30,10 @@ class Laboratory(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 def read_laboratory(text: str, where: str = FILE) -> Laboratory:
-    """The typed tables of a tollens.toml. Raises TollensError `laboratory_syntax`, exit 2."""
+    """The typed tables of a tollens.toml.
+
+    Raises TollensError `laboratory_syntax`, `constraint_malformed` or `obstacle_name`, exit 2.
+    """
     try:
         made = msgspec.convert(tomllib.loads(text), Laboratory)
     except (ValueError, RecursionError) as error:  # ValidationError is a ValueError; so is what tomllib raises
@@ -40,6 +43,9 @@ def read_laboratory(text: str, where: str = FILE) -> Laboratory:
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise _syntax(where, f"[[{table}]] {twice[0]!r} twice")
+    for constraint in made.constraint:
+        check_constraint(constraint, where)
+    check_obstacles(made.obstacle, where)
     return made
 
 

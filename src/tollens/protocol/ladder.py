@@ -7,6 +7,7 @@ from typing import Protocol
 
 from tollens.core.verdict import Verdict
 from tollens.protocol.decision import Decision, NullResult, RungResult, Spent
+from tollens.protocol.ruling import Ruling
 from tollens.protocol.study import Study
 
 _WHY = {
@@ -85,6 +86,50 @@ def conclude(
         ),
         notes=list(notes),
         next=next_command(str(verdict), "."),
+    )
+
+
+def barred(
+    study: Study,
+    rulings: Sequence[Ruling],
+    prices: Sequence[Price],
+    *,
+    order: str,
+    seal: str,
+    anchor: str,
+    exploratory: bool,
+) -> Decision:
+    """BLOCKED by constraints, of which one at least is: what `conclude` would say had no rung been reached."""
+    blocked = [ruling for ruling in rulings if ruling.state == "blocked"]
+    known = [price.seconds for price in prices]
+    return Decision(
+        verdict=str(Verdict.BLOCKED),
+        claim=study.claim.id,
+        text=study.claim.text,
+        seal=seal,
+        anchor=anchor,
+        exploratory=exploratory,
+        rung=None,
+        cell=None,
+        reason="constraint_unmet",
+        expected=blocked[0].missing[0],
+        rule="",
+        found=blocked[0].sentence,
+        settles=blocked[0].lifts,
+        survived=[],
+        unspent=[f"not run: {_price(price)}" for price in prices],
+        order=order,
+        rungs=[],
+        traps=[],
+        null=None,
+        spent=Spent(
+            usd_micro=0,
+            estimate_usd_micro=sum(price.usd_micro for price in prices),
+            seconds=0.0,
+            estimate_seconds=None if None in known else sum(s for s in known if s is not None),
+            requests=0,
+        ),
+        notes=[ruling.sentence for ruling in rulings if ruling.state == "waived" or ruling in blocked[1:]],
     )
 
 

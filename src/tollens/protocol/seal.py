@@ -9,6 +9,7 @@ import msgspec
 
 from tollens.core.canonical import Mode, canonical, file_digest
 from tollens.core.errors import Exit, TollensError
+from tollens.protocol.ruling import Ruling
 
 FILE = "seal.json"
 SCHEMA = "tollens.seal/1"
@@ -38,6 +39,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     sign_check   digest of the report of the metric's sign-check
     environment  recorded; a change of it is printed and is no tampering
     amends       the seal before this one, where there is one
+    constraints  what was decided about every constraint of the laboratory; no such key where there was none
     """
 
     schema: str = SCHEMA
@@ -57,6 +59,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     sign_sentence: str
     environment: dict[str, Any]
     amends: str | None = None
+    constraints: list[Ruling] | msgspec.UnsetType = msgspec.UNSET
 
 
 def seal_bytes(manifest: Manifest) -> bytes:

@@ -30,7 +30,17 @@ _SLUG = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?", re.ASCII)
 _DECIMAL = re.compile(r"[-+]?[0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]{1,3})?", re.ASCII)
 MOST_DRAWS = 100_000
 OWN_FILES = frozenset(
-    {"seal.json", "seal.tsr", "ledger.jsonl", "ledger.torn", "decision.json", "trap_results.json", ".gitattributes"}
+    {
+        "seal.json",
+        "seal.tsr",
+        "ledger.jsonl",
+        "ledger.torn",
+        "decision.json",
+        "trap_results.json",
+        ".gitattributes",
+        "postmortem.toml",
+        "postmortem.md",
+    }
 )
 
 
@@ -343,6 +353,11 @@ def _placeholder(name: str, value: str) -> bool:
     """Whether a text was left as a template has it; in a rule < and > compare."""
     compares = name.startswith("rules.") and name != "rules"
     return bool(_PLACEHOLDER.search(value) or (not compares and _ANGLED.search(value)))
+
+
+def placeholder(reason: str) -> bool:
+    """Whether a sentence says nothing: empty, or as a template has it."""
+    return _placeholder("reason", reason)
 
 
 def _numbers(value: Any, where: str = "") -> Iterator[tuple[str, int | float]]:

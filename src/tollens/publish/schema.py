@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from tollens.protocol.decision import Decision, TrapResults
+from tollens.protocol.postmortem import Postmortem
 from tollens.protocol.seal import Manifest
 from tollens.protocol.study import Study
 from tollens.record.envelope import Envelope
@@ -19,15 +20,22 @@ from tollens.run.certificate import Certificate
 from tollens.run.compare import CompareReport
 from tollens.run.diff_result import DiffReport
 from tollens.run.doctor import Diagnosis
+from tollens.run.drift.finding import DriftReport
+from tollens.run.imports import ImportedData, ImportReport
 from tollens.run.lint import Catalogue, LintReport
 from tollens.run.lock import SealReport
 from tollens.run.new import NewReport
+from tollens.run.obstacles import ObstacleReport
+from tollens.run.postmortem import PostmortemReport
 from tollens.run.power import PowerReport
 from tollens.run.pricing import Plan
+from tollens.run.purchase import PurchaseReport
 from tollens.run.result import ScanReport
 from tollens.run.scoreboard import Scoreboard
 from tollens.run.series_result import SeriesReport
+from tollens.run.spend import SpendReport
 from tollens.run.status import StatusReport
+from tollens.run.waive import WaiveReport
 from tollens.standard.demonstration import Demonstration
 
 CONTRACTS: dict[str, type] = {
@@ -38,16 +46,25 @@ CONTRACTS: dict[str, type] = {
     "tollens.demo-1": Demonstration,
     "tollens.diff-1": DiffReport,
     "tollens.doctor-1": Diagnosis,
+    "tollens.drift-1": DriftReport,
+    "tollens.imported-1": ImportedData,
     "tollens.ledger-1": Envelope,
     "tollens.lint-1": LintReport,
     "tollens.lint-list-1": Catalogue,
     "tollens.lock-1": SealReport,
     "tollens.new-1": NewReport,
+    "tollens.postmortem-1": Postmortem,
+    "tollens.record.obstacles-1": ObstacleReport,
+    "tollens.record.postmortem-1": PostmortemReport,
+    "tollens.record.spend-1": PurchaseReport,
+    "tollens.record.waive-1": WaiveReport,
+    "tollens.record.import-1": ImportReport,
     "tollens.scan-1": ScanReport,
     "tollens.scoreboard-1": Scoreboard,
     "tollens.seal-1": Manifest,
     "tollens.selftest-1": Certificate,
     "tollens.series-1": SeriesReport,
+    "tollens.spend-1": SpendReport,
     "tollens.stats.ab-1": AbReport,
     "tollens.stats.compare-1": CompareReport,
     "tollens.stats.power-1": PowerReport,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +16,25 @@ from tollens.core.canonical import canonical, digest
 from tollens.core.errors import Exit, TollensError
 from tollens.protocol.attack import Ask, RungTask, attack, priced
 from tollens.protocol.decision import Decision, RungResult, TrapResults
-from tollens.protocol.ladder import conclude, next_command
+from tollens.protocol.ladder import barred, conclude, next_command
+from tollens.protocol.rate import SEALED
 from tollens.protocol.readings import scored, unscorable
 from tollens.protocol.registration import Cell, Registration
+from tollens.protocol.ruling import Ruling
 from tollens.protocol.rung import VIOLATIONS, Arm, Measured, Opening
 from tollens.protocol.seal import tampered
 from tollens.protocol.study import read_study
 from tollens.record import ledger as ledgers
+from tollens.record.envelope import Kind
 from tollens.record.ledger import Writer, read_ledger
 from tollens.run.anchor import Anchor
+from tollens.run.constraints import notes_of, pinned, rulings_of, settles
 from tollens.run.evidence import evidence_of
+from tollens.run.imports import sealed_imports
+from tollens.run.lock import amendment
 from tollens.run.machine import machine_lines
-from tollens.run.pricing import Ladder, Plan, by_id, ladder_of, plan_of
+from tollens.run.postmortem import open_postmortem
+from tollens.run.pricing import Ladder, Plan, ladder_of, plan_of
 from tollens.run.sealable import chance_of
 from tollens.run.snapshot import left, rehashed, snapshot
 from tollens.run.study import (
@@ -44,6 +52,7 @@ from tollens.run.study import (
 
 Progress = Callable[[int, int, str], None]
 Key = tuple[str, str, str, int]
+Row = tuple[Kind, dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +68,20 @@ def plan(path: str | os.PathLike[str]) -> Plan:
     folder = study_folder(path)
     try:
         found = sealed(folder)
-        study, hash_ = found.study, found.hash
+        study, hash_, ledger, before = found.study, found.hash, found.ledger, pinned(found.manifest.constraints)
     except TollensError as error:
         if error.exit_code is not Exit.NOT_SEALED:
             raise
-        study, hash_ = read_study(claim_text(folder)), None
+        study, hash_, before = read_study(claim_text(folder)), None, []
+        ledger = read_ledger(folder / ledgers.FILE)
     registration = registered(folder, study)
     ladder = ladder_of(folder, registration, chance_of(registration))
-    return plan_of(study.claim.id, hash_, ladder, os.fspath(path))
+    rulings = rulings_of(folder, study, ledger, before) or []
+    made = plan_of(study.claim.id, hash_, ladder, os.fspath(path))
+    if not any(ruling.state == "blocked" for ruling in rulings):
+        return msgspec.structs.replace(made, constraints=rulings)
+    after = amendment(os.fspath(path), ledger) if hash_ else made.next
+    return msgspec.structs.replace(made, verdict="BLOCKED", constraints=rulings, next=after)
 
 
 def climb(
@@ -75,6 +90,7 @@ def climb(
     """Run the attacks on a sealed study and keep the verdict; the object that `tollens climb --json` prints.
 
     Killed at any moment, the same call goes on: a finished cell is not run again, a started one is, with its seed.
+    Where a constraint of the laboratory is not met as it is now, the verdict is BLOCKED; nothing is run, nothing kept.
     Raises TollensError: `not_sealed` (21), `tampered` (20, also where inputs change during the run),
     `already_decided` (2, with the recorded verdict), `not_scorable` (22), `unanchored` (23 where an anchor was
     required), and what a rung raises.
@@ -86,17 +102,43 @@ def climb(
         anchor = evidence_of(study, check_remote=question.check_remote)
         if study.verdict is not None:
             _rewrite(folder, study.verdict.body)
+            _opened(study)
             raise _decided(os.fspath(path), study)
         if question.require_anchor and anchor.kind in ("none", "kept"):
             raise TollensError(
                 "unanchored", os.fspath(path), expected="a seal that somebody else holds", found=anchor.text,
                 fix=f"Commit and push seal.json. {anchor.why or ''}".strip(), exit_code=Exit.UNANCHORED,
             )  # fmt: skip
-        decision = _climbed(folder, study, anchor, progress)
-        return msgspec.structs.replace(decision, next=next_command(decision.verdict, os.fspath(path)))
+        rulings = rulings_of(folder, study.study, study.ledger, pinned(study.manifest.constraints)) or []
+        if any(ruling.state == "blocked" for ruling in rulings):
+            return _refused(os.fspath(path), study, anchor, rulings)
+        decision = _climbed(folder, study, anchor, notes_of(rulings), progress)
+        notes = [*decision.notes, *_opened(replace(study, ledger=read_ledger(folder / ledgers.FILE)))]
+        return msgspec.structs.replace(decision, next=next_command(decision.verdict, os.fspath(path)), notes=notes)
 
 
-def _climbed(folder: Path, study: Sealed, anchor: Anchor, progress: Progress | None) -> Decision:
+def _opened(study: Sealed) -> list[str]:
+    """What is to be said of the post-mortem. The verdict is in the ledger and does not fail for want of a file."""
+    try:
+        return ["postmortem.toml is open: say what stood in the way"] if open_postmortem(study) else []
+    except TollensError as error:
+        return [f"postmortem.toml was not opened: {error.found}"]
+
+
+def _refused(path: str, study: Sealed, anchor: Anchor, rulings: Sequence[Ruling]) -> Decision:
+    """BLOCKED by a constraint as it is now: nothing is run and nothing kept, so that it goes on once it is met."""
+    registration = registered(study.folder, study.study)
+    ladder = ladder_of(study.folder, registration, chance_of(registration))
+    decision = barred(
+        study.study, rulings, [*ladder.prices], order=ladder.order, seal=study.hash, anchor=anchor.text,
+        exploratory=study.exploratory,
+    )  # fmt: skip
+    first = next(ruling for ruling in rulings if ruling.state == "blocked")
+    return msgspec.structs.replace(decision, settles=settles(path, first), next=amendment(path, study.ledger))
+
+
+def _climbed(folder: Path, study: Sealed, anchor: Anchor, waived: Sequence[str], progress: Progress | None) -> Decision:
+    values = sealed_imports(study)
     registration = registered(folder, study.study)
     ladder = ladder_of(folder, registration, chance_of(registration))
     entries, log = study.manifest.entries, writer(folder)
@@ -108,34 +150,42 @@ def _climbed(folder: Path, study: Sealed, anchor: Anchor, progress: Progress | N
         here = machine_lines()
         run = log.append("run.started", {"seal": study.hash, "inputs": _digest_of(study), "environment": here})
         books = Books(log, study, run.id, progress, sum(task.requests for task in ladder.tasks))
+        books.estimate(ladder)
         results: list[RungResult] = []
         try:
             _ladder(private, registration, ladder, books, results)
         except TollensError as error:
             changed = _changed(private, folder, study)
-            log.append("run.finished", {"run": run.id, "seal": study.hash, "failed": error.code, "changed": changed})
+            ended = {"run": run.id, "seal": study.hash, "failed": error.code, "changed": changed}
+            log.append_all([*books.owed(), ("run.finished", ended)])
             if changed:
                 raise _during(changed) from None
             raise
         changed = _changed(private, folder, study)
         outputs = digest([msgspec.to_builtins(result) for result in results])
-        log.append("run.finished", {"run": run.id, "seal": study.hash, "outputs": outputs, "changed": changed})
+        ended = {"run": run.id, "seal": study.hash, "outputs": outputs, "changed": changed}
+        log.append_all([*books.owed(), ("run.finished", ended)])
         if changed:
             raise _during(changed)
     read_ledger(folder / ledgers.FILE)  # the last record is ours, so a valid chain is the one that was read before
-    notes = [anchor.why] if anchor.kind == "kept" else []
-    ended = [r.body.get("failed") or "" for r in study.of("run.finished")]
-    failed = [code for code in ended if code == "not_scorable" or code.startswith("metric_")]
+    notes = [*waived, *values, *([anchor.why] if anchor.kind == "kept" else [])]
+    ends = [r.body.get("failed") or "" for r in study.of("run.finished")]
+    failed = [code for code in ends if code == "not_scorable" or code.startswith("metric_")]
     if failed:  # a metric that fails by chance could be run until it does not
         notes.append(
             f"{len(failed)} earlier run{'s' if len(failed) > 1 else ''} of this seal failed: {', '.join(failed)}"
         )
     if here != study.manifest.environment:
         notes.append(f"ENVIRONMENT DIFFERS {_environment(study.manifest.environment, here)}")
+    apart, money = books.apart({result.id for result in results})
+    if apart:
+        notes.append(f"the money spent holds cells of rungs that this run did not reach: {apart}")
     decision = conclude(
         study.study, results, [*ladder.prices], order=ladder.order, seal=study.hash, anchor=anchor.text,
         exploratory=study.exploratory, notes=notes,
     )  # fmt: skip
+    spent = msgspec.structs.replace(decision.spent, usd_micro=decision.spent.usd_micro + money)
+    decision = msgspec.structs.replace(decision, spent=spent)
     body = msgspec.to_builtins(decision)
     log.append("verdict", {"seal": study.hash, "run": run.id, "verdict": decision.verdict, "decision": body})
     _rewrite(folder, {"decision": body})
@@ -144,7 +194,6 @@ def _climbed(folder: Path, study: Sealed, anchor: Anchor, progress: Progress | N
 
 def _ladder(private: Path, registration: Registration, ladder: Ladder, books: Books, results: list[RungResult]) -> None:
     """Rung after rung; a kill or a void ends it, and what requires a rung that did not pass is blocked."""
-    prices = by_id(ladder.prices)
     for task in ladder.tasks:
         came = {r.id: r for r in results}
         unmet = [came[name] for name in task.rung.requires if came[name].verdict not in ("PASSED", "SURVIVED")]
@@ -153,7 +202,7 @@ def _ladder(private: Path, registration: Registration, ladder: Ladder, books: Bo
             continue
         with task.kind.open(Opening(private, registration, task.rung)) as measure:
             result = attack(task, books.ask(task, measure))
-        books.close(task, result, prices[task.rung.id].usd_micro)
+        books.close(task, result)
         results.append(books.priced(task, result))
         if result.verdict in ("KILLED", "VOID"):
             return
@@ -202,10 +251,12 @@ class Books:
                 self.finished[key] = (measured, float(record.body["seconds"]))
 
     def _bought(self, row: Mapping[str, Any]) -> None:
+        if row.get("run") is None or not isinstance(row["quantity"], int):
+            return  # written by hand: no request of a climb
         if row["kind"] == "estimate":
             self.estimated.add(row["rung"])
         elif row["kind"] == "actual":
-            self.counted[row["rung"]] = self.counted.get(row["rung"], 0) + int(row["quantity"])
+            self.counted[row["rung"]] = self.counted.get(row["rung"], 0) + row["quantity"]
 
     def ask(self, task: RungTask, measure: Ask) -> Ask:
         """Measure, and keep what was measured before anybody sees it; what is kept is not measured again."""
@@ -237,26 +288,52 @@ class Books:
 
         return kept
 
-    def close(self, task: RungTask, result: RungResult, estimate: int) -> None:
+    def estimate(self, ladder: Ladder) -> None:
+        """What every rung of the ladder would cost, once a seal, before any cell: what dies early leaves the rest."""
+        rows = [
+            self._row(price.id, "estimate", price.usd_micro, price.requests, 1, "sealed price")
+            for price in ladder.prices
+            if price.id not in self.estimated
+        ]
+        if rows:
+            self.log.append_all(rows)
+
+    def close(self, task: RungTask, result: RungResult) -> None:
         """The traps of a rung and its price, once each: a run that was killed here may have written some of them."""
         for trap in result.traps:
             if (trap.rung, trap.arm, trap.must) not in self.known_traps:
                 self.log.append("trap", {"seal": self.study.hash, "run": self.run, **msgspec.to_builtins(trap)})
-        rung = task.rung
-        common = {
-            "claim": self.study.study.claim.id, "rung": rung.id, "cell": "all", "currency": "USD",
-            "rate_id": "sealed", "unit": "request", "seal": self.study.hash, "run": self.run,
-        }  # fmt: skip
-        if rung.id not in self.estimated:
-            row = {**common, "kind": "estimate", "amount_micro": estimate, "quantity": task.requests,
-                   "attempt": 1, "evidence": "sealed price"}  # fmt: skip
-            self.log.append("spend", row)
-        bought = self._attempts(rung.id) - self.counted.get(rung.id, 0)
-        if bought > 0:
-            most = max(n for key, n in self.started.items() if key[0] == rung.id)
-            row = {**common, "kind": "actual", "amount_micro": bought * rung.est_cost.usd_micro, "quantity": bought,
-                   "attempt": most, "evidence": "cell.started records"}  # fmt: skip
-            self.log.append("spend", row)
+        rows = self.owed(task.rung.id)
+        if rows:
+            self.log.append_all(rows)
+            self.counted[task.rung.id] = self._attempts(task.rung.id)
+
+    def owed(self, only: str | None = None) -> list[Row]:
+        """A row for every rung with cells that were started and stand in no row yet."""
+        rows = []
+        for rung in self.study.study.rung:
+            bought = self._attempts(rung.id) - self.counted.get(rung.id, 0)
+            if bought > 0 and only in (None, rung.id):
+                most = max(n for key, n in self.started.items() if key[0] == rung.id)
+                amount = bought * rung.est_cost.usd_micro
+                rows.append(self._row(rung.id, "actual", amount, bought, most, "cell.started records"))
+        return rows
+
+    def _row(self, rung: str, kind: str, amount: int, quantity: int, attempt: int, evidence: str) -> Row:
+        return (
+            "spend",
+            {
+                "claim": self.study.study.claim.id, "rung": rung, "cell": "all", "attempt": attempt, "kind": kind,
+                "currency": "USD", "amount_micro": amount, "rate_id": SEALED, "quantity": quantity,
+                "unit": "request", "evidence": evidence, "seal": self.study.hash, "run": self.run,
+            },
+        )  # fmt: skip
+
+    def apart(self, reached: AbstractSet[str]) -> tuple[int, int]:
+        """How many cells of other rungs were ever started, and their price: by a run that came to another end."""
+        others = [rung for rung in self.study.study.rung if rung.id not in reached]
+        counts = [self._attempts(rung.id) for rung in others]
+        return sum(counts), sum(n * rung.est_cost.usd_micro for n, rung in zip(counts, others, strict=True))
 
     def _attempts(self, rung: str) -> int:
         """How many cells of a rung were started, whatever became of them."""

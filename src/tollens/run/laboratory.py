@@ -61,13 +61,21 @@ def is_study(folder: Path) -> bool:
     return (folder / CLAIM).is_file() or (folder / ledgers.FILE).is_file()
 
 
-def studies_under(root: Path) -> Iterator[Path]:
+def studies_under(root: Path, closed: list[tuple[Path, OSError]] | None = None) -> Iterator[Path]:
     """Every folder of a study at or below `root`, sorted: one with a claim.toml or a ledger.
 
-    Folders whose name starts with a dot, and those of packages, are passed by; links are not followed.
+    Folders whose name starts with a dot, and those of packages, are passed by; links are not followed. A folder that
+    cannot be looked into is added to `closed`; without that list it raises OSError.
     """
     names, folders = [], []
-    with os.scandir(root) as entries:
+    try:
+        entries = os.scandir(root)
+    except OSError as error:
+        if closed is None:
+            raise
+        closed.append((root, error))
+        return
+    with entries:
         for entry in entries:
             if entry.is_dir(follow_symlinks=False):
                 if not entry.name.startswith(".") and entry.name not in SKIPPED:
@@ -77,4 +85,4 @@ def studies_under(root: Path) -> Iterator[Path]:
     if CLAIM in names or ledgers.FILE in names:
         yield root
     for name in sorted(folders):
-        yield from studies_under(root / name)
+        yield from studies_under(root / name, closed)

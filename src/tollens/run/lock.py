@@ -15,16 +15,21 @@ from tollens.core.errors import Exit, TollensError
 from tollens.core.expression.examine import Examination, show_witness
 from tollens.core.expression.syntax import show
 from tollens.protocol import seal
+from tollens.protocol.attributes import check_proposal
 from tollens.protocol.null import tau_line
 from tollens.protocol.registration import Registration
+from tollens.protocol.resemblance import resemblance_text
+from tollens.protocol.ruling import Ruling
 from tollens.protocol.seal import Manifest, keys_of, seal_bytes, seal_hash
 from tollens.protocol.stopping import guarantee
-from tollens.protocol.study import FILE, plain, read_study, refused, refusing
+from tollens.protocol.study import FILE, from_plain, plain, read_study, refused, refusing
 from tollens.record import ledger as ledgers
 from tollens.record.bodies import Access
 from tollens.record.ledger import Ledger, read_ledger
 from tollens.run.anchor import Anchor, anchor_of
+from tollens.run.constraints import check_evidence, pinned, rulings_of, unmet
 from tollens.run.machine import machine_lines
+from tollens.run.neighbours import resemblances
 from tollens.run.rungs.arithmetic import linted
 from tollens.run.sealable import sealable
 from tollens.run.sign import sign_checked
@@ -67,6 +72,7 @@ class SealReport(msgspec.Struct, frozen=True, kw_only=True):
     guarantee: str
     traps: list[str]
     notes: list[str]
+    constraints: list[Ruling] = []
     amends: str | None = None
     declared: str | None = None
     floor: str | None = None
@@ -89,11 +95,18 @@ def lock(path: str | os.PathLike[str]) -> SealReport:
                 f'tollens amend {folder} --reason "..." --access "nothing run"',
             )  # fmt: skip
         with refusing():
-            made, warnings = manifest_of(folder)
+            made, warnings = manifest_of(folder, ledger)
         anchor = anchor_of(folder, seal_hash(made), frozenset({seal_hash(made)}))
         body = {"seal": seal_hash(made), "manifest": msgspec.to_builtins(made)}
         _write(folder, made, "seal", body)
-        return _report(os.fspath(path), made, anchor, warnings)
+        near, notes = resemblances(folder, from_plain(made.study))
+        notes = [*warnings, *(f"resembles {resemblance_text(one)}" for one in near), *notes]
+        report = _report(os.fspath(path), made, anchor, notes)
+        seen = [record.body["name"] for record in ledger.of("import")]
+        if seen:  # a claim that was written after its result cannot be surprised by it
+            notes = [*report.notes, f"imported before the seal: {', '.join(seen)}"]
+            report = msgspec.structs.replace(report, exploratory=True, notes=notes)
+        return report
 
 
 def amend(path: str | os.PathLike[str], reason: str, access: Access) -> SealReport:
@@ -120,7 +133,7 @@ def amend(path: str | os.PathLike[str], reason: str, access: Access) -> SealRepo
                 f'Declare it: --access "{floor}"',
             )  # fmt: skip
         with refusing():
-            made, warnings = manifest_of(folder, amends=old)
+            made, warnings = manifest_of(folder, ledger, amends=old)
         before = msgspec.convert(seals[-1].body["manifest"], Manifest)
         if msgspec.structs.replace(made, amends=before.amends, environment=before.environment) == before:
             raise refused("nothing_amended", str(folder), "a study that differs from its seal", "the same", "Edit it.")
@@ -147,7 +160,7 @@ def floor_of(ledger: Ledger) -> Access:
     declared cannot be unseen.
     """
     seen = [
-        *ledger.of("verdict", "cell.finished", "trap"),
+        *ledger.of("verdict", "cell.finished", "trap", "import"),
         *(r for r in ledger.of("run.finished") if r.body.get("failed") == "not_scorable"),  # it names the value
         *(r for r in ledger.of("amend") if r.body["access"] == "results seen"),
     ]
@@ -156,11 +169,25 @@ def floor_of(ledger: Ledger) -> Access:
     return "no results seen" if ledger.of("run.started", "cell.started") else "nothing run"
 
 
-def manifest_of(folder: Path, amends: str | None = None) -> tuple[Manifest, list[str]]:
-    """The manifest of a study as it lies there, and warnings. Raises TollensError, exit 3."""
+def amendment(path: str, ledger: Ledger) -> str:
+    """The command that seals what was changed, with the least access that the ledger allows to be declared."""
+    return f'tollens amend {path} --reason "..." --access "{floor_of(ledger)}"'
+
+
+def manifest_of(folder: Path, ledger: Ledger, amends: str | None = None) -> tuple[Manifest, list[str]]:
+    """The manifest of a study as it lies there, and warnings. Raises TollensError, exit 3.
+
+    `constraint_unmet` where a constraint of the laboratory is triggered and neither evidence nor a waiver lifts it.
+    """
     text = claim_text(folder)
     study = read_study(text)
+    check_proposal(study)
+    check_evidence(folder, study)
     entries, outside = entries_of(folder, study)
+    rulings = rulings_of(folder, study, ledger)
+    refusal = unmet(os.fspath(folder), rulings or [])
+    if refusal is not None:
+        raise refusal
     with snapshot(folder, entries, digest([msgspec.to_builtins(entry) for entry in entries])) as private:
         changed = rehashed(private, entries)
         if changed or claim_text(private) != text:
@@ -191,6 +218,7 @@ def manifest_of(folder: Path, amends: str | None = None) -> tuple[Manifest, list
         sign_sentence=sentence,
         environment=machine_lines(),
         amends=amends,
+        constraints=msgspec.UNSET if rulings is None else rulings,
     )
     return made, list(examination.warnings)
 
@@ -229,5 +257,6 @@ def _report(path: str, made: Manifest, anchor: Anchor, warnings: list[str]) -> S
         guarantee=made.guarantee,
         traps=made.traps,
         notes=[*warnings, *([anchor.why] if anchor.why else [])],
+        constraints=pinned(made.constraints),
         next=f"tollens climb {path}",
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import msgspec
 from tollens.protocol.attack import Chance, RungTask
 from tollens.protocol.order import Priced, expected_cost, ladder_order, order_note, shown_source
 from tollens.protocol.registration import Registration
+from tollens.protocol.ruling import Ruling
 from tollens.protocol.rung import Opening
 from tollens.run.rungs import rung_named
 
@@ -37,7 +37,10 @@ class RungPrice(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """What `tollens climb --dry-run --json` prints. Totals are of all rungs, as if nothing died."""
+    """What `tollens climb --dry-run --json` prints. Totals are of all rungs, as if nothing died.
+
+    `verdict` is BLOCKED where a constraint of the laboratory would let nothing be run, NOT RUN elsewhere.
+    """
 
     schema: str = "tollens.climb-plan/1"
     verdict: str = "NOT RUN"
@@ -49,6 +52,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float | None
     usd_micro: int
     expected_usd_micro: float
+    constraints: list[Ruling] = []
     next: str
 
 
@@ -109,7 +113,3 @@ def plan_of(claim: str, seal: str | None, ladder: Ladder, path: str) -> Plan:
         expected_usd_micro=ladder.expected,
         next=f"tollens {'climb' if seal else 'lock'} {path}",
     )
-
-
-def by_id(prices: Sequence[RungPrice]) -> Mapping[str, RungPrice]:
-    return {price.id: price for price in prices}

@@ -9,20 +9,29 @@ import msgspec
 from tollens.core.errors import Exit, TollensError
 from tollens.protocol.decision import Decision
 from tollens.protocol.ladder import next_command
+from tollens.protocol.postmortem import FILE as POSTMORTEM
+from tollens.protocol.resemblance import Resemblance
+from tollens.protocol.ruling import Ruling
 from tollens.protocol.study import read_study
 from tollens.record import ledger as ledgers
 from tollens.record.ledger import read_ledger
+from tollens.run.constraints import pinned, rulings_of
 from tollens.run.evidence import evidence_of
-from tollens.run.lock import floor_of
+from tollens.run.imports import sealed_imports
+from tollens.run.lock import amendment, floor_of
+from tollens.run.neighbours import resemblances
+from tollens.run.postmortem import PostmortemState, open_postmortem, state_of
 from tollens.run.study import Sealed, claim_text, sealed, study_folder
 
 
 class StatusReport(msgspec.Struct, frozen=True, kw_only=True):
     """What `tollens status --json` prints.
 
-    `state` is DRAFT, SEALED, RUNNING (started and not ended) or the recorded verdict. No reading is shown before a
+    `state` is DRAFT, SEALED, RUNNING (started and not ended), BLOCKED (a constraint of the laboratory is not met as it
+    is now) or the recorded verdict. No reading is shown before a
     verdict: under a sealed stopping rule, looking is part of the rule. `floor` is the access state that an amendment
-    must declare at least.
+    must declare at least. `postmortem` is of a killed claim; `resemblances` are of one without a verdict: deaths in
+    this laboratory that it looks like, which is no evidence.
     """
 
     schema: str = "tollens.status/1"
@@ -38,9 +47,12 @@ class StatusReport(msgspec.Struct, frozen=True, kw_only=True):
     records: int
     torn: bool
     notes: list[str]
+    constraints: list[Ruling] = []
     decision: Decision | None
     exit_code: int
     next: str
+    postmortem: PostmortemState | None = None
+    resemblances: list[Resemblance] = []
 
 
 def status(path: str | os.PathLike[str], *, check_remote: bool = False) -> StatusReport:
@@ -56,13 +68,34 @@ def status(path: str | os.PathLike[str], *, check_remote: bool = False) -> Statu
             raise
         study = read_study(claim_text(folder))
         ledger = read_ledger(folder / ledgers.FILE)
+        near, notes = resemblances(folder, study)
         return StatusReport(
             state="DRAFT", claim=study.claim.id, text=study.claim.text, seal=None, anchor="unanchored",
             floor=floor_of(ledger), amendments=0, exploratory=False, cells_finished=0, records=len(ledger.records),
-            torn=bool(ledger.torn), notes=[], decision=None, exit_code=int(Exit.NOT_SEALED),
-            next=f"tollens lock {os.fspath(path)}",
+            torn=bool(ledger.torn), notes=notes, decision=None, constraints=rulings_of(folder, study, ledger) or [],
+            exit_code=int(Exit.NOT_SEALED), next=f"tollens lock {os.fspath(path)}", resemblances=near,
         )  # fmt: skip
-    return _sealed(folder.name, found, evidence_of(found, check_remote=check_remote).text)
+    report = _sealed(folder.name, found, evidence_of(found, check_remote=check_remote).text)
+    if report.decision is None:
+        near, notes = resemblances(folder, found.study)
+        return msgspec.structs.replace(report, resemblances=near, notes=[*report.notes, *notes])
+    return _explained(report, found, os.fspath(path)) if report.state == "KILLED" else report
+
+
+def _explained(report: StatusReport, found: Sealed, path: str) -> StatusReport:
+    """With the state of its post-mortem, which is opened where a climb was killed before it could be."""
+    notes = [*report.notes]
+    try:
+        open_postmortem(found)
+    except TollensError as error:
+        notes.append(f"postmortem.toml was not opened: {error.found}")
+    state = state_of(found)
+    following = report.next
+    if state.state == "incomplete":
+        following = f"edit {os.path.join(path, POSTMORTEM)}, then tollens record postmortem {path}"
+    elif state.state != "recorded":
+        following = f"tollens record postmortem {path}"
+    return msgspec.structs.replace(report, postmortem=state, notes=notes, next=following)
 
 
 def _sealed(path: str, found: Sealed, anchor: str) -> StatusReport:
@@ -70,7 +103,12 @@ def _sealed(path: str, found: Sealed, anchor: str) -> StatusReport:
     runs = found.of("run.started", "run.finished")
     running = bool(runs) and runs[-1].type == "run.started"
     state = decision.verdict if decision else "RUNNING" if running else "SEALED"
-    notes = []
+    before = pinned(found.manifest.constraints)
+    rulings = (rulings_of(found.folder, found.study, found.ledger, before) or []) if decision is None else before
+    blocked = [ruling for ruling in rulings if ruling.state == "blocked" and decision is None]
+    if blocked:
+        state = "BLOCKED"
+    notes = _import_notes(found)
     if found.ledger.torn:
         notes.append(
             f"the last line of the ledger was never finished ({len(found.ledger.torn)} bytes): it is set aside in "
@@ -90,10 +128,21 @@ def _sealed(path: str, found: Sealed, anchor: str) -> StatusReport:
         records=len(found.ledger.records),
         torn=bool(found.ledger.torn),
         notes=notes,
+        constraints=rulings,
         decision=decision,
-        exit_code=int(Exit[decision.verdict]) if decision else 0,
-        next=_next(decision, anchor, path),
+        exit_code=int(Exit[decision.verdict]) if decision else int(Exit.BLOCKED) if blocked else 0,
+        next=amendment(path, found.ledger) if blocked else _next(decision, anchor, path),
     )
+
+
+def _import_notes(found: Sealed) -> list[str]:
+    """What a climb will say of imported values, or why it will refuse them: status only tells."""
+    try:
+        return sealed_imports(found)
+    except TollensError as error:
+        if error.exit_code is not Exit.BLOCKED:
+            raise
+        return [f"climb will refuse: {error}"]
 
 
 def _next(decision: Decision | None, anchor: str, path: str) -> str:

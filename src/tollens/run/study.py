@@ -19,7 +19,7 @@ from tollens.core.errors import Exit, TollensError
 from tollens.protocol import seal
 from tollens.protocol.registration import Registration, register
 from tollens.protocol.seal import Entry, Manifest, changes, keys_of, study_changes, tampered
-from tollens.protocol.study import FILE, Study, from_plain, plain, read_study, refused
+from tollens.protocol.study import FILE, OWN_FILES, Study, from_plain, plain, read_study, refused
 from tollens.record import ledger as ledgers
 from tollens.record.envelope import Envelope
 from tollens.record.ledger import Ledger, Writer, read_ledger
@@ -57,7 +57,24 @@ class Sealed:
 
     @property
     def exploratory(self) -> bool:
-        return any(r.body["access"] == "results seen" for r in self.ledger.of("amend"))
+        """Whether results had been seen before the claim took its present form: by amendment, or by import.
+
+        A verdict then says something about a hypothesis that the result may have suggested.
+        """
+        return self.import_older or any(r.body["access"] == "results seen" for r in self.ledger.of("amend"))
+
+    @property
+    def import_older(self) -> bool:
+        """Whether an imported result is older than its seal: recorded before the first seal, or part of what is sealed.
+
+        Who lays the file into the folder, seals it and records the import afterwards has seen it all the same.
+        """
+        first = next((r.seq for r in self.ledger.records if r.type in ("seal", "amend")), None)
+        sealed_ = {entry.sha256 for entry in self.manifest.entries}
+        return any(
+            (first is not None and record.seq < first) or record.body["data"] in sealed_
+            for record in self.ledger.of("import")
+        )
 
     @property
     def kept(self) -> int:
@@ -194,6 +211,9 @@ def entries_of(folder: Path, study: Study) -> tuple[list[Entry], Mapping[str, st
     for path in study.data.files:
         for found in _files(folder, path):
             roles.setdefault(found, "data")
+    for path in roles:
+        if path in OWN_FILES:
+            raise refused("study_field", path, "files that decide", f"{path}, which Tollens writes", "Leave it out.")
     return [entry_of(folder, path, role) for path, role in roles.items()], outside
 
 
@@ -325,17 +345,41 @@ def write_whole(path: Path, data: bytes) -> None:
     """All of a file or nothing of it. Raises TollensError `ledger_unwritable`, exit 2."""
     aside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        for left in path.parent.glob(f".{path.name}.*"):  # by a process that was killed here
-            if left.suffix[1:].isdigit() and not alive(int(left.suffix[1:])):
-                left.unlink(missing_ok=True)
-        with open(aside, "wb") as handle:
-            handle.write(data)
-            handle.flush()
-            os.fsync(handle.fileno())
+        _write_aside(aside, path, data)
         os.replace(aside, path)
     except OSError as error:
         aside.unlink(missing_ok=True)
         raise ledgers.unwritable("ledger_unwritable", path, error) from None
+
+
+def write_new(path: Path, data: bytes) -> bool:
+    """The same where nothing of that name is; False, and nothing written, where anything is.
+
+    Raises TollensError `ledger_unwritable`, exit 2.
+    """
+    if os.path.lexists(path):
+        return False
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        _write_aside(aside, path, data)
+        os.link(aside, path)  # unlike a rename it replaces nothing
+    except FileExistsError:
+        return False
+    except OSError as error:
+        raise ledgers.unwritable("ledger_unwritable", path, error) from None
+    finally:
+        aside.unlink(missing_ok=True)
+    return True
+
+
+def _write_aside(aside: Path, path: Path, data: bytes) -> None:
+    for left in path.parent.glob(f".{path.name}.*"):  # by a process that was killed here
+        if left.suffix[1:].isdigit() and not alive(int(left.suffix[1:])):
+            left.unlink(missing_ok=True)
+    with open(aside, "wb") as handle:
+        handle.write(data)
+        handle.flush()
+        os.fsync(handle.fileno())
 
 
 def alive(process: int) -> bool:

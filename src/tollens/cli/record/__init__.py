@@ -7,7 +7,12 @@ import importlib
 import click
 
 VERBS: dict[str, str] = {
+    "obstacles": "What killed the claims of a folder: classes counted, with every death.",
+    "postmortem": "Why a killed claim died, into its ledger.",
+    "spend": "Write a purchase, a refund or an estimate into the ledger of a study.",
+    "waive": "Take the risk of a constraint, for a while.",
     "ask": "Answer a question in SQL over the ledgers of every study below a folder.",
+    "import": "Take over a result of lm-evaluation-harness, inspect_ai or MLflow as data.",
 }
 
 

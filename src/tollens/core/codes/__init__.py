@@ -1,10 +1,11 @@
 """Every error, status and finding code of the product, in one namespace, with its explanation.
 
 A new code goes into the file of its theme: `errors` (input that cannot be used), `claims` (a claim that
-cannot be read), `lint` (reported numbers that cannot be read), `protocol` (why a study is
+cannot be read), `imports` (results of
+other tools), `lint` (reported numbers that cannot be read), `protocol` (why a study is
 not sealed, run or scored), `statistics` (questions that get no answer),
 `statuses` (why a value or a matrix is not there, and flags on values that are), `findings` (what a scan
-reports).
+reports), `drift` (where a record disagrees with itself).
 """
 
 from __future__ import annotations
@@ -14,8 +15,10 @@ from difflib import get_close_matches
 
 from tollens.core.codes.claims import CLAIMS
 from tollens.core.codes.code import Code
+from tollens.core.codes.drift import DRIFT
 from tollens.core.codes.errors import ERRORS
 from tollens.core.codes.findings import FINDINGS
+from tollens.core.codes.imports import IMPORTS
 from tollens.core.codes.lint import LINT
 from tollens.core.codes.protocol import PROTOCOL
 from tollens.core.codes.statistics import STATISTICS
@@ -35,7 +38,7 @@ def _merged(*themes: Mapping[str, Code]) -> dict[str, Code]:
     return merged
 
 
-CODES: dict[str, Code] = _merged(ERRORS, CLAIMS, LINT, PROTOCOL, STATISTICS, STATUSES, FINDINGS)
+CODES: dict[str, Code] = _merged(ERRORS, CLAIMS, IMPORTS, LINT, PROTOCOL, STATISTICS, STATUSES, FINDINGS, DRIFT)
 
 
 def explain(code: str) -> Code:

@@ -15,7 +15,7 @@ MAX_DIGITS = 60
 MAX_EXPONENT = 300
 
 KEYWORDS = frozenset({"and", "or", "not", "any", "all", "mean", "min", "max", "quantile"})
-# Words of the predicate profile are reserved already, so that no rule changes its meaning when it arrives.
+# Words of the predicate profile are reserved in a rule too: what reads alike must not mean two things.
 RESERVED = frozenset({"in", "flag", "has", "true", "false", "nan", "inf", "infinity"})
 
 _SPACE = re.compile(r"[ \t\r\n]+")
@@ -47,7 +47,7 @@ class Kind(Enum):
     NUMBER = auto()
     WORD = auto()
     RELATION = auto()
-    SIGN = auto()  # one of + - * / ^ % ( ) ,
+    SIGN = auto()  # one of + - * / ^ % ( ) { } ,
     END = auto()
 
 
@@ -115,7 +115,7 @@ def _token(text: str, position: int) -> Token:
     if relation := _RELATION.match(text, position):
         return Token(Kind.RELATION, relation[0], position)
     character = text[position]
-    if character in "+-*/^%(),":
+    if character in "+-*/^%(){},":
         return Token(Kind.SIGN, character, position)
     instead = _INSTEAD.get(character)
     raise fault(

@@ -9,6 +9,14 @@
     term  := literal | reading | literal "*" reading
            | ("mean" | "min" | "max") "(" list ")" | "quantile" "(" literal "," list ")"
 
+The predicate profile, over attributes, has other atoms:
+
+    neg   := "not" neg | test | "(" rule ")"
+    test  := attribute | attribute "in" "{" word ("," word)* "}" | "has" "(" attribute ")"
+           | attribute ("==" | "!=") word | lin OP lin
+
+A lone word on the right of == and != is a word there, never another attribute.
+
 A literal may carry a unit: `-0.5 pp`, `3 weight^2`, `2 B/token`. There is no division, so `/` after a number
 belongs to its unit, and `*` does where a base unit follows it. The symbols of base units name no readings.
 """
@@ -16,9 +24,11 @@ belongs to its unit, and `*` does where a base unit follows it. The symbols of b
 from __future__ import annotations
 
 import re
+import typing
 from decimal import Decimal
 from difflib import get_close_matches
 from enum import Enum
+from typing import overload
 
 from tollens.core.errors import TollensError
 from tollens.core.expression.fault import fault, quoted
@@ -27,35 +37,52 @@ from tollens.core.expression.syntax import (
     Aggregate,
     And,
     Compare,
+    Flag,
     Fold,
+    Formula,
+    Has,
     Linear,
     Literal,
+    Member,
     Name,
     Not,
     Op,
     Or,
+    Predicate,
     Quantified,
     Quantifier,
     Rule,
     Term,
+    Test,
 )
 from tollens.core.units import BASE_UNITS, ONE, Unit, base_unit
 
 MAX_DEPTH = 50
 
 _FOLDS = frozenset(Fold)
+_CONSTANTS = frozenset({"true", "false"})
+_ATTRIBUTES = "a rule is about readings, and attributes stand in the trigger of a constraint."
 _QUANTIFIERS = frozenset(Quantifier)
 _TWO_WORDS = re.compile(r"(?<![\w.])([A-Za-z_']+)[\s,]+([A-Za-z_']+)(?![\w.])", re.ASCII)
 
 
 class Profile(Enum):
-    """Which atoms the parser admits. The predicate profile (flag, membership, has) is another member."""
+    """Which atoms the parser admits."""
 
     RULE = "rule"
+    PREDICATE = "predicate"
 
 
-def parse(text: str, profile: Profile = Profile.RULE) -> Rule:
-    """The rule that `text` states.
+@overload
+def parse(text: str, profile: typing.Literal[Profile.RULE] = Profile.RULE) -> Rule: ...
+
+
+@overload
+def parse(text: str, profile: typing.Literal[Profile.PREDICATE]) -> Predicate: ...
+
+
+def parse(text: str, profile: Profile = Profile.RULE) -> Formula:
+    """The rule, or the predicate, that `text` states.
 
     Raises TollensError with the place marked: claim_empty, claim_prose, claim_character, claim_number,
     claim_syntax, claim_chained, claim_function, claim_unit, claim_quantile, claim_too_long, claim_too_deep.
@@ -63,7 +90,8 @@ def parse(text: str, profile: Profile = Profile.RULE) -> Rule:
     try:
         return _Parser(text, profile).whole()
     except TollensError as error:
-        if error.code in ("claim_syntax", "claim_character", "claim_unit") and _is_prose(text):
+        prose = profile is Profile.RULE and _is_prose(text)
+        if error.code in ("claim_syntax", "claim_character", "claim_unit") and prose:
             raise fault(
                 "claim_prose",
                 text,
@@ -92,7 +120,7 @@ class _Parser:
         self._place = 0
         self._depth = 0
 
-    def whole(self) -> Rule:
+    def whole(self) -> Formula:
         rule = self._rule()
         if self._peek().kind is not Kind.END:
             raise self._wrong("`and`, `or` or the end")
@@ -123,7 +151,8 @@ class _Parser:
         if at.text == "/":
             fix = fix or "There is no division; multiply the other side instead."
         elif at.text in RESERVED:
-            fix = fix or f"`{at.text}` is reserved and has no meaning in a rule."
+            place = "in a rule" if self._profile is Profile.RULE else "here"
+            fix = fix or f"`{at.text}` is reserved and has no meaning {place}."
         fix = fix or "`tollens explain claim_syntax` shows complete claims."
         return fault("claim_syntax", self._text, at.position, expected=expected, found=found, fix=fix)
 
@@ -139,7 +168,7 @@ class _Parser:
                 fix="Remove superfluous parentheses and double negations.",
             )
 
-    def _rule(self) -> Rule:
+    def _rule(self) -> Formula:
         self._descend()
         operands = [self._conjunction()]
         while self._accept("or"):
@@ -147,13 +176,13 @@ class _Parser:
         self._depth -= 1
         return operands[0] if len(operands) == 1 else Or(tuple(operands))
 
-    def _conjunction(self) -> Rule:
+    def _conjunction(self) -> Formula:
         operands = [self._negation()]
         while self._accept("and"):
             operands.append(self._negation())
         return operands[0] if len(operands) == 1 else And(tuple(operands))
 
-    def _negation(self) -> Rule:
+    def _negation(self) -> Formula:
         if self._accept("not"):
             self._descend()
             operand = self._negation()
@@ -167,13 +196,84 @@ class _Parser:
             if self._peek().kind is Kind.RELATION or self._peek().text in ("+", "-", "*", "/"):
                 raise self._wrong("`and`, `or` or the end", "Parentheses group comparisons, not sums.")
             return rule
+        if self._profile is Profile.PREDICATE:
+            return self._test()
         if self._peek().text in _QUANTIFIERS:
             return self._quantified()
+        if self._peek().text == "has" and self._after().text == "(":
+            raise self._wrong("a comparison", f"`has` asks for an attribute; {_ATTRIBUTES}")
         left = self._linear()
+        if self._peek().text == "in":
+            raise self._wrong("one of < <= > >= == !=", f"`in` asks for a word of an attribute; {_ATTRIBUTES}")
         op = self._relation("Parentheses group comparisons, not sums." if self._peek().text == ")" else "")
         rule = Compare(left, op, self._linear())
         self._refuse_chain()
         return rule
+
+    def _test(self) -> Test:
+        """An atom of the predicate profile."""
+        token = self._peek()
+        if token.kind is Kind.WORD and token.text in _CONSTANTS:
+            raise self._wrong("the name of an attribute", "A flag stands alone: `frozen`, or `not frozen`.")
+        if token.text in _QUANTIFIERS or token.text in _FOLDS:
+            raise self._wrong("the name of an attribute", f"`{token.text}` is for lists of readings, not attributes.")
+        if token.text == "has":
+            self._take()
+            self._expect("(")
+            name = self._attribute()
+            self._expect(")")
+            return Has(name)
+        after = self._after()
+        if token.kind is Kind.WORD and after.text == "in":
+            name = self._attribute()
+            self._take()
+            return Member(name, self._words())
+        if token.kind is Kind.WORD and after.text in ("and", "or", ")", ""):
+            return Flag(self._attribute())
+        left = self._linear()
+        op = self._relation("")
+        if op in (Op.EQ, Op.NE) and self._peek().kind is Kind.WORD:
+            return self._is_word(left, op)
+        made = Compare(left, op, self._linear())
+        self._refuse_chain()
+        for term in (*left.terms, *made.right.terms):
+            if isinstance(term.atom, Aggregate):
+                raise self._wrong("numbers and attributes", f"`{term.atom.fold}` is for lists of readings.", token)
+            if term.factor is not None and term.factor.unit is not None:
+                raise self._wrong("numbers without a unit", "An attribute is a bare number.", token)
+        return made
+
+    def _is_word(self, left: Linear, op: Op) -> Compare:
+        if self._peek().text in _CONSTANTS:
+            raise self._wrong("a word", "A flag stands alone: `frozen`, or `not frozen`.")
+        first = left.terms[0]
+        if len(left.terms) != 1 or first.negative or first.factor is not None:
+            raise self._wrong("a number", "Only one attribute is compared with a word: `base == frozen`.")
+        made = Compare(left, op, Linear((Term(False, None, Name(self._word())),)))
+        self._refuse_chain()
+        if self._peek().kind is Kind.SIGN and self._peek().text != ")":
+            raise self._wrong("`and`, `or` or the end", "Compare numbers by `a - b == 0`.")
+        return made
+
+    def _words(self) -> tuple[str, ...]:
+        self._expect("{")
+        words = [self._word()]
+        while self._accept(","):
+            words.append(self._word())
+        self._expect("}")
+        return tuple(words)
+
+    def _word(self) -> str:
+        token = self._peek()
+        if token.kind is not Kind.WORD or token.text in KEYWORDS or token.text in RESERVED:
+            raise self._wrong("a word", "Words stand in braces: `touches in {kv, routing}`.")
+        return self._take().text
+
+    def _attribute(self) -> str:
+        return self._name("the name of an attribute")
+
+    def _after(self) -> Token:
+        return self._tokens[min(self._place + 1, len(self._tokens) - 1)]
 
     def _quantified(self) -> Quantified:
         quantifier = Quantifier(self._take().text)
@@ -210,6 +310,8 @@ class _Parser:
             )
 
     def _linear(self) -> Linear:
+        if self._profile is Profile.PREDICATE and self._peek().text in RESERVED:
+            raise self._wrong("a number or the name of an attribute")
         terms = [self._term(self._accept("-"))]
         while self._peek().text in ("+", "-") and self._peek().kind is Kind.SIGN:
             terms.append(self._term(self._take().text == "-"))
@@ -258,12 +360,12 @@ class _Parser:
         self._expect(")")
         return Aggregate(fold, name, level)
 
-    def _name(self) -> str:
+    def _name(self, what: str = "the name of a reading") -> str:
         token = self._peek()
         if token.kind is not Kind.WORD or token.text in KEYWORDS or token.text in RESERVED:
-            raise self._wrong("the name of a reading")
+            raise self._wrong(what)
         if token.text in BASE_UNITS:
-            raise self._wrong("the name of a reading", f"`{token.text}` is a unit; a unit follows a number.")
+            raise self._wrong(what, f"`{token.text}` is a unit; a unit follows a number.")
         self._take()
         if self._peek().text == "(":
             near = get_close_matches(token.text, [*_FOLDS, *_QUANTIFIERS], n=1, cutoff=0.6)

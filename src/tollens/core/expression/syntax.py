@@ -1,6 +1,7 @@
 """The abstract syntax of the expression language, and its one canonical text.
 
-`parse(show(rule)) == rule` for every rule. Numbers are exact decimals, as written.
+`parse(show(rule)) == rule` for every rule, and for every predicate in its own profile. Numbers are exact decimals,
+as written.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
-from typing import TypeAlias
+from typing import Generic, TypeAlias, TypeVar
 
 from tollens.core.units import Unit
 
@@ -130,13 +131,42 @@ class Quantified:
 
 
 @dataclass(frozen=True, slots=True)
-class Not:
-    operand: Rule
+class Flag:
+    """Predicate profile: the attribute is true."""
+
+    name: str
 
 
 @dataclass(frozen=True, slots=True)
-class And:
-    operands: tuple[Rule, ...]
+class Member:
+    """Predicate profile: the attribute is one of `words`; of an attribute that is a set, some of it is."""
+
+    name: str
+    words: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if not self.words:
+            raise ValueError("a set has at least one word")
+
+
+@dataclass(frozen=True, slots=True)
+class Has:
+    """Predicate profile: the attribute is declared, whatever it is."""
+
+    name: str
+
+
+F_co = TypeVar("F_co", covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Not(Generic[F_co]):
+    operand: F_co
+
+
+@dataclass(frozen=True, slots=True)
+class And(Generic[F_co]):
+    operands: tuple[F_co, ...]
 
     def __post_init__(self) -> None:
         if len(self.operands) < 2:
@@ -144,26 +174,34 @@ class And:
 
 
 @dataclass(frozen=True, slots=True)
-class Or:
-    operands: tuple[Rule, ...]
+class Or(Generic[F_co]):
+    operands: tuple[F_co, ...]
 
     def __post_init__(self) -> None:
         if len(self.operands) < 2:
             raise ValueError("a disjunction has at least two operands")
 
 
-# The predicate profile adds its atoms (flag, membership, has) to this union; everything that walks a rule
-# ends in assert_never, so that the type checker lists the places an added atom must reach.
+# Two profiles with atoms of their own under the same connectives: what walks a rule never meets a flag.
 Atom: TypeAlias = Compare | Quantified
-Rule: TypeAlias = Atom | Not | And | Or
+Test: TypeAlias = Compare | Flag | Member | Has
+Rule: TypeAlias = "Atom | Not[Rule] | And[Rule] | Or[Rule]"
+Predicate: TypeAlias = "Test | Not[Predicate] | And[Predicate] | Or[Predicate]"
+Formula: TypeAlias = "Atom | Test | Not[Formula] | And[Formula] | Or[Formula]"
 
 
-def show(rule: Rule) -> str:
-    """The canonical text of a rule."""
+def show(rule: Formula) -> str:
+    """The canonical text of a rule or a predicate."""
     if isinstance(rule, Compare):
         return f"{show_linear(rule.left)} {rule.op} {show_linear(rule.right)}"
     if isinstance(rule, Quantified):
         return f"{rule.quantifier}({rule.name} {rule.op} {show_linear(rule.right)})"
+    if isinstance(rule, Flag):
+        return rule.name
+    if isinstance(rule, Member):
+        return f"{rule.name} in {{{', '.join(rule.words)}}}"
+    if isinstance(rule, Has):
+        return f"has({rule.name})"
     if isinstance(rule, Not):
         return f"not {_grouped(rule.operand, And, Or)}"
     if isinstance(rule, And):
@@ -171,7 +209,7 @@ def show(rule: Rule) -> str:
     return " or ".join(_grouped(operand, Or) for operand in rule.operands)
 
 
-def _grouped(rule: Rule, *kinds: type[And] | type[Or]) -> str:
+def _grouped(rule: Formula, *kinds: type[And[Formula]] | type[Or[Formula]]) -> str:
     return f"({show(rule)})" if isinstance(rule, kinds) else show(rule)
 
 

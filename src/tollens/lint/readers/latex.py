@@ -1,7 +1,8 @@
 r"""LaTeX: tagged numbers, tables and paragraphs.
 
 `\tnum{acc.value}{0.913}{1}` typesets its second argument and says that it is the field `value` of the claim `acc`
-in unit 1; give it to LaTeX as `\newcommand{\tnum}[3]{#2}`. A line `% t:table ...` stands above a `tabular`, and
+in unit 1; give it to LaTeX as `\newcommand{\tnum}[4][]{#3}`. `\tnum[from=...]{...}{...}{...}` says which verdict
+the number was taken from. A line `% t:table ...` stands above a `tabular`, and
 `% t:claim ...` says what the text does not print; `tollens.lint.readers.tags` has the language. Comments, verbatim
 environments and listings are not read.
 """
@@ -9,13 +10,14 @@ environments and listings are not read.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from tollens.lint.claim import Place
 from tollens.lint.readers.document import Document, clean, syntax
 from tollens.lint.readers.figures import cell_figure, count_numbers, number_before
 from tollens.lint.readers.table import Cell, Table, tag_table
-from tollens.lint.readers.tags import Marked, Tag, Tagged, assemble, parse_tag, tag_number
+from tollens.lint.readers.tags import BOUND, FROM, Marked, Tag, Tagged, assemble, parse_tag, tag_number
 
 MAX_ARGUMENT = 4000
 _VERBATIM = re.compile(r"\\begin\{(verbatim\*?|lstlisting|minted|comment|Verbatim|filecontents\*?|tikzpicture)\}")
@@ -51,6 +53,7 @@ _SIGNS = {
     "cdot": "·", "textdollar": "$", "dots": "…", "ldots": "…", "downarrow": "↓", "uparrow": "↑", "quad": " ",
     "qquad": " ", "textless": "<", "textgreater": ">",
 }  # fmt: skip
+_OPTION = re.compile(r"\s{0,4}\[([^\[\]{}]{0,200})\]")
 _MACRO = re.compile(r"\\([a-zA-Z]+)\*?\s?")
 
 
@@ -80,15 +83,14 @@ def latex_claims(path: str, text: str) -> Document:
             marked.stated.append(tag)
         elif tag.head == "table":
             tables.append((at, tag))
-        else:
-            raise syntax(tag.place, "% t:claim or % t:table", repr(tag.head)[:60], r"Tag a number with \tnum.")
-    line, last = 1, 0
-    for match in re.finditer(r"\\tnum(?![a-zA-Z])", source.text):
-        line, last = line + source.text.count("\n", last, match.start()), match.start()
-        if _DEFINES.search(source.text[max(0, match.start() - 40) : match.start()]):
-            continue
-        place = Place(path, line, match.start() - source.text.rfind("\n", 0, match.start()))
-        marked.numbers.append(_number(source.text, match.end(), place))
+        elif tag.head not in BOUND:
+            raise syntax(
+                tag.place,
+                "% t:claim, % t:table, % t:cite or % t:figure",
+                repr(tag.head)[:60],
+                r"Tag a number with \tnum.",
+            )
+    marked.numbers.extend(macro.tagged for macro in macros(source) if FROM not in macro.options)
     if tables:
         found = tables_in(source)
         for at, tag in tables:
@@ -99,13 +101,39 @@ def latex_claims(path: str, text: str) -> Document:
     return assemble(marked, count_numbers(source.text))
 
 
-def _number(text: str, at: int, place: Place) -> Tagged:
-    target, at = _argument(text, at, place)
-    digits, at = _argument(text, at, place)
-    unit, _ = _argument(text, at, place)
+@dataclass(frozen=True, slots=True)
+class Macro:
+    r"""One `\tnum` of a text: its number, what its options say, the offsets of the whole and of the digits."""
+
+    tagged: Tagged
+    options: Mapping[str, str]
+    start: int
+    end: int
+    digits: tuple[int, int]
+
+
+def macros(source: Source) -> Iterator[Macro]:
+    r"""Every `\tnum`, in order. Raises TollensError: `lint_syntax`, `lint_number`, `lint_unit`, `lint_duplicate`."""
+    line, last, text = 1, 0, source.text
+    for match in re.finditer(r"\\tnum(?![a-zA-Z])", text):
+        line, last = line + text.count("\n", last, match.start()), match.start()
+        if _DEFINES.search(text[max(0, match.start() - 40) : match.start()]):
+            continue
+        yield _number(text, match, Place(source.path, line, match.start() - text.rfind("\n", 0, match.start())))
+
+
+def _number(text: str, found: re.Match[str], place: Place) -> Macro:
+    option = _OPTION.match(text, found.end())
+    target, at = _argument(text, option.end() if option else found.end(), place)
+    digits, after = _argument(text, at, place)
+    inside = (after - 1 - len(digits), after - 1)
+    unit, end = _argument(text, after, place)
     unit = latex_plain(unit)
-    tag = Tag(target.strip().replace("\\_", "_"), {"unit": unit} if unit else {}, place)
-    return tag_number(tag, number_before(latex_plain(digits), str(place)))
+    body = f"{target.strip().replace(chr(92) + '_', '_')} {option[1] if option else ''}"
+    read = parse_tag(body, place)
+    options = {**read.options, **({"unit": unit} if unit else {})}
+    tagged = tag_number(Tag(read.head, options, place), number_before(latex_plain(digits), str(place)))
+    return Macro(tagged, options, found.start(), end, inside)
 
 
 def _argument(text: str, at: int, place: Place) -> tuple[str, int]:
@@ -261,7 +289,9 @@ def latex_plain(text: str, captions: bool = False) -> str:
         text = _QUANTITY.sub(lambda m: f"{m[1]} {_unit(m[2])}", text)
         text = _UNIT.sub(lambda m: _unit(m[1]) + " ", text)
         text = _NUM.sub(lambda m: m[1], text)
-        text = re.sub(r"\\tnum\s?\{[^{}]{0,80}\}\s?\{([^{}]{0,80})\}\s?\{[^{}]{0,40}\}", r"\1", text)
+        text = re.sub(
+            r"\\tnum\s?(?:\[[^\[\]]{0,200}\])?\{[^{}]{0,80}\}\s?\{([^{}]{0,80})\}\s?\{[^{}]{0,40}\}", r"\1", text
+        )
         text = _DROPPED.sub("", text)
     text = text.replace("{,}", ",").replace("---", "—").replace("--", "–")
     text = text.replace("~", "\u00a0")

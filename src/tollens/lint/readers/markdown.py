@@ -16,7 +16,7 @@ from tollens.lint.claim import Place
 from tollens.lint.readers.document import Document, clean, syntax
 from tollens.lint.readers.figures import count_numbers, number_before
 from tollens.lint.readers.table import Cell, Table, tag_table
-from tollens.lint.readers.tags import Marked, Tag, assemble, parse_tag, tag_number
+from tollens.lint.readers.tags import BOUND, FROM, Marked, Tag, assemble, parse_tag, tag_number
 
 _FENCE = re.compile(r" {0,3}(?:> ?)*(?P<fence>`{3,}|~{3,})")
 _RULE = re.compile(r"[ \t]*\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*")
@@ -67,9 +67,11 @@ def markdown_claims(path: str, text: str) -> Document:
             marked.stated.append(tag)
         elif tag.head == "table":
             tables.append((comment.last, tag))
-        else:
+        elif tag.head not in BOUND:
             before = page.lines[comment.line][: comment.column]
-            marked.numbers.append(tag_number(tag, number_before(before.rstrip(), str(tag.place))))
+            tagged = tag_number(tag, number_before(before.rstrip(), str(tag.place)))
+            if FROM not in tag.options:
+                marked.numbers.append(tagged)
     for last, tag in tables:
         tag_table(tag, _table_below(page, last, tag), marked)
     return assemble(marked, sum(count_numbers(line) for line in page.lines))

@@ -6,9 +6,12 @@
     t:claim ID kind=acct.sum sequential=true percentile=mean alpha=0.05:1 seeds=paper, edges=a->b,b->c
     t:table ID row=stage mean_ms=2 p99_ms=3 total=Total
     t:table ID each=row percent=2:% n=3:count
+    t:cite ID as=survived
+    t:figure FILE data=ID from=0123456789ab
 
-Options of a number are `unit`, `exact`, `measured` and `estimator`. Without `unit` the one printed beside the
-number is taken. The id may also be written `id=ID`. Values with spaces stand in double quotes.
+Options of a number are `unit`, `exact`, `measured`, `estimator` and `from`. Without `unit` the one printed beside
+the number is taken. The id may also be written `id=ID`. Values with spaces stand in double quotes. `t:cite`, `t:figure`
+and a number with `from` bind a text to the record of a study: `tollens drift` judges them, and they make no claim.
 
 `t:claim` says what the text does not print: `kind` (one id, or several with commas; auto by default), `text`,
 `source`, `expect`; any other key is a field: true or false is a flag, `0.05:1` a number with its unit, `a->b,c->d`
@@ -40,6 +43,10 @@ from tollens.lint.readers.figures import Figure
 from tollens.lint.unit import parse_unit
 
 MAX_TAG = 4000
+FROM = "from"
+"""The option of a number that was written from the record of a study."""
+BOUND = frozenset({"cite", "figure"})
+"""Heads of tags that bind a text to a record and give no number."""
 RESERVED = ("kind", "text", "source", "expect")
 _WORD = re.compile(r'\s*(?:(?P<key>[^\s="]+)(?:(?P<is>=)(?:"(?P<quoted>[^"]*)"|(?P<bare>[^\s"]*)))?)')
 _TARGET = re.compile(r"(?P<claim>[\w-]+(?:\.[\w-]+)*)\.(?P<field>\w+)(?P<item>\[[^\[\]]*\])?")
@@ -106,7 +113,7 @@ def parse_tag(body: str, place: Place) -> Tag:
     head = words[0][0]
     options: dict[str, str] = {}
     rest = words[1:]
-    if head in ("claim", "table") and rest and rest[0][1] is None:
+    if (head in ("claim", "table") or head in BOUND) and rest and rest[0][1] is None:
         rest = [("id", rest[0][0]), *rest[1:]]
     for key, value in rest:
         if value is None:
@@ -124,9 +131,9 @@ def tag_number(tag: Tag, found: Figure) -> Tagged:
     target = _TARGET.fullmatch(tag.head)
     if target is None or len(tag.head) > 200:
         raise syntax(tag.place, "t:ID.FIELD, t:claim or t:table", repr(tag.head)[:60], "Name claim and field.")
-    unknown = tag.options.keys() - {"unit", "exact", "measured", "estimator"}
+    unknown = tag.options.keys() - {"unit", "exact", "measured", "estimator", "from"}
     if unknown:
-        raise syntax(tag.place, "unit=, exact=, measured= or estimator=", repr(min(unknown))[:60], "Remove it.")
+        raise syntax(tag.place, "unit=, exact=, measured=, estimator= or from=", repr(min(unknown))[:60], "Remove it.")
     flags = {key: _flag(tag, key) for key in ("exact", "measured")}
     unit = tag.options.get("unit")
     if unit is not None:

@@ -1,0 +1,188 @@
+r"""A paper as the record sees it: the numbers, citations and figures that its tags bind to a study, and their places.
+
+    -5<!--t:gate.accuracy_diff unit=pp from=3f2a9c01b7de-->     a number of the study `gate`, written by the tool
+    <!--t:cite gate as=killed-->                                 the text around it calls the claim killed
+    <!--t:figure loss.svg data=gate from=3f2a9c01b7de-->         a figure, and the digest of what it was drawn from
+
+LaTeX: `\tnum[from=3f2a9c01b7de]{gate.accuracy_diff}{-5}{pp}`, and comments `% t:cite ...`, `% t:figure ...`.
+"""
+
+from __future__ import annotations
+
+import bisect
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from tollens.lint.claim import Place
+from tollens.lint.readers.document import clean, syntax
+from tollens.lint.readers.figures import number_before, number_span
+from tollens.lint.readers.latex import macros, read_source
+from tollens.lint.readers.markdown import read_page
+from tollens.lint.readers.tags import BOUND, Tag, Tagged, parse_tag, tag_number
+
+_TAGGED = re.compile(rb"<!--\s*t:|\\tnum(?![a-zA-Z])|%\s*t:")
+_END = re.compile(r"\r\n|\r|\n")
+_PLAIN = re.compile(r"\s*\S+\s*")
+
+
+@dataclass(frozen=True, slots=True)
+class Printed:
+    """A tagged number. Offsets are those of the clean text; `digits` None where they cannot be written anew.
+
+    `source` is what `from` says, `unit` the span of the unit that is printed, `tag` that of the whole tag or macro.
+    """
+
+    tagged: Tagged
+    options: Mapping[str, str]
+    line: int
+    tag: tuple[int, int]
+    digits: tuple[int, int] | None
+    unit: tuple[int, int] | None = None
+
+    @property
+    def source(self) -> str | None:
+        return self.options.get("from")
+
+    @property
+    def text(self) -> str:
+        return self.tagged.quantity.number.text
+
+
+@dataclass(frozen=True, slots=True)
+class Paper:
+    """What one text binds to the record. `cites` and `figures` are their tags, the id or the file under `id`."""
+
+    path: str
+    numbers: tuple[Printed, ...] = ()
+    cites: tuple[Tag, ...] = ()
+    figures: tuple[Tag, ...] = ()
+
+
+def has_tags(data: bytes) -> bool:
+    """Whether a text may hold a tag; one without is never judged."""
+    return _TAGGED.search(data) is not None
+
+
+def read_paper(path: str, text: str) -> Paper:
+    """The tags of a Markdown text, or of a LaTeX text where the path ends in .tex.
+
+    Raises TollensError: `lint_syntax`, `lint_number`, `lint_unit`, `lint_duplicate`.
+    """
+    return _latex(path, text) if path.lower().endswith(".tex") else _markdown(path, text)
+
+
+def _markdown(path: str, text: str) -> Paper:
+    page = read_page(path, text)
+    starts = [0]
+    for line in page.lines:
+        starts.append(starts[-1] + len(line) + 1)
+    numbers: list[Printed] = []
+    others: list[Tag] = []
+    for comment in page.comments:
+        body = comment.body.lstrip()
+        if not body.startswith("t:"):
+            continue
+        tag = parse_tag(body[2:], Place(path, comment.line + 1, comment.column + 1))
+        if tag.head in BOUND:
+            others.append(tag)
+        elif tag.head not in ("claim", "table"):
+            before = page.lines[comment.line][: comment.column].rstrip()
+            tagged = tag_number(tag, number_before(before, str(tag.place)))
+            span, start = number_span(before), starts[comment.line]
+            whole = (start + comment.column, starts[comment.last] + comment.end)
+            digits = None if span is None else (start + span[0], start + span[1])
+            unit = None if span is None or span[2] is None else (start + span[2][0], start + span[2][1])
+            numbers.append(Printed(tagged, tag.options, comment.line + 1, whole, digits, unit))
+    return Paper(path, tuple(numbers), *_others(others))
+
+
+def _latex(path: str, text: str) -> Paper:
+    source = read_source(path, text)
+    others = []
+    for at, body in source.notes:
+        tag = parse_tag(body, source.place(at))
+        if tag.head in BOUND:
+            others.append(tag)
+        elif tag.head not in ("claim", "table"):
+            raise syntax(
+                tag.place, "% t:claim, % t:table, % t:cite or % t:figure", repr(tag.head)[:60],
+                r"Tag a number with \tnum.",
+            )  # fmt: skip
+    numbers = []
+    for macro in macros(source):
+        plain = _PLAIN.fullmatch(source.text[slice(*macro.digits)]) is not None
+        place = macro.tagged.quantity.place
+        whole = (macro.start, macro.end)
+        numbers.append(Printed(macro.tagged, macro.options, place.line, whole, macro.digits if plain else None))
+    return Paper(path, tuple(numbers), *_others(others))
+
+
+def _others(tags: Sequence[Tag]) -> tuple[tuple[Tag, ...], tuple[Tag, ...]]:
+    for tag in tags:
+        if not tag.options.get("id"):
+            raise syntax(tag.place, f"t:{tag.head} and what it names", "no name", f"Write t:{tag.head} NAME key=value.")
+    cites = tuple(tag for tag in tags if tag.head == "cite")
+    return cites, tuple(tag for tag in tags if tag.head == "figure")
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a number must read: its digits with sign and mark, its unit, and which verdict it is from."""
+
+    printed: Printed
+    digits: str
+    unit: str
+    source: str
+
+
+def rewritten(path: str, text: str, changes: Sequence[Written]) -> str:
+    """The text with these numbers written anew, every other character as it was, line ends and a mark too."""
+    plain = clean(path, text)
+    edits: list[tuple[int, int, str]] = []
+    for change in changes:
+        printed = change.printed
+        assert printed.digits is not None
+        if path.lower().endswith(".tex"):
+            edits.append((*printed.tag, _macro(change)))
+            continue
+        edits.append((*printed.digits, change.digits))
+        if printed.unit is not None and printed.tagged.quantity.unit != change.unit:
+            edits.append((*printed.unit, change.unit))
+        edits.append((*printed.tag, _comment(change)))
+    ends = [match.end() for match in _END.finditer(text.removeprefix("\ufeff"))]
+    mark = len(text) - len(text.removeprefix("\ufeff"))
+    starts = [0, *(at + 1 for at, char in enumerate(plain) if char == "\n")]
+    raw = [mark + at for at in (0, *ends)]
+    for start, end, new in sorted(edits, reverse=True):
+        text = text[: _raw(start, starts, raw)] + new + text[_raw(end, starts, raw) :]
+    return text
+
+
+def _raw(at: int, starts: Sequence[int], raw: Sequence[int]) -> int:
+    """The offset in the raw text of an offset in the clean one."""
+    line = bisect.bisect_right(starts, at) - 1
+    return raw[line] + at - starts[line]
+
+
+def _options(change: Written, keep_unit: bool) -> str:
+    options = {k: v for k, v in change.printed.options.items() if k not in ("unit", "from")}
+    made = {**({"unit": change.unit} if keep_unit else {}), **options, "from": change.source}
+    return " ".join(
+        f'{key}="{value}"' if " " in value or not value else f"{key}={value}" for key, value in made.items()
+    )
+
+
+def _head(change: Written) -> str:
+    tagged = change.printed.tagged
+    return f"{tagged.claim}.{tagged.field}" + ("" if tagged.item is None else f"[{tagged.item}]")
+
+
+def _comment(change: Written) -> str:
+    return f"<!--t:{_head(change)} {_options(change, keep_unit=True)}-->"
+
+
+def _macro(change: Written) -> str:
+    unit = re.sub(r"([%&#_$])", r"\\\1", change.unit)
+    head = _head(change).replace("_", "\\_")
+    return f"\\tnum[{_options(change, keep_unit=False)}]{{{head}}}{{{change.digits}}}{{{unit}}}"

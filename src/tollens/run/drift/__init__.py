@@ -1,0 +1,1 @@
+"""Drift: every place where the record of a repository no longer agrees with itself."""
