@@ -155,6 +155,18 @@ def test_options_of_the_one_are_refused_for_the_other(lab: Path) -> None:
     assert run(["status", "absent"]) == 2
 
 
+def test_a_study_that_a_constraint_holds_up_is_blocked(lab: Path) -> None:
+    assert [s.state for s in scoreboard("lab").studies] == ["SEALED", "DRAFT", "DRAFT", "SURVIVED"]
+    (lab / "tollens.toml").write_text(
+        '[[constraint]]\nid = "kv"\ntrigger = "touches in {kv}"\nmechanism = "m"\ncitation = "c"\n'
+        'require = ["reading:needle >= 0.95"]\n'
+    )
+    found = scoreboard("lab")
+    assert (found.studies[0].path, found.studies[0].state) == ("sealed", "BLOCKED")
+    assert found.studies[0].found == "held up by kv"
+    assert run(["status", "lab/sealed"]) == 13
+
+
 class Page(HTMLParser):
     """The tags and the rows of a page."""
 
@@ -256,7 +268,9 @@ def test_answers_and_their_limits(lab: Path, capfd: pytest.CaptureFixture[str]) 
 
 
 def test_the_examples_are_answered(lab: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    Writer(lab / "draft" / "ledger.jsonl").append("waiver", {"constraint": "kv", "reason": "r", "until": "2027-01-01"})
+    Writer(lab / "draft" / "ledger.jsonl").append(
+        "waiver", {"constraint": "kv", "digest": "0" * 64, "reason": "r", "until": "2027-01-01"}
+    )  # fmt: skip
     assert run(["record", "ask", "lab", "--json"]) == 0
     found = json.loads(capfd.readouterr().out)
     for query in found["examples"]:

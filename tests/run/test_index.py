@@ -41,7 +41,7 @@ def body(number: int) -> tuple[str, dict[str, Any]]:
         ("cell.started", {"run": "r", "key": KEY, "attempt": 1}),
         ("cell.finished", {"run": "r", "key": KEY, "attempt": 1, "readings": {"x": number / 7, "y": 1e-9},
                            "seconds": 0.1 * number, "note": ""}),
-        ("postmortem", {"obstacle": "BUDGET", "lesson": "é \U0001f600 \n"}),
+        ("run.started", {"seal": "a" * 64, "lesson": "é \U0001f600 \n"}),
     ][number % 6]  # fmt: skip
 
 

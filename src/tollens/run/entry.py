@@ -16,11 +16,11 @@ from tollens.protocol.decision import Decision
 from tollens.protocol.ladder import next_command
 from tollens.protocol.seal import Manifest, seal_bytes
 from tollens.protocol.study import FILE as CLAIM
-from tollens.protocol.study import read_study
+from tollens.protocol.study import from_plain, read_study
 from tollens.record import ledger as ledgers
 from tollens.record.envelope import FIRST, Envelope, read_line
 from tollens.record.index import Index
-from tollens.record.ledger import Ledger, parse_ledger, parse_tail
+from tollens.record.ledger import Ledger, parse_ledger, parse_tail, read_ledger
 from tollens.run.study import DECISION, Sealed
 
 
@@ -67,6 +67,17 @@ def enter(index: Index, name: str, folder: Path, known: dict[str, Any] | None, s
     }  # fmt: skip
     index.put(row, facts)
     return Entered(len(added), grown is not None)
+
+
+def blocking(folder: Path) -> list[str]:
+    """The constraints that hold up a sealed study today, by id. Raises what reading the tollens.toml above raises."""
+    from tollens.run.constraints import pinned, rulings_of
+
+    ledger = read_ledger(folder / ledgers.FILE)
+    last = ledger.of("seal", "amend")[-1]
+    manifest = msgspec.convert(last.body["manifest"], Manifest)
+    rulings = rulings_of(folder, from_plain(manifest.study), ledger, pinned(manifest.constraints)) or []
+    return [ruling.id for ruling in rulings if ruling.state == "blocked"]
 
 
 def _read(path: Path) -> bytes:
