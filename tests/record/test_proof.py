@@ -39,7 +39,7 @@ BODIES = st.dictionaries(TEXTS | st.sampled_from(["hash", "body", "id"]), VALUES
 def _ledger(bodies: list[dict[str, Any]], actor: str = "me") -> bytes:
     data, before = [], None
     for body in bodies:
-        before = sealed_envelope("spend", body, before, actor, TIME)
+        before = sealed_envelope("anchor", body, before, actor, TIME)
         data.append(line(before))
     return b"".join(data)
 
@@ -96,7 +96,7 @@ SPELT = (
 def test_every_spelling_is_judged_alike(text: str, hashed: str) -> None:
     """A forger may hash the bytes as he wrote them, or the canonical form of what they mean."""
     head = f'{{"actor":"me","body":{{"n":{text}}},'
-    tail = f'"id":"0","prev":"{FIRST}","seq":0,"time":"{TIME}","type":"spend","v":1}}'
+    tail = f'"id":"0","prev":"{FIRST}","seq":0,"time":"{TIME}","type":"anchor","v":1}}'
     stated = hashlib.sha256((head + tail).encode()).hexdigest()
     if hashed != "the bytes":
         with suppress(ValueError):  # what has no canonical form keeps the hash of its bytes
@@ -156,7 +156,7 @@ def test_the_fast_path_is_fast() -> None:
     assert seconds(parse_ledger) < 0.6 * seconds(parse_slowly)
 
 
-@example(b'{"actor":"m","body":{},"hash":"","id":"","prev":"","seq":0,"time":"","type":"spend","v":1}\n')
+@example(b'{"actor":"m","body":{},"hash":"","id":"","prev":"","seq":0,"time":"","type":"anchor","v":1}\n')
 @example(b"\n\n")
 @example(b"\xff\xfe\n")
 @settings(deadline=None)
