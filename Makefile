@@ -64,6 +64,7 @@ docs: $(VENV)/.dev
 	$(BIN)/python -m tollens.publish.invariants docs/reference/invariants.md
 	$(BIN)/python -m tollens.publish.statistics docs/reference/statistics.md
 	$(BIN)/python -m tollens.publish.study docs/reference
+	$(BIN)/python -m tollens.publish.tables docs/reference/index.md
 
 clean:
 	rm -rf .venv .venv-bare build out .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -10,6 +10,7 @@ NAMES = (
     "startup",
     "lint",
     "protocol",
+    "index",
     "drift",
     "torch_files",
     "group_sequential",

@@ -11,6 +11,8 @@ import pytest
 
 from tollens import demo
 from tollens.publish.schema import CONTRACTS, schema_text
+from tollens.publish.tables import tables_text
+from tollens.record.tables import RECORD, STUDY
 from tollens.run.climb import plan
 from tollens.run.scan import scan
 
@@ -78,3 +80,8 @@ def test_a_real_study_obeys_its_schemas(tmp_path: Path) -> None:
         broken = {**document, next(iter(document)): {"not": "this"}}
         with pytest.raises(jsonschema.ValidationError):
             jsonschema.validate(broken, json.loads(schema_text(f"tollens.{name}")))
+
+
+def test_the_page_of_the_index_is_that_of_its_tables() -> None:
+    assert (FOLDER.parent / "index.md").read_text() == tables_text(), "run `make docs`"
+    assert all(f"`{column}`" in tables_text() for column in (*STUDY, *RECORD))

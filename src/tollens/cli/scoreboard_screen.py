@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 SHOWN = 40
 NUMBERS = frozenset({"money", "time"})
+WHOLE = frozenset({"verdict", "traps", "time", "anchor"})
+"""Columns whose words are never cut in two."""
+NARROW = 12
 
 
 def scoreboard_text(board: Scoreboard, *, show_all: bool = False) -> str:
@@ -36,18 +39,22 @@ def _table(studies: Sequence[Standing]) -> str:
     from rich.table import Table
     from rich.text import Text
 
-    head = ("study", "verdict", "rung", "traps", "money", "time", "anchor")
     table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for name in head:
-        table.add_column(name, overflow="fold", justify="right" if name in NUMBERS else "left")
-    for study in studies:
-        label = " EXPLORATORY" if study.exploratory else ""
-        cells = (
-            study.path, study.state + label, rung_words(study), trap_words(study), cost_words(study.cost),
-            time_words(study.seconds), anchor_words(study),
+    for name in ("study", "verdict", "rung", "traps", "money", "time", "anchor"):
+        table.add_column(
+            name, overflow="fold", justify="right" if name in NUMBERS else "left", no_wrap=name in WHOLE
         )  # fmt: skip
+    for study in studies:
+        label = "\nEXPLORATORY" if study.exploratory else ""
+        anchor = printable(anchor_words(study))
         table.add_row(
-            *(Text(printable(c), style=STYLES.get(study.state, "") if p == 1 else "") for p, c in enumerate(cells))
+            Text(printable(study.path)),
+            Text(study.state + label, style=STYLES.get(study.state, "")),
+            Text(printable(rung_words(study))),
+            trap_words(study),
+            Text(printable(cost_words(study.cost))),
+            time_words(study.seconds),
+            Text(anchor if len(anchor) <= NARROW else anchor.replace(" ", "\n", 1)),
         )
     console = Console(highlight=False, width=columns())
     with console.capture() as capture:

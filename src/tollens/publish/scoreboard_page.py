@@ -33,7 +33,8 @@ STYLE = (
     ".sorts legend{float:left;color:var(--soft);margin-right:1.1rem;padding:0}"
     ".state{font-weight:700;white-space:nowrap;color:var(--tone,var(--ink));border:0!important}"
     "@media(max-width:760px){.board{grid-template-columns:minmax(0,1fr) max-content max-content}"
-    ".board thead{display:none}.board td,.board th{padding:.1rem 0}.board th[scope=row]{grid-column:1/-1;"
+    ".board thead{display:none}.board td.n{white-space:normal}"
+    ".board td,.board th{padding:.1rem 0}.board th[scope=row]{grid-column:1/-1;"
     "font-weight:700;padding-top:.5rem}}"
     + "".join(f"main:has(#by-{name}:checked) .board tbody tr{{order:var(--{name})}}" for name in SORTS)
 )

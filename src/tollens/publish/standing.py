@@ -35,6 +35,8 @@ def time_words(seconds: float) -> str:
 
 
 def anchor_words(study: Standing) -> str:
-    """What vouches for the seal, short: `git 0123456789ab`, `rfc3161 2026-01-01T00:00:00Z`, `unanchored`."""
+    """What vouches for the seal, short: `git 0123456`, `rfc3161 2026-01-01`, `unanchored`."""
     words = study.anchor.removeprefix("anchored: ").split(" (")[0].split()
-    return f"{words[0]} {words[-1]}" if len(words) > 1 else study.anchor
+    if len(words) < 2:
+        return study.anchor
+    return f"{words[0]} {words[-1][: 7 if words[0] == 'git' else 10]}"

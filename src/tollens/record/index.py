@@ -59,13 +59,7 @@ class Index:
         names = [*STUDY, *(f"ledger.{name}" for name in FILE)]
         chosen = ", ".join([*(f"study.{n}" for n in STUDY), *(f"ledger.{n}" for n in FILE)])
         query = f"SELECT {chosen} FROM study JOIN ledger ON ledger.study = study.path"
-        if studies is not None:
-            rows = [row for s in studies for row in self.db.execute(f"{query} WHERE study.path = ?", (s,))]
-        else:
-            rows = self.db.execute(query).fetchall()
-            for table in ("study", "ledger"):
-                if self.db.execute(f"SELECT count(*) FROM {table}").fetchone()[0] != len(rows):
-                    raise Damaged("a study without its ledger")
+        rows = self._rows(query, studies)
         found = {}
         for values in rows:
             if _proof(values[:-1]) != values[-1]:
@@ -73,25 +67,17 @@ class Index:
             found[values[0]] = dict(zip(names, values, strict=True))
         return found
 
-    def bodies(self, study: str) -> list[Envelope]:
-        """The records of a study, without `v`, `prev` and what only a chain needs."""
-        rows = self.db.execute(
-            "SELECT seq, type, time, actor, id, hash, body FROM record WHERE study = ? ORDER BY seq", (study,)
-        )
-        return [
-            Envelope(
-                v=1,
-                seq=seq,
-                id=id_,
-                type=kind,
-                time=time,
-                actor=actor,
-                prev="",
-                hash=hash_,
-                body=msgspec.json.decode(body),
-            )
-            for seq, kind, time, actor, id_, hash_, body in rows
-        ]
+    def _rows(self, query: str, studies: Sequence[str] | None) -> list[tuple[Any, ...]]:
+        try:
+            if studies is not None:
+                return [row for s in studies for row in self.db.execute(f"{query} WHERE study.path = ?", (s,))]
+            rows = self.db.execute(query).fetchall()
+            for table in ("study", "ledger"):
+                if self.db.execute(f"SELECT count(*) FROM {table}").fetchone()[0] != len(rows):
+                    raise Damaged("a study without its ledger")
+            return rows
+        except UnicodeDecodeError as error:
+            raise Damaged(f"bytes that are no text: {error.reason}") from None
 
     def forget(self, studies: Iterable[str]) -> None:
         for study in studies:
@@ -115,8 +101,14 @@ class Index:
         )
 
     def dump(self) -> dict[str, list[tuple[Any, ...]]]:
-        """Every row of every table, sorted: two indices of the same ledgers have the same."""
-        return {name: sorted(self.db.execute(f"SELECT * FROM {name}").fetchall(), key=repr) for name in TABLES}
+        """Every row of every table but the times of files: two indices of the same ledgers have the same."""
+        found = {}
+        for name, (columns, key) in TABLES.items():
+            chosen = ", ".join(column for column in columns if column not in ("stamp", "proof"))
+            found[name] = self.db.execute(
+                f"SELECT {chosen} FROM {name} ORDER BY {key[len('PRIMARY KEY (') : -1]}"
+            ).fetchall()
+        return found
 
 
 def _proof(values: Sequence[Any]) -> str:
@@ -144,7 +136,7 @@ def open_index(root: Path, made_by: str, path: Path | None = None) -> Index:
             return in_memory(root, made_by, [f"kept in memory: {error.strerror or error}"])
     try:
         return _opened(root, made_by, path, notes)
-    except (sqlite3.Error, Damaged, OSError) as error:
+    except (sqlite3.Error, Damaged, OSError, UnicodeDecodeError) as error:
         if given and not _ours(path):
             raise TollensError(
                 "index_foreign", str(path), expected="an index of Tollens, or no file", found=str(error)[:120],
@@ -153,7 +145,7 @@ def open_index(root: Path, made_by: str, path: Path | None = None) -> Index:
     try:
         remove(path)
         return _opened(root, made_by, path, ["made anew: what lay there was no index that could be used"])
-    except (sqlite3.Error, Damaged, OSError) as error:
+    except (sqlite3.Error, Damaged, OSError, UnicodeDecodeError) as error:
         return in_memory(root, made_by, [f"kept in memory: {getattr(error, 'strerror', None) or error}"])
 
 

@@ -15,7 +15,10 @@ STUDY: Columns = {
     "claim": ("TEXT", "id of the claim; empty where it cannot be read"),
     "text": ("TEXT", "the claim as a sentence"),
     "quantity": ("TEXT", "what the claim is about"),
-    "state": ("TEXT", "DRAFT, SEALED, RUNNING, the verdict, TAMPERED or UNREADABLE"),
+    "state": (
+        "TEXT",
+        "DRAFT, SEALED, RUNNING, the verdict, TAMPERED or UNREADABLE; what a constraint holds up is SEALED here",
+    ),
     "verdict": ("TEXT", "KILLED, SURVIVED, UNDETERMINED, VOID, BLOCKED; null before one"),
     "rung": ("TEXT", "where it was decided; null before a verdict"),
     "found": ("TEXT", "the witness of the verdict in words, or why the study is TAMPERED or UNREADABLE"),
@@ -65,8 +68,8 @@ VIEWS: Mapping[str, tuple[str, tuple[str, ...], str]] = {
                    "what a killed claim died of"),
     "waiver": ("waiver", ("constraint", "digest", "reason", "until", "seal"), "constraints that were waived"),
     "import": ("import", (
-        "source", "path", "sha256", "name", "task", "metric", "filter", "value", "stderr", "n", "scored", "unscored",
-        "made",
+        "source", "path", "sha256", "name", "task", "metric", "filter", "reducer", "step", "value", "stderr", "n",
+        "scored", "unscored", "made", "run",
     ), "results of other tools"),
 }  # fmt: skip
 """Views over `record`: the kind of record, the members of its body, a meaning."""
@@ -93,10 +96,10 @@ def statements() -> list[str]:
             f"CREATE VIEW \"{name}\" AS SELECT study, seq, time, {taken} FROM record WHERE type = '{kind}'{rare}"
         )
     made.append(
-        "CREATE VIEW reading AS SELECT study, seq, time, json_extract(body, '$.key.rung') AS rung, "
-        "json_extract(body, '$.key.arm') AS arm, json_extract(body, '$.key.cell') AS cell, "
-        "json_extract(body, '$.key.seed') AS seed, each.key AS name, each.value AS value, "
-        "json_extract(body, '$.seconds') AS seconds FROM record, json_each(body, '$.readings') AS each "
-        "WHERE type = 'cell.finished'"
+        "CREATE VIEW reading AS SELECT record.study, record.seq, record.time, "
+        "json_extract(record.body, '$.key.rung') AS rung, json_extract(record.body, '$.key.arm') AS arm, "
+        "json_extract(record.body, '$.key.cell') AS cell, json_extract(record.body, '$.key.seed') AS seed, "
+        "each.key AS name, each.value AS value, json_extract(record.body, '$.seconds') AS seconds "
+        "FROM record, json_each(record.body, '$.readings') AS each WHERE record.type = 'cell.finished'"
     )
     return made

@@ -16,11 +16,11 @@ from tollens.protocol.decision import Decision
 from tollens.protocol.ladder import next_command
 from tollens.protocol.seal import Manifest, seal_bytes
 from tollens.protocol.study import FILE as CLAIM
-from tollens.protocol.study import read_study
+from tollens.protocol.study import from_plain, read_study
 from tollens.record import ledger as ledgers
-from tollens.record.envelope import FIRST, Envelope
+from tollens.record.envelope import FIRST, Envelope, read_line
 from tollens.record.index import Index
-from tollens.record.ledger import Ledger, parse_ledger, parse_tail
+from tollens.record.ledger import Ledger, parse_ledger, parse_tail, read_ledger
 from tollens.run.study import DECISION, Sealed
 
 
@@ -45,7 +45,7 @@ def enter(index: Index, name: str, folder: Path, known: dict[str, Any] | None, s
         index.forget([name])
         index.put(_bare(name, "UNREADABLE", f"{path.name}: {error.strerror or error}"), facts | {"stamp": ""})
         return Entered(0, False)
-    grown = _grown(index, name, known, data) if known is not None and known["ledger.records"] else None
+    grown = _grown(known, data) if known is not None and known["ledger.records"] else None
     try:
         if grown is None:
             index.forget([name])
@@ -69,6 +69,17 @@ def enter(index: Index, name: str, folder: Path, known: dict[str, Any] | None, s
     return Entered(len(added), grown is not None)
 
 
+def blocking(folder: Path) -> list[str]:
+    """The constraints that hold up a sealed study today, by id. Raises what reading the tollens.toml above raises."""
+    from tollens.run.constraints import pinned, rulings_of
+
+    ledger = read_ledger(folder / ledgers.FILE)
+    last = ledger.of("seal", "amend")[-1]
+    manifest = msgspec.convert(last.body["manifest"], Manifest)
+    rulings = rulings_of(folder, from_plain(manifest.study), ledger, pinned(manifest.constraints)) or []
+    return [ruling.id for ruling in rulings if ruling.state == "blocked"]
+
+
 def _read(path: Path) -> bytes:
     """All bytes of a ledger; none where there is no file. Raises: OSError."""
     try:
@@ -77,16 +88,19 @@ def _read(path: Path) -> bytes:
         return b""
 
 
-def _grown(index: Index, name: str, known: dict[str, Any], data: bytes) -> tuple[list[Envelope], Ledger] | None:
-    """The records that the index has and those behind them; None where the old bytes do not stand there any more."""
+def _grown(known: dict[str, Any], data: bytes) -> tuple[list[Envelope], Ledger] | None:
+    """The records that the index has and those behind them; None where the old bytes do not stand there any more.
+
+    The old records are read from their bytes, whose SHA-256 is known, and so need no proof of their own.
+    """
     size = known["ledger.bytes"]
-    if len(data) < size or hashlib.sha256(data[:size]).hexdigest() != known["ledger.sha256"]:
+    old = data[:size]
+    if len(old) < size or hashlib.sha256(old).hexdigest() != known["ledger.sha256"]:
         return None
     tail = parse_tail(data[size:], known["ledger.last"], known["ledger.records"])
     if tail is None:
         return None
-    before = index.bodies(name)
-    return (before, tail) if len(before) == known["ledger.records"] else None
+    return [read_line(text.removesuffix(b"\r")) for text in old.split(b"\n")[:-1]], tail
 
 
 def _bare(name: str, state: str, found: str) -> dict[str, Any]:

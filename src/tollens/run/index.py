@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -25,6 +26,8 @@ DEPENDS = (LEDGER, CLAIM, SEAL, "decision.json")
 """The files that the row of a study depends on."""
 BATCH = 64
 """Studies that are written in one transaction."""
+TICK = 50_000_000
+"""Nanoseconds: more than any kernel lets pass between two times that it gives to files."""
 Progress = Callable[[int, int, str], None]
 Seals = tuple[tuple[str, str], ...]
 
@@ -54,7 +57,7 @@ def indexed(
     try:
         try:
             done = _refresh(index, root, rehash, progress)
-        except (Damaged, sqlite3.DatabaseError) as error:
+        except (Damaged, sqlite3.DatabaseError, UnicodeDecodeError) as error:
             index.close()
             index = _anew(root, index.path, error)
             done = _refresh(index, root, rehash, progress)
@@ -134,14 +137,22 @@ def _name(root: Path, folder: Path) -> str:
 
 
 def _stamp(folder: Path) -> str:
-    """Size, time of change, mode and inode of each file that a row depends on."""
+    """Size, both times, mode and inode of each file that a row depends on.
+
+    The time of change of the inode is no program's to set, so that a time set back is seen. What was changed within
+    the last tick of the clock may change again without another time: its stamp fits nothing.
+    """
     said = []
+    fresh = time.time_ns() - TICK
     for name in DEPENDS:
         try:
             found = os.stat(folder / name)
-            said.append(f"{found.st_size}:{found.st_mtime_ns}:{found.st_mode:o}:{found.st_ino}")
         except OSError:
             said.append("-")
+            continue
+        settled = max(found.st_mtime_ns, found.st_ctime_ns) < fresh
+        times = f"{found.st_mtime_ns}:{found.st_ctime_ns}" if settled else f"fresh {time.time_ns()}"
+        said.append(f"{found.st_size}:{times}:{found.st_mode:o}:{found.st_ino}")
     return "|".join(said)
 
 

@@ -11,6 +11,7 @@ import msgspec
 from tollens.core.errors import Exit, TollensError
 from tollens.record.index import Index
 from tollens.run.index import Progress, Refreshed, indexed
+from tollens.run.laboratory import laboratory_of
 
 ORDER = (
     "TAMPERED", "UNREADABLE", "VOID", "BLOCKED", "KILLED", "UNDETERMINED", "RUNNING", "SEALED", "DRAFT", "SURVIVED",
@@ -73,7 +74,7 @@ def scoreboard(
     """
     root = Path(path)
     with indexed(root, None if index is None else Path(index), rehash=rehash, progress=progress) as (found, done):
-        studies = _standings(found)
+        studies = sorted(_blocked(root, _standings(found)), key=lambda s: (ORDER.index(s.state), s.path))
     if not studies:
         raise TollensError(
             "no_study", os.fspath(path), expected="a study, or a folder with studies somewhere below",
@@ -107,7 +108,23 @@ def _standings(index: Index) -> list[Standing]:
         )
         for row in rows
     ]  # fmt: skip
-    return sorted(studies, key=lambda s: (ORDER.index(s.state), s.path))
+    return studies
+
+
+def _blocked(root: Path, studies: list[Standing]) -> list[Standing]:
+    """With what a constraint holds up today, which no index can know: a waiver ends by itself."""
+    found = []
+    for study in studies:
+        folder = root / study.path
+        if study.state in ("SEALED", "RUNNING") and any(lab.constraint for *_, lab in laboratory_of(folder).files):
+            from tollens.run.entry import blocking
+
+            names = blocking(folder)
+            if names:
+                said = f"held up by {', '.join(names)}"
+                study = msgspec.structs.replace(study, state="BLOCKED", found=said)
+        found.append(study)
+    return found
 
 
 def _headline(counts: Counter[str]) -> str:

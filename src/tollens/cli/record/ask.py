@@ -58,12 +58,27 @@ def answer_text(answer: Answer) -> str:
         return f"{facts_text(head, tables)}\n{facts_text('', [*asked, *tail]).lstrip()}"
     rows = len(answer.rows)
     said = f"{rows:,} row{'' if rows == 1 else 's'}" + (", and more: --rows shows them" if answer.cut else "")
-    return f"{_table(answer.columns, answer.rows)}\n{facts_text('', [('answer', said), *tail]).lstrip()}"
+    return f"{_rows(answer)}\n{facts_text('', [('answer', said), *tail]).lstrip()}"
 
 
 def cell_text(value: str | int | float | None) -> str:
     """NULL is empty; a number in full."""
     return "" if value is None else str(value)
+
+
+def _rows(answer: Answer) -> str:
+    """A table; where a row is wider than the terminal, each row as named lines."""
+    from tollens.cli.facts import columns, facts_text
+    from tollens.cli.terminal import printable
+
+    cells = [[cell_text(cell) for cell in row] for row in answer.rows]
+    widths = [max(map(len, column)) for column in zip(answer.columns, *cells, strict=True)]
+    if sum(widths) + 3 * len(widths) <= columns() or len(widths) < 3:
+        return _table(answer.columns, answer.rows)
+    return "\n".join(
+        facts_text(f"row {place}", [(printable(n), cell) for n, cell in zip(answer.columns, row, strict=True)])
+        for place, row in enumerate(cells, 1)
+    )
 
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[str | int | float | None]]) -> str:

@@ -1,0 +1,290 @@
+"""The scoreboard and the questions to the record, at the command line."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from tollens.cli.main import run
+from tollens.publish.scoreboard_page import scoreboard_html
+from tollens.record.ledger import Writer
+from tollens.run.scoreboard import ORDER, Scoreboard, Standing, scoreboard
+
+SMALL = {"seeds = [1, 2, 3]": "seeds = [1]", "axes = { seed = 3 }": "axes = { seed = 1 }"}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two drafts, a sealed study and one that survived: by the verbs that users have."""
+    lab = tmp_path_factory.mktemp("made") / "lab"
+    lab.mkdir()
+    assert run(["new", str(lab / "alive")]) == 0
+    _edit(lab / "alive" / "claim.toml", SMALL)
+    for name in ("draft", "sealed", "other"):
+        shutil.copytree(lab / "alive", lab / name)
+    for name in ("alive", "sealed"):
+        assert run(["lock", str(lab / name)]) == 0
+    assert run(["climb", str(lab / "alive")]) == 0
+    return lab
+
+
+def _edit(path: Path, changes: dict[str, str]) -> None:
+    text = path.read_text()
+    for old, new in changes.items():
+        assert old in text
+        text = text.replace(old, new)
+    path.write_text(text)
+
+
+@pytest.fixture
+def lab(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    shutil.copytree(made, tmp_path / "lab")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+    return tmp_path / "lab"
+
+
+def test_a_folder_of_studies_is_a_scoreboard(lab: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(["status", "lab"]) == 0
+    shown = capfd.readouterr().out
+    assert shown.startswith("1 SURVIVED, 3 open of 4 claims\n\nstudy ")
+    assert re.search(r"^alive +SURVIVED +– +4 of 4 +0\.00 USD +\d\.\d{3} s +unanchored$", shown, re.M)
+    assert shown.index("sealed ") < shown.index("draft ") < shown.index("alive ")
+    assert "sealed files were not hashed: tollens drift does" in " ".join(shown.split())
+    assert max(map(len, shown.splitlines())) <= 80
+    assert run(["status", "lab", "--quiet"]) == 0
+    assert capfd.readouterr().out == "1 SURVIVED, 3 open of 4 claims\n"
+    assert run(["status", "lab/alive"]) == 0
+    assert capfd.readouterr().out.startswith("SURVIVED  alive  unanchored\n")
+
+
+def test_json_is_the_object_of_python(lab: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(["status", "lab", "--json"]) == 0
+    found = msgspec.json.decode(capfd.readouterr().out, type=Scoreboard, strict=True)
+    assert found.schema == "tollens.scoreboard/1"
+    assert found.studies == scoreboard("lab").studies
+    assert found.counts == {"SEALED": 1, "DRAFT": 2, "SURVIVED": 1}
+
+
+def test_broken_and_unreadable_studies_come_first_and_say_why(lab: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (lab / "draft" / "claim.toml").write_text("x = [")
+    assert run(["status", "lab"]) == 2
+    ledger = lab / "alive" / "ledger.jsonl"
+    ledger.write_bytes(ledger.read_bytes().replace(b'"seconds":', b'"seconds":1', 1))
+    assert run(["status", "lab"]) == 20
+    shown = capfd.readouterr().out.split("claims\n\n")[-1]
+    assert shown.index("TAMPERED") < shown.index("UNREADABLE") < shown.index("SEALED")
+    assert re.search(r"^alive +ledger\.jsonl:\d+: expected hash", shown, re.M)
+    assert "next     tollens status lab/alive" in shown
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (lambda s: (s / "seal.json").write_text("{}"), "seal.json: expected"),
+        (lambda s: (s / "ledger.jsonl").unlink(), "seal.json lies there, and no ledger holds it"),
+        (lambda s: (s / "ledger.jsonl").write_bytes(b"".join(_lines(s)[:-1])), "that decision.json repeats"),
+    ],
+)  # fmt: skip
+def test_what_status_calls_tampered_without_hashing_is_tampered_here(lab: Path, damage: Any, said: str) -> None:
+    scoreboard("lab")
+    damage(lab / "alive")
+    found = scoreboard("lab").studies[0]
+    assert (found.path, found.state) == ("alive", "TAMPERED")
+    assert said in found.found
+    assert run(["status", "lab/alive"]) == 20
+
+
+def _lines(study: Path) -> list[bytes]:
+    return (study / "ledger.jsonl").read_bytes().splitlines(keepends=True)
+
+
+def test_every_state_is_that_of_status(lab: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    for study in scoreboard("lab").studies:
+        run(["status", f"lab/{study.path}", "--json"])
+        said = json.loads(capfd.readouterr().out)
+        assert (study.state, study.anchor, study.records) == (said["state"], said["anchor"], said["records"])
+        assert (study.claim, study.text, study.exploratory) == (said["claim"], said["text"], said["exploratory"])
+
+
+def test_forty_are_shown_and_the_rest_is_counted(lab: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    for number in range(50):
+        shutil.copytree(lab / "draft", lab / f"more{number:02d}")
+    assert run(["status", "lab"]) == 0
+    shown = capfd.readouterr().out
+    assert shown.count(" DRAFT ") + shown.count(" SEALED ") == 40
+    assert "more     14 studies are not shown: --all shows them" in shown
+    assert run(["status", "lab", "--all"]) == 0
+    assert capfd.readouterr().out.count(" DRAFT ") == 52
+
+
+def test_names_of_folders_write_nothing_on_the_terminal(lab: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    evil = "\x1b[2J\x1b]0;x\x07<script>\u202e"
+    shutil.copytree(lab / "draft", lab / evil)
+    shutil.copytree(lab / "draft", lab / os_name(b"raw\xff"))
+    assert run(["status", "lab", "--html", "board.html"]) == 0
+    shown = capfd.readouterr().out
+    assert "\x1b" not in shown
+    assert "\u202e" not in shown
+    page = Path("board.html").read_text()
+    assert "<script>" not in page
+    assert "\x1b" not in page
+    assert run(["record", "ask", "lab", "SELECT path FROM study"]) == 0
+    assert "\x1b" not in capfd.readouterr().out
+
+
+def os_name(name: bytes) -> str:
+    import os
+
+    return os.fsdecode(name)
+
+
+def test_options_of_the_one_are_refused_for_the_other(lab: Path) -> None:
+    assert run(["status", "lab", "--check-remote"]) == 2
+    assert run(["status", "lab/alive", "--html", "x.html"]) == 2
+    assert run(["status", "lab/alive", "--rehash"]) == 2
+    (lab.parent / "empty").mkdir()
+    assert run(["status", "empty"]) == 21
+    assert run(["status", "absent"]) == 2
+
+
+def test_a_study_that_a_constraint_holds_up_is_blocked(lab: Path) -> None:
+    assert [s.state for s in scoreboard("lab").studies] == ["SEALED", "DRAFT", "DRAFT", "SURVIVED"]
+    (lab / "tollens.toml").write_text(
+        '[[constraint]]\nid = "kv"\ntrigger = "touches in {kv}"\nmechanism = "m"\ncitation = "c"\n'
+        'require = ["reading:needle >= 0.95"]\n'
+    )
+    found = scoreboard("lab")
+    assert (found.studies[0].path, found.studies[0].state) == ("sealed", "BLOCKED")
+    assert found.studies[0].found == "held up by kv"
+    assert run(["status", "lab/sealed"]) == 13
+
+
+class Page(HTMLParser):
+    """The tags and the rows of a page."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.orders: list[str] = []
+        self.links: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.orders += [value or "" for name, value in attrs if name == "style" and tag == "tr"]
+        self.links += [value or "" for name, value in attrs if name in ("src", "href")]
+
+
+def test_the_page_has_every_study_and_needs_nothing(lab: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(["status", "lab", "--html", "board.html"]) == 0
+    assert "report  board.html" in capfd.readouterr().out
+    text = Path("board.html").read_text()
+    page = Page()
+    page.feed(text)
+    assert page.tags.count("tr") == 5
+    assert "script" not in page.tags
+    assert page.links == []
+    assert "default-src 'none'" in text
+    assert "1 SURVIVED, 3 open of 4 claims" in text
+
+
+def _standing(path: str, state: str, **more: Any) -> Standing:
+    plain = {
+        "claim": path, "text": "t", "rung": None, "found": "", "traps": 2, "fired": 2, "cost": {}, "seconds": 0.0,
+        "anchor": "unanchored", "exploratory": False, "amendments": 0, "records": 1, "torn": 0, "next": "",
+    }  # fmt: skip
+    return Standing(path=path, state=state, **plain | more)
+
+
+def test_the_orders_of_the_page() -> None:
+    """Every radio button has its own order, each a permutation of the rows."""
+    studies = [
+        _standing("a", "KILLED", cost={"USD": 5}, seconds=1.0, rung="small"),
+        _standing("b", "SURVIVED", cost={"USD": 9}, seconds=3.0, anchor="anchored: git origin 01 (remote not checked)"),
+        _standing("c", "VOID", fired=1, seconds=2.0),
+    ]  # fmt: skip
+    board = Scoreboard(
+        folder="f", headline="h", counts={}, studies=studies, ledgers="l", notes=[], exit_code=0, next="n"
+    )  # fmt: skip
+    page = Page()
+    page.feed(scoreboard_html(board))
+    orders = {
+        name: "".join(
+            path for _, path in sorted(
+                (int(re.search(rf"--{name}:(\d+)", order)[1]), s.path)  # type: ignore[index]
+                for order, s in zip(page.orders, studies, strict=True)
+            )
+        )
+        for name in ("worst", "name", "cost", "time", "traps", "anchor")
+    }  # fmt: skip
+    assert orders == {"worst": "cab", "name": "abc", "cost": "bac", "time": "bca", "traps": "cab", "anchor": "acb"}
+    assert set(ORDER) >= {s.state for s in studies}
+
+
+ASKED = (
+    ("ATTACH 'x.db' AS y", "ATTACH"), ("PRAGMA writable_schema = 1", "PRAGMA"), ("PRAGMA query_only = OFF", "PRAGMA"),
+    ("DELETE FROM study", "DELETE"), ("UPDATE study SET state = 'SURVIVED'", "UPDATE"),
+    ("INSERT INTO study (path) VALUES ('x')", "INSERT"), ("DROP TABLE record", "DELETE"),
+    ("CREATE TABLE t (x)", "INSERT"), ("CREATE TEMP TABLE t (x)", "CREATE TEMP TABLE"), ("VACUUM", "ATTACH"),
+    ("VACUUM INTO 'y.db'", "ATTACH y.db"), ("REINDEX", "REINDEX"), ("ANALYZE", "ANALYZE"), ("BEGIN", "TRANSACTION"),
+    ("SELECT load_extension('x')", "FUNCTION"), ("", "nothing that gives rows"),
+    ("/* only words */", "nothing that gives rows"),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("query", "found"), ASKED)
+def test_a_question_only_reads(lab: Path, capfd: pytest.CaptureFixture[str], query: str, found: str) -> None:
+    before = scoreboard("lab").studies
+    capfd.readouterr()
+    assert run(["record", "ask", "lab", query]) == 2
+    said = capfd.readouterr().err
+    assert said.startswith("query_refused")
+    assert found in said
+    assert scoreboard("lab").studies == before
+    assert not any(Path(name).exists() for name in ("x.db", "y.db"))
+
+
+def test_answers_and_their_limits(lab: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(["record", "ask", "lab", "SELECT path, state FROM study ORDER BY path", "--quiet"]) == 0
+    assert capfd.readouterr().out == "alive\tSURVIVED\ndraft\tDRAFT\nother\tDRAFT\nsealed\tSEALED\n"
+    assert run(["record", "ask", "lab", "SELECT * FROM reading", "--rows", "2", "--json"]) == 0
+    found = json.loads(capfd.readouterr().out)
+    assert (len(found["rows"]), found["cut"], found["schema"]) == (2, True, "tollens.ask/1")
+    endless = "WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r) SELECT max(n) FROM r"
+    assert run(["record", "ask", "lab", endless, "--seconds", "0.2"]) == 2
+    assert "query_slow" in capfd.readouterr().err
+    for wrong in ("SELECT nothing FROM study", "SELECT 1; SELECT 2", "SELEC", "SELECT zeroblob(1000000000)"):
+        assert run(["record", "ask", "lab", wrong]) == 2
+        assert "query_failed" in capfd.readouterr().err
+    assert run(["record", "ask", "lab", "SELECT 9e999, x'00ff', NULL, 1.5", "--json"]) == 0
+    assert json.loads(capfd.readouterr().out)["rows"] == [["inf", "00ff", None, 1.5]]
+
+
+def test_the_examples_are_answered(lab: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    Writer(lab / "draft" / "ledger.jsonl").append(
+        "waiver", {"constraint": "kv", "digest": "0" * 64, "reason": "r", "until": "2027-01-01"}
+    )  # fmt: skip
+    assert run(["record", "ask", "lab", "--json"]) == 0
+    found = json.loads(capfd.readouterr().out)
+    for query in found["examples"]:
+        assert run(["record", "ask", "lab", query, "--json"]) == 0
+        assert json.loads(capfd.readouterr().out)["rows"], query
+    for table in found["tables"]:
+        assert run(["record", "ask", "lab", f'SELECT * FROM "{table["name"]}"', "--json"]) == 0
+        assert json.loads(capfd.readouterr().out)["columns"] == table["columns"]
+    assert run(["record", "ask", "lab", 'SELECT "constraint", "until" FROM waiver', "--quiet"]) == 0
+    assert capfd.readouterr().out == "kv\t2027-01-01\n"
+
+
+def test_a_wide_answer_is_shown_in_lines(lab: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(["record", "ask", "lab", "SELECT * FROM study WHERE path = 'alive'"]) == 0
+    shown = capfd.readouterr().out
+    assert shown.startswith("row 1\npath ")
+    assert max(map(len, shown.splitlines())) <= 80
