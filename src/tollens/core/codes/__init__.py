@@ -1,11 +1,10 @@
 """Every error, status and finding code of the product, in one namespace, with its explanation.
 
 A new code goes into the file of its theme: `errors` (input that cannot be used), `claims` (a claim that
-cannot be read), `imports` (results of
-other tools), `lint` (reported numbers that cannot be read), `protocol` (why a study is
-not sealed, run or scored), `statistics` (questions that get no answer),
-`statuses` (why a value or a matrix is not there, and flags on values that are), `findings` (what a scan
-reports), `drift` (where a record disagrees with itself).
+cannot be read), `imports` (results of other tools), `laboratory` (a folder of studies: constraints, post-mortems,
+money, questions), `lint` (reported numbers that cannot be read), `protocol` (why a study is not sealed, run or
+scored), `statistics` (questions that get no answer), `statuses` (why a value or a matrix is not there, and flags on
+values that are), `findings` (what a scan reports), `drift` (where a record disagrees with itself).
 """
 
 from __future__ import annotations
@@ -19,6 +18,7 @@ from tollens.core.codes.drift import DRIFT
 from tollens.core.codes.errors import ERRORS
 from tollens.core.codes.findings import FINDINGS
 from tollens.core.codes.imports import IMPORTS
+from tollens.core.codes.laboratory import LABORATORY
 from tollens.core.codes.lint import LINT
 from tollens.core.codes.protocol import PROTOCOL
 from tollens.core.codes.statistics import STATISTICS
@@ -38,7 +38,9 @@ def _merged(*themes: Mapping[str, Code]) -> dict[str, Code]:
     return merged
 
 
-CODES: dict[str, Code] = _merged(ERRORS, CLAIMS, IMPORTS, LINT, PROTOCOL, STATISTICS, STATUSES, FINDINGS, DRIFT)
+CODES: dict[str, Code] = _merged(
+    ERRORS, CLAIMS, IMPORTS, LABORATORY, LINT, PROTOCOL, STATISTICS, STATUSES, FINDINGS, DRIFT
+)  # fmt: skip
 
 
 def explain(code: str) -> Code:
