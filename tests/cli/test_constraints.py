@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import json
+import os
+import pty
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -202,3 +207,27 @@ def test_a_constraint_that_cannot_bind_stops_every_verb(lab: Path, capfd: pytest
             assert "constraint_malformed" in told
             assert "tollens.toml: constraint 'kv-needle'" in told
             assert says in told
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_a_refusal_fits_the_terminal_and_a_file_gets_whole_lines(lab: Path, width: int) -> None:
+    propose(lab, 'touches = ["kv"]\nmetrics = ["perplexity"]')
+    command = [sys.executable, "-m", "tollens.cli.main", "lock", "claim"]
+    environment = {**os.environ, "COLUMNS": str(width)}
+    whole = subprocess.run(command, capture_output=True, text=True, env=environment, check=False).stderr
+    ours, theirs = pty.openpty()
+    with os.fdopen(ours, "rb", buffering=0) as screen:
+        try:
+            assert subprocess.run(command, stderr=theirs, env=environment, check=False).returncode == 3
+        finally:
+            os.close(theirs)
+        shown = b""
+        with contextlib.suppress(OSError):  # EIO: everything was read and nobody holds the other end
+            while part := screen.read(1 << 16):
+                shown += part
+    lines = shown.decode().replace("\r\n", "\n").splitlines()
+    assert [line.split()[0] for line in whole.splitlines()] == ["constraint_unmet:", "expected", "found", "do", "more"]
+    assert max(map(len, lines)) <= width
+    assert " ".join(" ".join(lines).split()) == " ".join(whole.split())
+    starts = ("constraint_unmet: ", "  expected  ", "  found     ", "  do        ", "  more      ", " " * 12)
+    assert all(line.startswith(starts) for line in lines)

@@ -115,7 +115,22 @@ def print_error(error: TollensError) -> None:
     for line in lines:
         # only a claim, the user's own text, is shown over several lines: an excerpt with a mark under it
         parts = line.split("\n") if error.code.startswith("claim_") else [line]
-        click.echo("\n".join([printable(parts[0]), *("            " + printable(p) for p in parts[1:])]), err=True)
+        shown = [printable(parts[0]), *("            " + printable(p) for p in parts[1:])]
+        click.echo("\n".join(shown if len(parts) > 1 else _fitted(shown[0])), err=True)
+
+
+def _fitted(line: str) -> list[str]:
+    """A line of an error in the width of the terminal; whole where a file or a program reads it."""
+    if not sys.stderr.isatty():
+        return [line]
+    import textwrap
+
+    from tollens.cli.facts import columns
+
+    return textwrap.wrap(
+        line, columns(), subsequent_indent=" " * 12, break_on_hyphens=False, break_long_words=False,
+        drop_whitespace=True, expand_tabs=False, replace_whitespace=False,
+    )  # fmt: skip
 
 
 def print_usage(error: click.ClickException) -> None:
