@@ -52,6 +52,17 @@ def test_what_cannot_be_read_is_refused_with_its_path(tmp_path: Path, text: str)
     assert str(tmp_path) in refused.value.subject
 
 
+def test_a_link_to_nothing_and_a_folder_set_nothing_free(tmp_path: Path) -> None:
+    (tmp_path / "s").mkdir()
+    (tmp_path / "tollens.toml").symlink_to("gone.toml")
+    with pytest.raises(TollensError, match="path_missing"):
+        laboratory_of(tmp_path / "s")
+    (tmp_path / "tollens.toml").unlink()
+    (tmp_path / "tollens.toml").mkdir()
+    with pytest.raises(TollensError, match="path_not_a_file"):
+        laboratory_of(tmp_path / "s")
+
+
 def test_studies_are_found_at_any_depth_and_hidden_folders_are_not(tmp_path: Path) -> None:
     for name in ("b/claim.toml", "a/deep/ledger.jsonl", ".git/x/claim.toml", "venv/claim.toml", "b/inner/claim.toml"):
         place(tmp_path / name)

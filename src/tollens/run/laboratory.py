@@ -41,7 +41,7 @@ def laboratory_of(folder: Path) -> Found:
     here = folder.resolve()
     for place in (here, *here.parents):
         path = place / FILE
-        if path.is_file():
+        if os.path.lexists(path):  # a link to nothing must not set free what the file binds
             data = file.read(path, MOST_BYTES)
             try:
                 text = unix_text(data).decode("utf-8-sig")
