@@ -16,10 +16,11 @@ from tollens.protocol.ruling import Ruling
 from tollens.protocol.seal import Manifest, read_seal, seal_bytes, seal_hash
 from tollens.protocol.study import read_study
 from tollens.record.ledger import Writer, parse_ledger, read_ledger
-from tollens.run.climb import climb
+from tollens.run.climb import climb, plan
 from tollens.run.constraints import rulings_of
 from tollens.run.lock import amend, lock
 from tollens.run.new import new
+from tollens.run.status import status
 from tollens.run.study import claim_text, sealed
 from tollens.run.waive import waive
 
@@ -98,7 +99,8 @@ def test_evidence_lifts_and_is_pinned_by_the_record_of_its_verdict(lab: Path) ->
     assert verdict is not None
     assert [(r.state, r.evidence[0].record) for r in report.constraints] == [("met", verdict.hash)]
     held = json.loads((lab / "proposal" / "seal.json").read_text())["constraints"]
-    assert held[0]["evidence"] == [{"evidence": "study ../evidence", "record": verdict.hash}]
+    says = "claim evidence, SURVIVED"
+    assert held[0]["evidence"] == [{"evidence": "study ../evidence", "record": verdict.hash, "says": says}]
     assert climb(lab / "proposal").verdict == "SURVIVED"
 
 
@@ -221,8 +223,78 @@ def test_an_imported_reading_lifts_and_another_hash_does_not(lab: Path) -> None:
     assert "no import record" in ruling(lab / "proposal").missing[0]
     edit(lab / "proposal", {two: one})
     assert ruling(lab / "proposal").state == "met"
+    said = "met by imported aaaaaaaaaaaa (needle = 0.95, task 'needle', metric 'acc', n = 100)"
+    assert said in ruling(lab / "proposal").sentence  # the name of a reading is whatever somebody called it
     Writer(lab / "proposal" / "ledger.jsonl").append("import", {**body, "value": 0.5, "readings": {"needle": 0.5}})
     assert ruling(lab / "proposal").state == "blocked"
+
+
+def test_another_reading_of_the_same_file_that_is_imported_later_changes_nothing_of_what_was_sealed(lab: Path) -> None:
+    (lab / "tollens.toml").write_text(LABORATORY.split("require")[0] + 'require = ["reading:needle >= 0.9"]\n')
+    body = {
+        "source": "lm-eval", "path": "../results.json", "sha256": "a" * 64, "name": "needle", "file": "needle.json",
+        "data": "c" * 64, "task": "needle", "metric": "acc", "value": 0.95, "n": 100, "scored": 100, "unscored": 0,
+        "readings": {"needle": 0.95},
+    }  # fmt: skip
+    log = Writer(lab / "proposal" / "ledger.jsonl")
+    log.append("import", body)
+    edit(lab / "proposal", {}, f'\n[[evidence]]\nconstraint = "rounding"\nimported = "{"a" * 64}"\n')
+    assert lock(lab / "proposal").constraints[0].state == "met"
+    Writer(lab / "proposal" / "ledger.jsonl").append(
+        "import", {**body, "name": "other", "data": "d" * 64, "value": 0.1, "readings": {"other": 0.1}}
+    )
+    report = status(lab / "proposal")
+    assert (report.state, report.constraints[0].state) == ("SEALED", "met")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [(None, "now no tollens.toml has it"), (LABORATORY.replace("{weights}", "{kv}"), "it is not triggered")],
+)
+def test_a_waiver_that_the_seal_rests_on_stays_said_when_the_constraint_is_taken_away(
+    lab: Path, text: str | None, says: str
+) -> None:
+    until = (datetime.datetime.now(datetime.UTC).date() + datetime.timedelta(days=10)).isoformat()
+    waive(lab / "proposal", "rounding", "it is a toy", until)
+    lock(lab / "proposal")
+    if text is None:
+        (lab / "tollens.toml").unlink()
+    else:
+        (lab / "tollens.toml").write_text(text)
+    told = [status(lab / "proposal").notes, climb(lab / "proposal").notes, status(lab / "proposal").notes]
+    for notes in told[:2]:
+        assert any("waived until" in note and "it is a toy" in note and says in note for note in notes)
+    decision = status(lab / "proposal").decision
+    assert decision is not None
+    assert any("it is a toy" in note for note in decision.notes)
+
+
+def test_every_command_that_is_printed_runs_from_elsewhere_with_a_blank_in_the_path(
+    lab: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.move(lab, tmp_path / "my lab")
+    study = tmp_path / "my lab" / "proposal"
+    monkeypatch.chdir(tmp_path)
+    path = "my lab/proposal"
+    assert status(path).next == "edit 'my lab/proposal/claim.toml', then tollens lock 'my lab/proposal'"
+    with pytest.raises(TollensError) as refused:
+        lock(path)
+    assert "tollens record waive 'my lab/proposal' rounding" in refused.value.fix
+    edit(study, {}, EVIDENCE)
+    assert status(path).next == "tollens lock 'my lab/proposal'"
+    printed = [lock(path).next, status(path).next, plan(path).next]
+    assert printed == ["tollens climb 'my lab/proposal'"] * 3
+    with pytest.raises(TollensError) as refused:
+        lock(path)
+    assert refused.value.fix.startswith("tollens amend 'my lab/proposal' ")
+    assert '--access "nothing run"' in refused.value.fix
+    assert climb(path).next == "tollens status 'my lab/proposal'"
+    assert status(path).next.startswith("git add 'my lab/proposal' && ")
+    with pytest.raises(TollensError) as refused:
+        lock(path)
+    assert '--access "results seen"' in refused.value.fix  # what the ledger shows, or the command would be refused
+    with pytest.raises(TollensError, match="amend_reason"):
+        amend(path, "...", "results seen")  # as it is printed
 
 
 def test_a_constraint_that_was_tightened_after_sealing_blocks_and_a_waiver_lifts_it(lab: Path) -> None:

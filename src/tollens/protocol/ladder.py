@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from tollens.core.shell import quoted
 from tollens.core.verdict import Verdict
 from tollens.protocol.decision import Decision, NullResult, RungResult, Spent
 from tollens.protocol.ruling import Ruling
@@ -182,5 +183,5 @@ def _survived(result: RungResult) -> str:
 def next_command(verdict: str, folder: str) -> str:
     """The one command to run next, for a study at the path `folder`."""
     if verdict in (Verdict.SURVIVED, Verdict.KILLED):
-        return f"tollens status {folder}"
-    return f'tollens amend {folder} --reason "..." --access "results seen"'
+        return f"tollens status {quoted(folder)}"
+    return f'tollens amend {quoted(folder)} --reason "..." --access "results seen"'

@@ -41,6 +41,7 @@ class Exhibit:
     rows      the readings by cell; a row of an import is one reading
     units     of readings; of those that are not in it, 1
     survived  the claim that survived there, where one did
+    says      what it is of, for people
     """
 
     constraint: str
@@ -50,6 +51,7 @@ class Exhibit:
     units: Mapping[str, Unit] = field(default_factory=dict)
     survived: str = ""
     unusable: str = ""
+    says: str = ""
 
 
 def requirement(text: str) -> Requirement:

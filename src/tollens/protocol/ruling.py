@@ -20,11 +20,22 @@ MOST_DAYS = 366
 """The longest time that a waiver holds, in days."""
 
 
-class Pin(msgspec.Struct, frozen=True):
-    """Evidence as it was when the study was sealed: what it is called, and the hash of the record that says it."""
+class Pin(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Evidence as it was when the study was sealed: what it is called, and the hash of the record that says it.
+
+    says  what it is of, for people: a reading of any task can be imported under the name that is required
+    """
 
     evidence: str
     record: str
+    says: str = ""
+
+    @property
+    def shown(self) -> str:
+        """Its name, the digest of an import in short, and what it is of."""
+        kind, _, rest = self.evidence.partition(" ")
+        name = f"{kind} {rest[:12]}" if kind == "imported" else self.evidence
+        return f"{name} ({self.says})" if self.says else name
 
 
 class Ruling(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,7 +69,7 @@ class Ruling(msgspec.Struct, frozen=True, kw_only=True):
         if self.state == "clear":
             return f"{head} is not triggered: {self.why}"
         if self.state == "met":
-            shown = ", ".join(pin.evidence for pin in self.evidence)
+            shown = ", ".join(pin.shown for pin in self.evidence)
             return f"{head} is met{f' by {shown}' if shown else ''}"
         if self.state == "waived":
             return f"{head} waived until {self.until}: {self.reason}"
@@ -115,8 +126,8 @@ def rule_on(constraint: Constraint, proposal: Proposal) -> Ruling:
     came = [(one, *lacking(one, case)) for one in asked]
     missing = [said for _, said, _ in came if said is not None]
     if not missing and came:
-        used = {e.name: e.pin for _, _, found in came for e in found}
-        pins = [{"evidence": name, "record": pin} for name, pin in used.items()]
+        used = {e.name: e for _, _, found in came for e in found}
+        pins = [{"evidence": name, "record": e.pin, "says": e.says} for name, e in used.items()]
         return ruled("met", evidence=pins)
     waiver = standing(constraint, proposal.waivers, proposal.day)
     if waiver is not None:
@@ -176,7 +187,8 @@ def _attach(first: Requirement, constraint: str) -> str:
     if first.form == "declared":
         return f"Make it so, and declare it under [proposal] in claim.toml: {first.text.partition(':')[2].strip()}."
     what = f"claim {first.name} survived" if first.form == "survived" else first.text.partition(":")[2].strip()
+    imported = ' (or imported = "SHA256" of a result file)' if first.form == "reading" else ""
     return (
-        f'Attach a decided study in claim.toml, [[evidence]] constraint = "{constraint}", study = "PATH": one where '
-        f"{what}."
+        f'Attach a decided study in claim.toml, [[evidence]] constraint = "{constraint}", study = "PATH"{imported}: '
+        f"one where {what}."
     )

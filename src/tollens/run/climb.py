@@ -14,6 +14,7 @@ import msgspec
 
 from tollens.core.canonical import canonical, digest
 from tollens.core.errors import Exit, TollensError
+from tollens.core.shell import quoted
 from tollens.protocol.attack import Ask, RungTask, attack, priced
 from tollens.protocol.decision import Decision, RungResult, TrapResults
 from tollens.protocol.ladder import barred, conclude, next_command
@@ -109,10 +110,11 @@ def climb(
                 "unanchored", os.fspath(path), expected="a seal that somebody else holds", found=anchor.text,
                 fix=f"Commit and push seal.json. {anchor.why or ''}".strip(), exit_code=Exit.UNANCHORED,
             )  # fmt: skip
-        rulings = rulings_of(folder, study.study, study.ledger, pinned(study.manifest.constraints)) or []
+        before = pinned(study.manifest.constraints)
+        rulings = rulings_of(folder, study.study, study.ledger, before) or []
         if any(ruling.state == "blocked" for ruling in rulings):
             return _refused(os.fspath(path), study, anchor, rulings)
-        decision = _climbed(folder, study, anchor, notes_of(rulings), progress)
+        decision = _climbed(folder, study, anchor, notes_of(rulings, before), progress)
         notes = [*decision.notes, *_opened(replace(study, ledger=read_ledger(folder / ledgers.FILE)))]
         return msgspec.structs.replace(decision, next=next_command(decision.verdict, os.fspath(path)), notes=notes)
 
@@ -387,7 +389,7 @@ def _decided(path: str, study: Sealed) -> TollensError:
     return TollensError(
         "already_decided", path, expected="a sealed study without a verdict",
         found=f"{body['verdict']}{' EXPLORATORY' if body['exploratory'] else ''}: {body['found']}",
-        fix=f"tollens status {path} shows it; a changed claim is registered by tollens amend.",
+        fix=f"tollens status {quoted(path)} shows it; a changed claim is registered by tollens amend.",
     )  # fmt: skip
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
 
@@ -12,6 +12,7 @@ import msgspec
 
 from tollens.core.canonical import digest
 from tollens.core.errors import TollensError
+from tollens.core.shell import quoted
 from tollens.core.units import parse_unit
 from tollens.lint.check import Outcome
 from tollens.lint.registry import INVARIANTS
@@ -26,6 +27,8 @@ from tollens.run.laboratory import Found, laboratory_of
 from tollens.run.lint import lint_files
 from tollens.run.plugins import installed
 from tollens.run.study import Sealed, sealed
+
+_GONE = "now no tollens.toml has it"
 
 
 def today() -> datetime.date:
@@ -50,7 +53,7 @@ def rulings_of(
     asked = any(text.startswith("numbers:") for constraint in constraints for text in constraint.require)
     proposal = Proposal(
         attributes=study.proposal,
-        exhibits=[_exhibit(folder, found.root, row, ledger) for row in study.evidence],
+        exhibits=[_exhibit(folder, found.root, row, ledger, pins) for row in study.evidence],
         numbers=_kinds(folder, study) if asked else frozenset(),
         waivers=[_waiver(record.body) for record in ledger.of("waiver")],
         day=today() if day is None else day,
@@ -122,12 +125,27 @@ def unmet(path: str, rulings: Sequence[Ruling]) -> TollensError | None:
 
 def settles(path: str, ruling: Ruling) -> str:
     """The smallest change that lifts a ruling, and the way on for who has no evidence and takes the risk."""
-    return f'{ruling.lifts} At your own risk: tollens record waive {path} {ruling.id} --reason "..." --until DAY'
+    return (
+        f'{ruling.lifts} At your own risk: tollens record waive {quoted(path)} {ruling.id} --reason "..." --until DAY'
+    )
 
 
-def notes_of(rulings: Sequence[Ruling] | None) -> list[str]:
-    """What later screens and the decision repeat: every waiver, with its reason."""
-    return [ruling.sentence for ruling in rulings or () if ruling.state == "waived"]
+def notes_of(rulings: Sequence[Ruling], before: Sequence[Ruling]) -> list[str]:
+    """What the decision repeats: every waiver with its reason, and what bound at the seal (`before`) and now does not.
+
+    A waiver that a seal rests on stays said when the constraint is taken out of its file.
+    """
+    return [*(ruling.sentence for ruling in rulings if ruling.state == "waived"), *unbound(rulings, before)]
+
+
+def unbound(rulings: Sequence[Ruling], before: Sequence[Ruling]) -> list[str]:
+    """A note for each constraint that was triggered when the study was sealed and that nothing asks any more."""
+    now = {ruling.id: ruling.state for ruling in rulings}
+    return [
+        f"when it was sealed, {ruling.sentence}; {'as it is now it is not triggered' if known else _GONE}"
+        for ruling in before
+        if ruling.state != "clear" and (known := now.get(ruling.id)) in (None, "clear")
+    ]
 
 
 def _waiver(body: dict[str, object]) -> Waiver:
@@ -135,10 +153,10 @@ def _waiver(body: dict[str, object]) -> Waiver:
     return Waiver(made.constraint, made.digest, made.reason, made.until)
 
 
-def _exhibit(folder: Path, root: Path, row: Evidence, ledger: Ledger) -> Exhibit:
+def _exhibit(folder: Path, root: Path, row: Evidence, ledger: Ledger, pins: Mapping[str, str]) -> Exhibit:
     if row.study is not None:
         return _study(folder, root, row.constraint, row.study)
-    return _import(row.constraint, row.imported or "", ledger)
+    return _import(row.constraint, row.imported or "", ledger, pins)
 
 
 def _study(folder: Path, root: Path, constraint: str, path: str) -> Exhibit:
@@ -182,18 +200,36 @@ def _decided(found: Sealed, decision: Decision, constraint: str, name: str) -> E
     }  # fmt: skip
     return Exhibit(
         constraint, name, found.verdict.hash, rows, {reading: parse_unit(unit) for reading, unit in units.items()},
-        survived=claim.id if decision.verdict == "SURVIVED" else "",
+        survived=claim.id if decision.verdict == "SURVIVED" else "", says=f"claim {claim.id}, {decision.verdict}",
     )  # fmt: skip
 
 
-def _import(constraint: str, sha256: str, ledger: Ledger) -> Exhibit:
-    """What a result file says that was imported into this ledger: a row for each record of it."""
+def _import(constraint: str, sha256: str, ledger: Ledger, pins: Mapping[str, str]) -> Exhibit:
+    """What a result file says that was imported into this ledger: a row for each record of it.
+
+    Where a seal pinned it, the rows that stood there then: a ledger only grows, so another reading of the same file
+    that was imported since is behind them, and changes nothing of what was sealed.
+    """
     name = f"imported {sha256}"
-    made = [(record.seq, msgspec.convert(record.body, ImportBody)) for record in ledger.of("import")]
-    rows = {f"import {seq}": {body.name: body.value, **body.readings} for seq, body in made if body.sha256 == sha256}
-    if not rows:
+    read = [(record.seq, msgspec.convert(record.body, ImportBody)) for record in ledger.of("import")]
+    made = [(seq, body) for seq, body in read if body.sha256 == sha256]
+    if not made:
         return Exhibit(constraint, name, unusable="no import record of this ledger has this SHA-256")
-    return Exhibit(constraint, name, digest(sorted(rows.values(), key=digest)), rows)
+    whole = _rows(constraint, name, made)
+    first = (_rows(constraint, name, made[:many]) for many in range(1, len(made)))
+    return next((exhibit for exhibit in first if exhibit.pin == pins.get(name)), whole)
+
+
+def _rows(constraint: str, name: str, made: Sequence[tuple[int, ImportBody]]) -> Exhibit:
+    rows = {f"import {seq}": {body.name: body.value, **body.readings} for seq, body in made}
+    says = "; ".join(_of(body) for _, body in made)
+    return Exhibit(constraint, name, digest(sorted(rows.values(), key=digest)), rows, says=says)
+
+
+def _of(body: ImportBody) -> str:
+    """Which number of which tool the reading is: its name says only what somebody called it."""
+    metric = ",".join(filter(None, (body.metric, body.filter)))
+    return f"{body.name} = {body.value:.6g}, task {body.task[:80]!r}, metric {metric[:80]!r}, n = {body.n}"
 
 
 def _kinds(folder: Path, study: Study) -> frozenset[str]:

@@ -15,6 +15,7 @@ import msgspec
 
 from tollens.core.canonical import SAFE, file_digest
 from tollens.core.errors import Exit, TollensError
+from tollens.core.shell import quoted
 from tollens.protocol.seal import Entry
 from tollens.protocol.study import FILE
 from tollens.record import ledger as ledgers
@@ -22,7 +23,7 @@ from tollens.record.bodies import ImportBody
 from tollens.record.envelope import Envelope
 from tollens.record.ledger import read_ledger
 from tollens.run.study import Sealed, alone, read, study_folder, write_whole, writer
-from tollens.subject.results.imported import LONGEST, Imported, Source, Wanted, quoted
+from tollens.subject.results.imported import LONGEST, Imported, Source, Wanted
 from tollens.subject.results.inspect_log import other_reducer
 from tollens.subject.results.source import imported
 
@@ -134,10 +135,13 @@ def _recorded(folder: Path, study: str, path: Path, question: ImportQuestion, sa
     if same:
         notes.append("the same import stands in the ledger already; nothing was appended")
     if not ledger.of("seal", "amend"):
-        notes.append("imported before the seal: every later verdict of this study is EXPLORATORY")
+        notes.append(
+            "imported before the seal: every later verdict of this study is EXPLORATORY, unless [[evidence]] in "
+            f'{FILE} has imported = "{sha256}" and the claim does not read it'
+        )
     return ImportReport(
         name=name, path=os.fspath(path), sha256=sha256, samples=beside, result=result, study=study, file=body.file,
-        recorded=not same, notes=notes, next=f"tollens status {study}",
+        recorded=not same, notes=notes, next=f"tollens status {quoted(study)}",
     )  # fmt: skip
 
 
@@ -166,7 +170,7 @@ def again(path: str | os.PathLike[str], question: ImportQuestion, result: Import
         "--n": wanted.n, "--n-from": wanted.n_from, "--samples": question.samples, "--name": question.name,
     }  # fmt: skip
     words = [f"{option} {quoted(str(value))}" for option, value in options.items() if value is not None]
-    return " ".join(["tollens record import", quoted(os.fspath(path)), *words])
+    return " ".join(["tollens record import", quoted(path), *words])
 
 
 def data_bytes(data: ImportedData) -> bytes:
@@ -246,7 +250,7 @@ def sealed_imports(study: Sealed) -> list[str]:
             raise TollensError(
                 "import_unrecorded", entry.path, expected=f"an import record of sha256 {entry.sha256[:12]}",
                 found=f"{len(records)} import records, none of this file",
-                fix=f"Import it: tollens record import FILE --study {study.folder.name} --name {data.name[:63]}",
+                fix=f"Import it: tollens record import FILE --study {quoted(study.folder)} --name {data.name[:63]}",
                 exit_code=Exit.BLOCKED,
             )  # fmt: skip
         if reducer is not None and data.result.reducer is not None and data.result.reducer != reducer:

@@ -14,6 +14,7 @@ from tollens.core.canonical import digest
 from tollens.core.errors import Exit, TollensError
 from tollens.core.expression.examine import Examination, show_witness
 from tollens.core.expression.syntax import show
+from tollens.core.shell import quoted
 from tollens.protocol import seal
 from tollens.protocol.attributes import check_proposal
 from tollens.protocol.null import tau_line
@@ -22,7 +23,7 @@ from tollens.protocol.resemblance import resemblance_text
 from tollens.protocol.ruling import Ruling
 from tollens.protocol.seal import Manifest, keys_of, seal_bytes, seal_hash
 from tollens.protocol.stopping import guarantee
-from tollens.protocol.study import FILE, Study, from_plain, plain, read_study, refused, refusing
+from tollens.protocol.study import FILE, Study, from_plain, placeholder, plain, read_study, refused, refusing
 from tollens.record import ledger as ledgers
 from tollens.record.bearing import bears
 from tollens.record.bodies import Access
@@ -90,10 +91,12 @@ def lock(path: str | os.PathLike[str]) -> SealReport:
     folder = study_folder(path)
     with alone(folder):
         ledger = read_ledger(folder / ledgers.FILE)
-        if ledger.of("seal", "amend") or (folder / seal.FILE).exists():
+        seals = ledger.of("seal", "amend")
+        if seals or (folder / seal.FILE).exists():
+            floor = floor_of(ledger, from_plain(seals[-1].body["manifest"]["study"])) if seals else LEVELS[0]
             raise refused(
                 "already_sealed", str(folder), "a study without a seal", "already sealed; use amend",
-                f'tollens amend {folder} --reason "..." --access "nothing run"',
+                f'tollens amend {quoted(path)} --reason "..." --access "{floor}"',
             )  # fmt: skip
         with refusing():
             made, warnings = manifest_of(folder, ledger)
@@ -118,15 +121,15 @@ def amend(path: str | os.PathLike[str], reason: str, access: Access) -> SealRepo
     declared; `nothing_amended`. Exit 21 without a seal.
     """
     folder = study_folder(path)
-    if not reason.strip():
-        raise refused("amend_reason", "--reason", "a sentence", "nothing", "Say why the study is changed.")
+    if placeholder(reason):  # the command that is printed has "..." there
+        raise refused("amend_reason", "--reason", "a sentence", repr(reason[:60]), "Say why the study is changed.")
     with alone(folder):
         ledger = read_ledger(folder / ledgers.FILE)
         seals = ledger.of("seal", "amend")
         if not seals:
             raise TollensError(
                 "not_sealed", str(folder), expected="a sealed study", found="none in its ledger",
-                fix=f"Seal it: tollens lock {folder}", exit_code=Exit.NOT_SEALED,
+                fix=f"Seal it: tollens lock {quoted(path)}", exit_code=Exit.NOT_SEALED,
             )  # fmt: skip
         old, floor = seals[-1].body["seal"], floor_of(ledger, read_study(claim_text(folder)))
         if LEVELS.index(access) < LEVELS.index(floor):
@@ -174,7 +177,7 @@ def floor_of(ledger: Ledger, study: Study) -> Access:
 
 def amendment(path: str, ledger: Ledger, study: Study) -> str:
     """The command that seals what was changed, with the least access that the ledger allows to be declared."""
-    return f'tollens amend {path} --reason "..." --access "{floor_of(ledger, study)}"'
+    return f'tollens amend {quoted(path)} --reason "..." --access "{floor_of(ledger, study)}"'
 
 
 def manifest_of(folder: Path, ledger: Ledger, amends: str | None = None) -> tuple[Manifest, list[str]]:
@@ -261,5 +264,5 @@ def _report(path: str, made: Manifest, anchor: Anchor, warnings: list[str]) -> S
         traps=made.traps,
         notes=[*warnings, *([anchor.why] if anchor.why else [])],
         constraints=pinned(made.constraints),
-        next=f"tollens climb {path}",
+        next=f"tollens climb {quoted(path)}",
     )

@@ -11,6 +11,7 @@ import msgspec
 
 from tollens import demo
 from tollens.core.errors import TollensError
+from tollens.core.shell import quoted
 from tollens.protocol.study import FILE
 from tollens.record.ledger import unwritable
 
@@ -48,7 +49,7 @@ def new(path: str | os.PathLike[str], *, blank: bool = False) -> NewReport:
     except OSError as error:
         raise unwritable("ledger_unwritable", folder, error) from None
     files = sorted(found.name for found in folder.iterdir())
-    following = f"tollens lock {path}" if not blank else f"edit {Path(path) / FILE}"
+    following = f"tollens lock {quoted(path)}" if not blank else f"edit {quoted(Path(path) / FILE)}"
     return NewReport("tollens.new/1", os.fspath(path), files, following)
 
 

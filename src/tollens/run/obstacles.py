@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from tollens.core.errors import TollensError
+from tollens.core.shell import quoted
 from tollens.protocol.decision import Decision
 from tollens.protocol.obstacle import ObstacleKind
 from tollens.protocol.postmortem import Violation, distance_text
@@ -163,7 +164,7 @@ def _counted(known: Iterable[tuple[Death, PostmortemBody]]) -> list[ClassCount]:
 def _next(path: str, unexplained: list[Unexplained], known: list[tuple[Death, PostmortemBody]]) -> str:
     open_ = [one for one in unexplained if not one.amended]
     if open_:
-        return f"tollens record postmortem {os.path.normpath(os.path.join(path, open_[0].study))}"
+        return f"tollens record postmortem {quoted(os.path.normpath(os.path.join(path, open_[0].study)))}"
     if known:
-        return f"tollens status {os.path.normpath(os.path.join(path, known[0][0].study))}"
+        return f"tollens status {quoted(os.path.normpath(os.path.join(path, known[0][0].study)))}"
     return "tollens new my-claim"

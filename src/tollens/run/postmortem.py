@@ -13,6 +13,7 @@ import msgspec
 from tollens.core.canonical import file_digest, unix_text
 from tollens.core.errors import TollensError
 from tollens.core.expression.answer import as_float
+from tollens.core.shell import quoted
 from tollens.protocol.decision import Decision, RungResult
 from tollens.protocol.obstacle import Obstacle, ObstacleKind, classes
 from tollens.protocol.postmortem import (
@@ -312,5 +313,5 @@ def _report(path: str, made: Postmortem, body: PostmortemBody, fresh: bool, labo
         rung=body.rung, obstacle=body.obstacle, kind=body.kind, says=body.says, violation=body.violation,
         distance=distance_text(body.violation), lesson=body.lesson, cost=facts_in(made).cost,
         constraint_id=body.constraint, constraint=skeleton(made, path) if missing else None, file=body.file,
-        notes=notes, next=f"tollens status {path}",
+        notes=notes, next=f"tollens status {quoted(path)}",
     )  # fmt: skip

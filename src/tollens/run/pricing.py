@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from tollens.core.shell import quoted
 from tollens.protocol.attack import Chance, RungTask
 from tollens.protocol.order import Priced, expected_cost, ladder_order, order_note, shown_source
 from tollens.protocol.registration import Registration
@@ -111,5 +112,5 @@ def plan_of(claim: str, seal: str | None, ladder: Ladder, path: str) -> Plan:
         seconds=None if None in seconds else sum(s for s in seconds if s is not None),
         usd_micro=sum(price.usd_micro for price in ladder.prices),
         expected_usd_micro=ladder.expected,
-        next=f"tollens {'climb' if seal else 'lock'} {path}",
+        next=f"tollens {'climb' if seal else 'lock'} {quoted(path)}",
     )

@@ -7,15 +7,17 @@ import os
 import msgspec
 
 from tollens.core.errors import Exit, TollensError
+from tollens.core.shell import quoted
 from tollens.protocol.decision import Decision
 from tollens.protocol.ladder import next_command
 from tollens.protocol.postmortem import FILE as POSTMORTEM
 from tollens.protocol.resemblance import Resemblance
 from tollens.protocol.ruling import Ruling
+from tollens.protocol.study import FILE as CLAIM
 from tollens.protocol.study import read_study
 from tollens.record import ledger as ledgers
 from tollens.record.ledger import read_ledger
-from tollens.run.constraints import pinned, rulings_of
+from tollens.run.constraints import pinned, rulings_of, unbound
 from tollens.run.evidence import evidence_of
 from tollens.run.imports import sealed_imports
 from tollens.run.lock import amendment, floor_of
@@ -69,14 +71,18 @@ def status(path: str | os.PathLike[str], *, check_remote: bool = False) -> Statu
         study = read_study(claim_text(folder))
         ledger = read_ledger(folder / ledgers.FILE)
         near, notes = resemblances(folder, study)
+        rulings = rulings_of(folder, study, ledger) or []
+        following = f"tollens lock {quoted(path)}"
+        if any(ruling.state == "blocked" for ruling in rulings):  # what would be refused is no command to run next
+            following = f"edit {quoted(folder / CLAIM)}, then {following}"
         return StatusReport(
             state="DRAFT", claim=study.claim.id, text=study.claim.text, seal=None, anchor="unanchored",
             floor=floor_of(ledger, study), amendments=0, exploratory=False, cells_finished=0,
             records=len(ledger.records), torn=bool(ledger.torn), notes=notes, decision=None,
-            constraints=rulings_of(folder, study, ledger) or [], exit_code=int(Exit.NOT_SEALED),
-            next=f"tollens lock {os.fspath(path)}", resemblances=near,
+            constraints=rulings, exit_code=int(Exit.NOT_SEALED),
+            next=following, resemblances=near,
         )  # fmt: skip
-    report = _sealed(folder.name, found, evidence_of(found, check_remote=check_remote).text)
+    report = _sealed(os.fspath(path), found, evidence_of(found, check_remote=check_remote).text)
     if report.decision is None:
         near, notes = resemblances(folder, found.study)
         return msgspec.structs.replace(report, resemblances=near, notes=[*report.notes, *notes])
@@ -93,9 +99,9 @@ def _explained(report: StatusReport, found: Sealed, path: str) -> StatusReport:
     state = state_of(found)
     following = report.next
     if state.state == "incomplete":
-        following = f"edit {os.path.join(path, POSTMORTEM)}, then tollens record postmortem {path}"
+        following = f"edit {quoted(os.path.join(path, POSTMORTEM))}, then tollens record postmortem {quoted(path)}"
     elif state.state != "recorded":
-        following = f"tollens record postmortem {path}"
+        following = f"tollens record postmortem {quoted(path)}"
     return msgspec.structs.replace(report, postmortem=state, notes=notes, next=following)
 
 
@@ -109,7 +115,7 @@ def _sealed(path: str, found: Sealed, anchor: str) -> StatusReport:
     blocked = [ruling for ruling in rulings if ruling.state == "blocked" and decision is None]
     if blocked:
         state = "BLOCKED"
-    notes = _import_notes(found)
+    notes = [*unbound(rulings, before), *_import_notes(found)]
     if found.ledger.torn:
         notes.append(
             f"the last line of the ledger was never finished ({len(found.ledger.torn)} bytes): it is set aside in "
@@ -149,9 +155,9 @@ def _import_notes(found: Sealed) -> list[str]:
 def _next(decision: Decision | None, anchor: str, path: str) -> str:
     """What is left to do: climb; where that is done, to have the seal held by somebody else."""
     if decision is None:
-        return f"tollens climb {path}"
+        return f"tollens climb {quoted(path)}"
     if decision.verdict in ("SURVIVED", "KILLED"):
         if anchor == "unanchored":
-            return f"git add {path} && git commit -m sealed && git push"
-        return f"tollens status {path} --check-remote"
+            return f"git add {quoted(path)} && git commit -m sealed && git push"
+        return f"tollens status {quoted(path)} --check-remote"
     return next_command(decision.verdict, path)

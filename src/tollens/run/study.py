@@ -16,6 +16,7 @@ import msgspec
 
 from tollens.core.canonical import Mode, file_digest, mode_of, sealed_bytes, unix_text
 from tollens.core.errors import Exit, TollensError
+from tollens.core.shell import quoted
 from tollens.protocol import seal
 from tollens.protocol.registration import Registration, register
 from tollens.protocol.seal import Entry, Manifest, changes, keys_of, study_changes, tampered
@@ -274,7 +275,7 @@ def sealed(folder: Path) -> Sealed:
             )  # fmt: skip
         raise TollensError(
             "not_sealed", str(folder), expected="a sealed study", found=f"no {seal.FILE}",
-            fix=f"Seal it: tollens lock {folder}", exit_code=Exit.NOT_SEALED,
+            fix=f"Seal it: tollens lock {quoted(folder)}", exit_code=Exit.NOT_SEALED,
         )  # fmt: skip
     last = seals[-1]
     manifest = msgspec.convert(last.body["manifest"], Manifest)
@@ -291,7 +292,7 @@ def sealed(folder: Path) -> Sealed:
     if said:
         raise tampered(
             said[0], "the sealed bytes", "; ".join(said[1:]) or "others",
-            f"Restore the files, or register the change: tollens amend {folder}",
+            f"Restore the files, or register the change: tollens amend {quoted(folder)}",
         )  # fmt: skip
     found = Sealed(folder, last.body["seal"], manifest, ledger, before)
     _check_decision(found)

@@ -8,6 +8,7 @@ import os
 import msgspec
 
 from tollens.core.errors import TollensError
+from tollens.core.shell import quoted
 from tollens.protocol.ruling import MOST_DAYS
 from tollens.protocol.study import placeholder, read_study, refused
 from tollens.record import ledger as ledgers
@@ -67,7 +68,7 @@ def waive(path: str | os.PathLike[str], constraint: str, reason: str, until: str
     return WaiveReport(
         claim=study.claim.id, constraint=constraint, digests=[ruling.digest for ruling in bound],
         reason=reason.strip(), until=end.isoformat(), mechanism=bound[0].mechanism, seal=seal,
-        next=f"tollens {'climb' if seal else 'lock'} {os.fspath(path)}",
+        next=f"tollens {'climb' if seal else 'lock'} {quoted(path)}",
     )  # fmt: skip
 
 

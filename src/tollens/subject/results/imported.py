@@ -12,6 +12,7 @@ import msgspec
 
 from tollens.core.canonical import SAFE
 from tollens.core.errors import Exit, TollensError
+from tollens.core.shell import quoted
 
 Source: TypeAlias = Literal["lm-eval", "inspect-ai", "mlflow"]
 MOST_SAMPLES = 2_000_000
@@ -99,13 +100,6 @@ def ambiguous(subject: str, what: str, choices: Sequence[str], option: str) -> T
         "import_ambiguous", subject, expected=f"one {what}", found=listed(choices),
         fix=f"Choose one: {option} {quoted(choices[0])}",
     )  # fmt: skip
-
-
-def quoted(text: str) -> str:
-    """As a shell takes it."""
-    import shlex
-
-    return shlex.quote(text)
 
 
 def listed(names: Sequence[str]) -> str:
