@@ -164,7 +164,8 @@ def test_evidence_for_a_constraint_is_no_result_of_the_claim(study: Path) -> Non
     (record,) = read_ledger(study / "ledger.jsonl").of("import")
     text = (study / "claim.toml").read_text()
     (study / "claim.toml").write_text(
-        f'{text}\n[proposal]\ntouches = ["kv"]\n[[evidence]]\nconstraint = "choice"\nimported = "{record.body["sha256"]}"\n'
+        f'{text}\n[proposal]\ntouches = ["kv"]\n'
+        f'[[evidence]]\nconstraint = "choice"\nimported = "{record.body["sha256"]}"\n'
     )
     assert not lock(study).exploratory
     assert not sealed(study).exploratory
