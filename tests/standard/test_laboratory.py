@@ -33,7 +33,7 @@ def test_every_claim_meets_the_fate_it_was_made_for(made: LaboratoryReport) -> N
     }  # fmt: skip
     board = scoreboard(made.folder)
     assert {one.claim: one.state for one in board.studies} == made.studies
-    assert {one.claim: one.rung for one in board.studies if one.rung} == {
+    assert {one.claim: one.rung for one in board.studies if one.state == "KILLED"} == {
         "int8-size": "numbers", "int8-smaller": "numbers", "one-bit": "accuracy",
     }  # fmt: skip
 
