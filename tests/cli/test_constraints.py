@@ -209,6 +209,19 @@ def test_a_constraint_that_cannot_bind_stops_every_verb(lab: Path, capfd: pytest
             assert says in told
 
 
+def test_a_trigger_that_does_not_read_is_shown_with_a_mark_under_the_place(
+    lab: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (lab / "tollens.toml").write_text(
+        LABORATORY.replace("touches in {kv} and not", "touches in [kv] \\u001b[2J and not")
+    )
+    assert run(["status", "claim"]) == 2
+    lines = capfd.readouterr().err.splitlines()
+    (place,) = [place for place, line in enumerate(lines) if "touches in [kv]" in line]
+    assert lines[place + 1].index("^") == lines[place].index("[kv]")
+    assert "\x1b" not in "".join(lines)
+
+
 @pytest.mark.parametrize("width", [80, 120])
 def test_a_refusal_fits_the_terminal_and_a_file_gets_whole_lines(lab: Path, width: int) -> None:
     propose(lab, 'touches = ["kv"]\nmetrics = ["perplexity"]')

@@ -53,6 +53,7 @@ def test_the_life_of_a_postmortem(study: str, capfd: pytest.CaptureFixture[str])
     shown = capfd.readouterr().out
     assert "postmortem" in shown
     assert "incomplete: set obstacle in postmortem.toml" in shown
+    assert "kill: violations > 0" in shown
     assert f"edit {study}/postmortem.toml, then tollens record postmortem {study}" in " ".join(shown.split())
     assert run(["record", "postmortem", study]) == 2
     assert "postmortem_incomplete: postmortem.toml obstacle" in capfd.readouterr().err

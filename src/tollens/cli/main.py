@@ -113,8 +113,8 @@ def print_error(error: TollensError) -> None:
         f"  more      tollens explain {error.code}",
     ]
     for line in lines:
-        # only a claim, the user's own text, is shown over several lines: an excerpt with a mark under it
-        parts = line.split("\n") if error.code.startswith("claim_") else [line]
+        # only a claim or a trigger, the user's own text, is shown over several lines: an excerpt with a mark under it
+        parts = line.split("\n") if error.code.startswith(("claim_", "constraint_malformed")) else [line]
         shown = [printable(parts[0]), *("            " + printable(p) for p in parts[1:])]
         click.echo("\n".join(shown if len(parts) > 1 else _fitted(shown[0])), err=True)
 

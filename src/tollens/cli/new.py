@@ -35,8 +35,10 @@ def command(name: str, blank: bool, several: bool, as_json: bool, quiet: bool) -
     elif quiet:
         emit(f"{printable(made.folder)}\n")
     else:
-        lines = [f"made  {printable(made.folder)}: {', '.join(made.files)}", f"next  {printable(made.next)}"]
-        emit("\n".join(lines) + "\n")
+        from tollens.cli.facts import facts_text
+
+        rows = [("made", f"{made.folder}: {', '.join(made.files)}"), ("next", made.next)]
+        emit(facts_text("", rows).lstrip("\n"))
     return 0
 
 

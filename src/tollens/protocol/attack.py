@@ -209,7 +209,7 @@ def _due(rule: Rule, task: RungTask, cells: Sequence[Cell], found: dict[str, Mea
 
 
 def _violations(measured: Measured) -> Answer:
-    return Answer(Verdict.KILLED, None, f"{VIOLATIONS} == 0", measured.note)
+    return Answer(Verdict.KILLED, None, f"{VIOLATIONS} > 0", measured.note)
 
 
 def _fired(run: _Run, trap: Trap, cells: Sequence[Cell]) -> bool:

@@ -130,7 +130,7 @@ def settles(path: str, ruling: Ruling) -> str:
     )
 
 
-def notes_of(rulings: Sequence[Ruling], before: Sequence[Ruling]) -> list[str]:
+def notes_of(rulings: Sequence[Ruling], before: Sequence[Ruling] = ()) -> list[str]:
     """What the decision repeats: every waiver with its reason, and what bound at the seal (`before`) and now does not.
 
     A waiver that a seal rests on stays said when the constraint is taken out of its file.

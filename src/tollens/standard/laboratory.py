@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 
 from tollens import demo
+from tollens.core.shell import quoted
 from tollens.protocol.laboratory import FILE as LABORATORY
 from tollens.protocol.postmortem import FILE as POSTMORTEM
 from tollens.protocol.study import FILE as CLAIM
@@ -132,7 +133,7 @@ def laboratory(
     record_spend(folder / "studies" / "int4-accuracy", back)
     (folder / PAPER).write_text(TEXT, encoding="utf-8")
     drift(folder, fix=True)
-    return LaboratoryReport(folder=os.fspath(path), studies=made, next=f"tollens status {os.fspath(path)}")
+    return LaboratoryReport(folder=os.fspath(path), studies=made, next=f"tollens status {quoted(path)}")
 
 
 def _study(folder: Path, plan: Plan) -> str:
