@@ -269,6 +269,28 @@ def test_a_waiver_that_the_seal_rests_on_stays_said_when_the_constraint_is_taken
     assert any("it is a toy" in note for note in decision.notes)
 
 
+def test_an_edited_study_is_waived_before_it_is_amended(lab: Path) -> None:
+    edit(lab / "proposal", {'touches = ["weights"]': "touches = []"})
+    lock(lab / "proposal")
+    edit(lab / "proposal", {"touches = []": 'touches = ["weights"]'})
+    with pytest.raises(TollensError, match="constraint_unmet"):
+        amend(lab / "proposal", "weights after all", "nothing run")
+    until = (datetime.datetime.now(datetime.UTC).date() + datetime.timedelta(days=10)).isoformat()
+    made = waive(lab / "proposal", "rounding", "it is a toy", until)
+    assert made.next.startswith("tollens amend ")
+    assert amend(lab / "proposal", "weights after all", "nothing run").constraints[0].state == "waived"
+    assert climb(lab / "proposal").verdict == "SURVIVED"
+
+
+def test_a_study_whose_other_files_were_changed_is_not_waived(lab: Path) -> None:
+    edit(lab / "proposal", {}, EVIDENCE)
+    lock(lab / "proposal")
+    (lab / "proposal" / "metric.py").write_text("ARMS = {}\n")
+    today = datetime.datetime.now(datetime.UTC).date().isoformat()
+    with pytest.raises(TollensError, match="tampered"):
+        waive(lab / "proposal", "rounding", "it is a toy", today)
+
+
 def test_every_command_that_is_printed_runs_from_elsewhere_with_a_blank_in_the_path(
     lab: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import datetime
 import os
+from collections.abc import Sequence
+from pathlib import Path
 
 import msgspec
 
 from tollens.core.errors import TollensError
 from tollens.core.shell import quoted
-from tollens.protocol.ruling import MOST_DAYS
-from tollens.protocol.study import placeholder, read_study, refused
+from tollens.protocol.ruling import MOST_DAYS, Ruling
+from tollens.protocol.seal import Manifest
+from tollens.protocol.study import Study, placeholder, plain, read_study, refused
 from tollens.record import ledger as ledgers
-from tollens.record.ledger import read_ledger
+from tollens.record.ledger import Ledger, read_ledger
 from tollens.run.constraints import pinned, rulings_of, today, unknown
+from tollens.run.lock import amendment
 from tollens.run.study import alone, claim_text, sealed, study_folder, writer
 
 
@@ -51,11 +55,8 @@ def waive(path: str | os.PathLike[str], constraint: str, reason: str, until: str
         raise _refused("--until", f"a day from {day} to {last}", found, "A waiver is for a while; it can be renewed.")
     with alone(folder):
         ledger = read_ledger(folder / ledgers.FILE)
-        if ledger.of("seal", "amend"):
-            found_ = sealed(folder)
-            study, seal, before = found_.study, found_.hash, pinned(found_.manifest.constraints)
-        else:
-            study, seal, before = read_study(claim_text(folder)), None, []
+        study, before, amended = _proposed(folder, ledger)
+        seal = next((record.body["seal"] for record in reversed(ledger.of("seal", "amend"))), None)
         rulings = rulings_of(folder, study, ledger, before) or []
         named = [ruling for ruling in rulings if ruling.id == constraint]
         if not named:
@@ -68,8 +69,27 @@ def waive(path: str | os.PathLike[str], constraint: str, reason: str, until: str
     return WaiveReport(
         claim=study.claim.id, constraint=constraint, digests=[ruling.digest for ruling in bound],
         reason=reason.strip(), until=end.isoformat(), mechanism=bound[0].mechanism, seal=seal,
-        next=f"tollens {'climb' if seal else 'lock'} {quoted(path)}",
+        next=amendment(os.fspath(path), ledger, study) if amended else f"tollens {'climb' if seal else 'lock'} "
+        f"{quoted(path)}",
     )  # fmt: skip
+
+
+def _proposed(folder: Path, ledger: Ledger) -> tuple[Study, Sequence[Ruling], bool]:
+    """What the waiver is for: the study, the rulings of its seal, and whether an amendment has to come next.
+
+    A sealed claim that was edited is what somebody is about to amend, and `amend` refuses it without the waiver.
+    """
+    seals = ledger.of("seal", "amend")
+    if not seals:
+        return read_study(claim_text(folder)), [], False
+    try:
+        found = sealed(folder)
+    except TollensError as error:
+        study = read_study(claim_text(folder))
+        if error.code != "tampered" or plain(study) == msgspec.convert(seals[-1].body["manifest"], Manifest).study:
+            raise
+        return study, [], True
+    return found.study, pinned(found.manifest.constraints), found.verdict is not None
 
 
 def _refused(subject: str, expected: str, found: str, fix: str) -> TollensError:
