@@ -269,7 +269,7 @@ def test_answers_and_their_limits(lab: Path, capfd: pytest.CaptureFixture[str]) 
 
 def test_the_examples_are_answered(lab: Path, capfd: pytest.CaptureFixture[str]) -> None:
     Writer(lab / "draft" / "ledger.jsonl").append(
-        "waiver", {"constraint": "kv", "digest": "0" * 64, "reason": "r", "until": "2027-01-01"}
+        "waiver", {"claim": "c", "constraint": "kv", "digest": "0" * 64, "reason": "r", "until": "2027-01-01"}
     )  # fmt: skip
     assert run(["record", "ask", "lab", "--json"]) == 0
     found = json.loads(capfd.readouterr().out)

@@ -50,6 +50,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A laboratory with a decided study, `evidence`, and a draft that needs it, `proposal`."""
     root = tmp_path_factory.mktemp("laboratory")
     (root / ".git").mkdir()
+    (root / ".git" / "HEAD").write_text("ref: refs/heads/main\n")
     for name in ("evidence", "proposal"):
         new(str(root / name))
         edit(root / name, SMALL)
@@ -347,6 +348,8 @@ def test_a_file_in_the_folder_of_the_study_lifts_nothing(lab: Path) -> None:
 
 def test_a_waiver_record_of_no_form_breaks_the_ledger(lab: Path) -> None:
     path = lab / "proposal" / "ledger.jsonl"
-    Writer(path).append("waiver", {"constraint": "rounding", "digest": "0" * 64, "reason": "r", "until": "for ever"})
+    Writer(path).append(
+        "waiver", {"claim": "c", "constraint": "rounding", "digest": "0" * 64, "reason": "r", "until": "for ever"}
+    )
     with pytest.raises(TollensError, match="ledger_broken"):
         read_ledger(path)

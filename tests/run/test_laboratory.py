@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tollens.core.errors import TollensError
-from tollens.run.laboratory import laboratory_of, studies_under
+from tollens.run.laboratory import laboratory_of, studies_under, unbound_note
 
 RULE = """
 [[constraint]]
@@ -26,13 +26,33 @@ def place(path: Path, text: str = "") -> Path:
 
 def test_every_file_up_to_the_top_of_the_repository_holds(tmp_path: Path) -> None:
     place(tmp_path / "tollens.toml", RULE.format(id="outside"))
-    (tmp_path / "lab" / ".git").mkdir(parents=True)
+    place(tmp_path / "lab" / ".git" / "HEAD", "ref: refs/heads/main")
     place(tmp_path / "lab" / "tollens.toml", RULE.format(id="top"))
     place(tmp_path / "lab" / "a" / "s" / "tollens.toml", RULE.format(id="own"))
     found = laboratory_of(tmp_path / "lab" / "a" / "s")
     assert [lab.constraint[0].id for _, _, lab in found.files] == ["own", "top"]
     assert found.root == tmp_path / "lab"
+    assert found.beyond == tmp_path / "tollens.toml"
+    assert unbound_note(tmp_path / "lab") == [
+        f"{tmp_path / 'tollens.toml'} lies above the top of this repository and does not hold"
+    ]
     assert laboratory_of(tmp_path / "lab" / "a").files[0][2].constraint[0].id == "top"
+
+
+def test_an_empty_folder_named_git_frees_nothing(tmp_path: Path) -> None:
+    place(tmp_path / "tollens.toml", RULE.format(id="top"))
+    (tmp_path / "s" / ".git").mkdir(parents=True)
+    assert laboratory_of(tmp_path / "s").root == tmp_path
+    assert unbound_note(tmp_path / "s") == []
+
+
+def test_a_link_into_the_laboratory_is_bound_as_what_it_leads_to_is(tmp_path: Path) -> None:
+    place(tmp_path / "lab" / "tollens.toml", RULE.format(id="lab"))
+    place(tmp_path / "out" / "tollens.toml", RULE.format(id="out"))
+    (tmp_path / "out" / "s").mkdir()
+    (tmp_path / "lab" / "s").symlink_to(tmp_path / "out" / "s")
+    found = laboratory_of(tmp_path / "lab" / "s")
+    assert sorted(lab.constraint[0].id for _, _, lab in found.files) == ["lab", "out"]
 
 
 def test_a_crlf_checkout_has_the_same_digest(tmp_path: Path) -> None:

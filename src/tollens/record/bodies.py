@@ -142,11 +142,12 @@ class SpendBody(msgspec.Struct, frozen=True):
 
 
 class WaiverBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Somebody takes the risk of a constraint, as its table was, up to and with the day `until`.
+    """Somebody takes the risk of a constraint, as its table was, for one claim, up to and with the day `until`.
 
     `seal` is the one that stood when it was given, None for a draft.
     """
 
+    claim: str
     constraint: str
     digest: Hash
     reason: str

@@ -66,7 +66,7 @@ VIEWS: Mapping[str, tuple[str, tuple[str, ...], str]] = {
     "trap": ("trap", ("seal", "run", "rung", "arm", "must", "observed", "fired", "found"), "one row a control"),
     "postmortem": ("postmortem", ("seal", "claim", "verdict", "obstacle", "lesson", "constraint", "file"),
                    "what a killed claim died of"),
-    "waiver": ("waiver", ("constraint", "digest", "reason", "until", "seal"), "constraints that were waived"),
+    "waiver": ("waiver", ("claim", "constraint", "digest", "reason", "until", "seal"), "constraints that were waived"),
     "import": ("import", (
         "source", "path", "sha256", "name", "task", "metric", "filter", "reducer", "step", "value", "stderr", "n",
         "scored", "unscored", "made", "run",

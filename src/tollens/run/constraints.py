@@ -55,7 +55,7 @@ def rulings_of(
         attributes=study.proposal,
         exhibits=[_exhibit(folder, found.root, row, ledger, pins) for row in study.evidence],
         numbers=_kinds(folder, study) if asked else frozenset(),
-        waivers=[_waiver(record.body) for record in ledger.of("waiver")],
+        waivers=[_waiver(r.body) for r in ledger.of("waiver") if r.body["claim"] == study.claim.id],
         day=today() if day is None else day,
         sealed=pins,
     )

@@ -21,9 +21,13 @@ SKIPPED = frozenset({"node_modules", "__pycache__", "venv", "site-packages"})
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Every tollens.toml that holds for a folder, the nearest first: its path, its SHA-256, its tables."""
+    """Every tollens.toml that holds for a folder, the nearest first: its path, its SHA-256, its tables.
+
+    `beyond` is the nearest one that does not hold, because it lies above the top of the repository.
+    """
 
     files: tuple[tuple[Path, str, Laboratory], ...]
+    beyond: Path | None = None
 
     @property
     def root(self) -> Path | None:
@@ -34,26 +38,47 @@ class Found:
 def laboratory_of(folder: Path) -> Found:
     """What holds for a study: the tollens.toml of its folder and of all above, up to the top of its repository.
 
-    All of them hold, so that a file laid into the study's own folder lifts nothing. Without version control every
-    folder above counts. Raises TollensError `laboratory_syntax`, exit 2.
+    All of them hold, so that a file laid into the study's own folder lifts nothing; of a folder that is reached by a
+    link, those above the link and those above what it leads to. Without version control every folder above counts.
+    Raises TollensError `laboratory_syntax`, exit 2.
     """
-    found = []
-    here = folder.resolve()
-    for place in (here, *here.parents):
-        path = place / FILE
-        if os.path.lexists(path):  # a link to nothing must not set free what the file binds
-            data = file.read(path, MOST_BYTES)
-            try:
-                text = unix_text(data).decode("utf-8-sig")
-            except ValueError as error:
-                raise TollensError(
-                    "laboratory_syntax", str(path), expected="text in UTF-8", found=str(error)[:120],
-                    fix="Save it as UTF-8.",
-                ) from None  # fmt: skip
-            found.append((path, hashlib.sha256(text.encode()).hexdigest(), read_laboratory(text, str(path))))
-        if (place / ".git").exists():
-            break
-    return Found(tuple(found))
+    held: dict[Path, tuple[Path, str, Laboratory]] = {}
+    beyond: list[Path] = []
+    for here in dict.fromkeys((folder.resolve(), Path(os.path.abspath(folder)))):
+        inside = True
+        for place in (here, *here.parents):
+            path = place / FILE
+            if os.path.lexists(path):  # a link to nothing must not set free what the file binds
+                if inside:
+                    held.setdefault(path.resolve(), _read(path))
+                else:
+                    beyond.append(path)
+            inside = inside and not _is_top(place)
+    left = [path for path in beyond if path.resolve() not in held]
+    return Found(tuple(held.values()), left[0] if left else None)
+
+
+def unbound_note(folder: Path) -> list[str]:
+    """What is to be said where a tollens.toml above the repository does not hold: a repository can be made anywhere."""
+    beyond = laboratory_of(folder).beyond
+    return [] if beyond is None else [f"{beyond} lies above the top of this repository and does not hold"]
+
+
+def _is_top(place: Path) -> bool:
+    """Whether a folder is the top of a working tree: an empty folder named .git makes none."""
+    return (place / ".git" / "HEAD").is_file() or (place / ".git").is_file()
+
+
+def _read(path: Path) -> tuple[Path, str, Laboratory]:
+    data = file.read(path, MOST_BYTES)
+    try:
+        text = unix_text(data).decode("utf-8-sig")
+    except ValueError as error:
+        raise TollensError(
+            "laboratory_syntax", str(path), expected="text in UTF-8", found=str(error)[:120],
+            fix="Save it as UTF-8.",
+        ) from None  # fmt: skip
+    return path, hashlib.sha256(text.encode()).hexdigest(), read_laboratory(text, str(path))
 
 
 def is_study(folder: Path) -> bool:

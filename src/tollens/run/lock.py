@@ -30,6 +30,7 @@ from tollens.record.bodies import Access
 from tollens.record.ledger import Ledger, read_ledger
 from tollens.run.anchor import Anchor, anchor_of
 from tollens.run.constraints import check_evidence, pinned, rulings_of, unmet
+from tollens.run.laboratory import unbound_note
 from tollens.run.machine import machine_lines
 from tollens.run.neighbours import resemblances
 from tollens.run.rungs.arithmetic import linted
@@ -104,7 +105,7 @@ def lock(path: str | os.PathLike[str]) -> SealReport:
         body = {"seal": seal_hash(made), "manifest": msgspec.to_builtins(made)}
         _write(folder, made, "seal", body)
         near, notes = resemblances(folder, from_plain(made.study))
-        notes = [*warnings, *(f"resembles {resemblance_text(one)}" for one in near), *notes]
+        notes = [*warnings, *unbound_note(folder), *(f"resembles {resemblance_text(one)}" for one in near), *notes]
         report = _report(os.fspath(path), made, anchor, notes)
         data = {entry.sha256 for entry in made.entries}
         seen = [record.body["name"] for record in ledger.of("import") if bears(record, made.study, data)]

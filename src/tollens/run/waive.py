@@ -64,7 +64,13 @@ def waive(path: str | os.PathLike[str], constraint: str, reason: str, until: str
         bound = [ruling for ruling in named if ruling.state in ("blocked", "waived")]
         if not bound:
             raise _refused(constraint, "a constraint that blocks", named[0].sentence, "Nothing needs to be waived.")
-        body = {"constraint": constraint, "reason": reason.strip(), "until": end.isoformat(), "seal": seal}
+        body = {
+            "claim": study.claim.id,
+            "constraint": constraint,
+            "reason": reason.strip(),
+            "until": end.isoformat(),
+            "seal": seal,
+        }
         writer(folder).append_all([("waiver", {**body, "digest": ruling.digest}) for ruling in bound])
     return WaiveReport(
         claim=study.claim.id, constraint=constraint, digests=[ruling.digest for ruling in bound],
