@@ -16,7 +16,7 @@ TONES = {
 SORTS: Mapping[str, tuple[str, Callable[[Standing], Any]]] = {
     "worst": ("worst first", lambda s: (ORDER.index(s.state), s.path)),
     "name": ("study", lambda s: s.path),
-    "cost": ("money, most first", lambda s: (-max(s.cost.values(), default=0), s.path)),
+    "cost": ("money, most first", lambda s: (-max(map(int, s.cost.values()), default=0), s.path)),
     "time": ("time, most first", lambda s: (-s.seconds, s.path)),
     "traps": ("traps that did not fire", lambda s: (s.fired - s.traps, s.path)),
     "anchor": ("unanchored first", lambda s: (s.anchor != "unanchored", s.path)),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from tollens.protocol.ladder import dollars
+from tollens.core.money import Micro, shown
 
 if TYPE_CHECKING:
     from tollens.run.scoreboard import Standing
@@ -20,12 +20,9 @@ def trap_words(study: Standing) -> str:
     return f"{study.fired} of {study.traps}" if study.traps else "–"
 
 
-def cost_words(cost: Mapping[str, int]) -> str:
+def cost_words(cost: Mapping[str, Micro]) -> str:
     """Money by currency, which never add; a dash where nothing was bought."""
-    said = [
-        dollars(micro) if currency == "USD" else f"{micro / 1e6:,.6g} {currency}" for currency, micro in cost.items()
-    ]
-    return ", ".join(said) or "–"
+    return ", ".join(shown(int(micro), currency) for currency, micro in cost.items()) or "–"
 
 
 def time_words(seconds: float) -> str:

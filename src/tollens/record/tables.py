@@ -36,7 +36,7 @@ STUDY: Columns = {
     "records": ("INTEGER", "records of the ledger"),
     "torn": ("INTEGER", "bytes of a last line that was never finished"),
     "last": ("TEXT", "time of the last record; for people only"),
-    "next": ("TEXT", "the command to run next"),
+    "next": ("TEXT", "the command to run next, from the folder that was asked for"),
 }
 RECORD: Columns = {
     "study": ("TEXT", "path of the study"),
