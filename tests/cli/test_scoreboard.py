@@ -17,8 +17,9 @@ import msgspec
 import pytest
 
 from tollens.cli.main import run
+from tollens.cli.scoreboard_screen import scoreboard_text
 from tollens.publish.scoreboard_page import scoreboard_html
-from tollens.publish.standing import cost_words
+from tollens.publish.standing import cost_words, rung_words
 from tollens.record.ledger import Writer
 from tollens.run.scoreboard import ORDER, Scoreboard, Standing, scoreboard
 from tollens.run.spend import spend
@@ -366,3 +367,29 @@ def test_money_is_that_of_spend(lab: Path) -> None:
     assert found.cost == {f.currency: f.net_micro for f in spent.figures}
     assert found.cost == {"USD": found.cost["USD"], "EUR": str(3 * (2**53 - 1))}
     assert cost_words({"EUR": found.cost["EUR"]}) == "27021597764.222973 EUR"
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_long_names_are_broken_at_their_parts_or_say_that_they_were_cut(
+    lab: Path, monkeypatch: pytest.MonkeyPatch, width: int
+) -> None:
+    long = _standing(
+        "quantised-kv-cache-keeps-needle-retention", "KILLED", rung="long-context-needle", obstacle="LOW_RANK_RESIDUAL",
+        cost={"USD": 12_400_000, "EUR": 1_234_567_890_000}, seconds=86_400.0, exploratory=True,
+        anchor="anchored: git origin 0123456789ab (remote not checked)",
+    )  # fmt: skip
+    monkeypatch.setenv("COLUMNS", str(width))
+    board = scoreboard("lab")
+    board = msgspec.structs.replace(board, studies=[long, _standing("x" * 70, "SURVIVED")])
+    shown = scoreboard_text(board)
+    assert max(map(len, shown.splitlines())) <= width
+    for word in ("kv-", "needle", "LOW_", "12.40 USD", "1234567.89 EUR", "0123456", "EXPLORATORY"):
+        assert word in shown
+    assert re.search(r"^x+… +SURVIVED", shown, re.M)
+    assert shown.count("…") <= 3
+
+
+def test_what_a_claim_died_of_stands_beside_the_rung() -> None:
+    dead = _standing("a", "KILLED", rung="small", obstacle="BUDGET")
+    assert rung_words(dead) == "small: BUDGET"
+    assert rung_words(msgspec.structs.replace(dead, obstacle=None)) == "small"

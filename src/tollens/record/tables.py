@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-VERSION = 1
+VERSION = 2
 APPLICATION = 0x746F6C6C
 """`PRAGMA application_id` of an index: "toll"."""
 
@@ -21,6 +21,7 @@ STUDY: Columns = {
     ),
     "verdict": ("TEXT", "KILLED, SURVIVED, UNDETERMINED, VOID, BLOCKED; null before one"),
     "rung": ("TEXT", "where it was decided; null before a verdict"),
+    "obstacle": ("TEXT", "class of what it died of, from the last post-mortem of the seal; null without one"),
     "found": ("TEXT", "the witness of the verdict in words, or why the study is TAMPERED or UNREADABLE"),
     "seal": ("TEXT", "hash of the last seal; null for a draft"),
     "amendments": ("INTEGER", "how many seals were amended"),

@@ -21,6 +21,7 @@ from tollens.record.cost import spent
 from tollens.record.envelope import FIRST, Envelope, read_line
 from tollens.record.index import Index
 from tollens.record.ledger import Ledger, parse_ledger, parse_tail, read_ledger
+from tollens.run.postmortem import last_recorded
 from tollens.run.study import DECISION, Sealed, claim_text
 
 
@@ -98,9 +99,9 @@ def _grown(known: dict[str, Any], data: bytes) -> tuple[list[Envelope], Ledger] 
 def _bare(name: str, state: str, found: str) -> dict[str, Any]:
     return {
         "path": name, "claim": "", "text": "", "quantity": "", "state": state, "verdict": None, "rung": None,
-        "found": found, "seal": None, "amendments": 0, "exploratory": 0, "traps": 0, "fired": 0, "kept": 0,
-        "anchor": "unanchored", "cost": "{}", "seconds": 0.0, "started": 0, "finished": 0, "records": 0, "torn": 0,
-        "last": None, "next": f"tollens status {shlex.quote(name)}",
+        "obstacle": None, "found": found, "seal": None, "amendments": 0, "exploratory": 0, "traps": 0, "fired": 0,
+        "kept": 0, "anchor": "unanchored", "cost": "{}", "seconds": 0.0, "started": 0, "finished": 0, "records": 0,
+        "torn": 0, "last": None, "next": f"tollens status {shlex.quote(name)}",
     }  # fmt: skip
 
 
@@ -145,9 +146,11 @@ def _decided(name: str, found: Sealed) -> dict[str, Any]:
         running = bool(runs) and runs[-1].type == "run.started"
         return {"state": "RUNNING" if running else "SEALED", "next": f"tollens climb {shlex.quote(name)}"}
     decision = msgspec.convert(found.verdict.body["decision"], Decision)
+    told = last_recorded(found) if decision.verdict == "KILLED" else None
     traps = [trap for rung in decision.rungs for trap in rung.traps]
     return {
         "state": decision.verdict, "verdict": decision.verdict, "rung": decision.rung, "found": decision.found,
+        "obstacle": told.obstacle if told else None,
         "fired": sum(trap.fired for trap in traps),
         "traps": len(traps) + sum(len(rung.traps_not_run) for rung in decision.rungs),
         "next": next_command(decision.verdict, shlex.quote(name)),

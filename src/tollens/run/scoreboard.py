@@ -26,7 +26,8 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     """One study. `cost` is in millionths by currency, refunds taken off, beyond 2^53 - 1 the digits as a string;
     `seconds` the wall time of its cells.
 
-    `fired` of `traps` controls came out as they must. `found` is the witness, or why nothing can be said.
+    `obstacle` is the class that a post-mortem gave it. `fired` of `traps` controls came out as they must. `found` is
+    the witness, or why nothing can be said.
     """
 
     path: str
@@ -34,6 +35,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     text: str
     state: str
     rung: str | None
+    obstacle: str | None = None
     found: str
     traps: int
     fired: int
@@ -126,7 +128,7 @@ def _standings(index: Index) -> list[Standing]:
     studies = [
         Standing(
             path=row["path"], claim=row["claim"], text=row["text"], state=row["state"], rung=row["rung"],
-            found=row["found"], traps=row["traps"], fired=row["fired"],
+            obstacle=row["obstacle"], found=row["found"], traps=row["traps"], fired=row["fired"],
             cost={c: micro(amount) for c, amount in msgspec.json.decode(row["cost"], type=dict[str, int]).items()},
             seconds=row["seconds"], anchor=row["anchor"],
             exploratory=bool(row["exploratory"]), amendments=row["amendments"], records=row["records"],
