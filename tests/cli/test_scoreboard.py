@@ -393,3 +393,21 @@ def test_what_a_claim_died_of_stands_beside_the_rung() -> None:
     dead = _standing("a", "KILLED", rung="small", obstacle="BUDGET")
     assert rung_words(dead) == "small: BUDGET"
     assert rung_words(msgspec.structs.replace(dead, obstacle=None)) == "small"
+
+
+def test_a_tollens_toml_that_is_none_stops_one_study(lab: Path) -> None:
+    (lab / "sealed" / "tollens.toml").write_text("x = [")
+    board = scoreboard("lab")
+    assert (board.studies[0].path, board.studies[0].state, board.exit_code) == ("sealed", "UNREADABLE", 2)
+    assert board.counts["SURVIVED"] == 1
+    assert run(["status", "lab/sealed"]) == 2
+
+
+def test_a_folder_whose_name_is_no_text_is_held_up_like_any(lab: Path) -> None:
+    """Its name in the index is not that of the folder."""
+    os.rename(os.fsencode(lab / "sealed"), os.fsencode(lab) + b"/se\xffled")
+    (lab / "tollens.toml").write_text(
+        '[[constraint]]\nid = "kv"\ntrigger = "touches in {kv}"\nmechanism = "m"\ncitation = "c"\n'
+        'require = ["reading:needle >= 0.95"]\n'
+    )
+    assert (scoreboard("lab").studies[0].path, scoreboard("lab").studies[0].state) == ("se\\xffled", "BLOCKED")

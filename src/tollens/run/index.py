@@ -37,7 +37,8 @@ Seals = tuple[tuple[str, str], ...]
 class Refreshed:
     """What was done: ledgers read whole, read from their old end on, left unread; studies that are gone.
 
-    `closed` are the folders that cannot be looked into, and why: what lies in them is in no row.
+    `folders` are those of studies by the name in the index, which is another where a name is no text. `closed` are the
+    folders that cannot be looked into, and why: what lies in them is in no row.
     """
 
     read: int = 0
@@ -47,6 +48,7 @@ class Refreshed:
     records: int = 0
     notes: list[str] = field(default_factory=list)
     closed: list[tuple[str, str]] = field(default_factory=list)
+    folders: dict[str, Path] = field(default_factory=dict)
 
 
 @contextmanager
@@ -102,6 +104,7 @@ def _refresh(index: Index, root: Path, rehash: bool, progress: Progress | None) 
     done = Refreshed()
     closed: list[tuple[Path, OSError]] = []
     folders = {_name(root, folder): folder for folder in studies_under(root, closed)}
+    done.folders = folders
     if closed and closed[0][0] == root:
         raise _closed(*closed[0])
     done.closed = [(_name(root, folder), error.strerror or "cannot be read") for folder, error in closed]

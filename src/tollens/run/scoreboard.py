@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -79,7 +80,7 @@ def scoreboard(
     """
     root = Path(path)
     with indexed(root, None if index is None else Path(index), rehash=rehash, progress=progress) as (found, done):
-        standings = [*_blocked(root, _standings(found)), *(_shut(*closed) for closed in done.closed)]
+        standings = [*_blocked(done.folders, _standings(found)), *(_shut(*closed) for closed in done.closed)]
     studies = sorted((_addressed(path, s) for s in standings), key=lambda s: (ORDER.index(s.state), s.path))
     if not studies:
         raise TollensError(
@@ -139,20 +140,30 @@ def _standings(index: Index) -> list[Standing]:
     return studies
 
 
-def _blocked(root: Path, studies: list[Standing]) -> list[Standing]:
+def _blocked(folders: Mapping[str, Path], studies: list[Standing]) -> list[Standing]:
     """With what a constraint holds up today, which no index can know: a waiver ends by itself."""
     found = []
     for study in studies:
-        folder = root / study.path
-        if study.state in ("SEALED", "RUNNING") and any(lab.constraint for *_, lab in laboratory_of(folder).files):
-            from tollens.run.entry import blocking
-
-            names = blocking(folder)
-            if names:
-                said = f"held up by {', '.join(names)}"
-                study = msgspec.structs.replace(study, state="BLOCKED", found=said)
+        if study.state in ("SEALED", "RUNNING"):
+            try:
+                names = _blocking(folders[study.path])
+            except TollensError as error:  # a tollens.toml that is none stops this study, and no other
+                said = f"{error.subject}: {error.found}"
+                study = msgspec.structs.replace(study, state="UNREADABLE", found=said)
+            else:
+                if names:
+                    said = f"held up by {', '.join(names)}"
+                    study = msgspec.structs.replace(study, state="BLOCKED", found=said)
         found.append(study)
     return found
+
+
+def _blocking(folder: Path) -> list[str]:
+    if not any(laboratory.constraint for *_, laboratory in laboratory_of(folder).files):
+        return []
+    from tollens.run.entry import blocking
+
+    return blocking(folder)
 
 
 def _headline(counts: Counter[str]) -> str:
