@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shlex
 import shutil
+import subprocess
+import sys
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -13,9 +17,12 @@ import msgspec
 import pytest
 
 from tollens.cli.main import run
+from tollens.cli.scoreboard_screen import scoreboard_text
 from tollens.publish.scoreboard_page import scoreboard_html
+from tollens.publish.standing import cost_words, rung_words
 from tollens.record.ledger import Writer
 from tollens.run.scoreboard import ORDER, Scoreboard, Standing, scoreboard
+from tollens.run.spend import spend
 
 SMALL = {"seeds = [1, 2, 3]": "seeds = [1]", "axes = { seed = 3 }": "axes = { seed = 1 }"}
 
@@ -288,3 +295,119 @@ def test_a_wide_answer_is_shown_in_lines(lab: Path, capfd: pytest.CaptureFixture
     shown = capfd.readouterr().out
     assert shown.startswith("row 1\npath ")
     assert max(map(len, shown.splitlines())) <= 80
+
+
+ENTRY = "import sys; from tollens.cli.main import run; sys.exit(run(sys.argv[1:]))"
+FILLED = "printf('%.*c', 8000000, 'a')"
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        f"SELECT instr({FILLED} || {FILLED}, {FILLED} || 'b')",
+        f"SELECT replace({FILLED} || {FILLED}, {FILLED} || 'b', 'c') IS NULL",
+    ],
+)
+def test_one_instruction_that_takes_hours_is_ended(lab: Path, query: str) -> None:
+    """SQLite looks at no clock within it."""
+    command = [sys.executable, "-c", ENTRY, "record", "ask", "lab", query, "--seconds", "0.3"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("query_slow")
+    assert run(["record", "ask", "lab", "SELECT 1", "--quiet"]) == 0
+
+
+def test_an_answer_does_not_fill_the_memory(lab: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    endless = "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c) SELECT hex(zeroblob(5000000)) FROM c"
+    assert run(["record", "ask", "lab", endless, "--rows", "1000000"]) == 2
+    assert "an answer of more than 64 MiB" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["ledger.jsonl", "claim.toml", "seal.json", "decision.json"])
+def test_a_pipe_ends_no_scoreboard(lab: Path, name: str) -> None:
+    for study in ("alive", "sealed", "draft"):
+        path = lab / study / name
+        path.unlink(missing_ok=True)
+        os.mkfifo(path)
+    command = [sys.executable, "-c", ENTRY, "status", "lab", "--quiet"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30)
+    assert done.stdout.endswith("of 4 claims\n")
+
+
+def test_the_next_commands_can_be_run_as_they_stand(lab: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """From here and with blanks in names; `amend a` has the letter of the study in the verb."""
+    lab.rename("my lab")
+    Path("my lab/draft").rename("my lab/a")
+    Path("my lab/other").rename("my lab/it's mine")
+    board = scoreboard("my lab")
+    for study in board.studies:
+        program, verb, folder, *_ = shlex.split(study.next)
+        assert (program, folder) == ("tollens", f"my lab/{study.path}")
+        assert verb in {"lock", "climb", "status"}
+    assert run(shlex.split(board.next)[1:]) == 0
+    text = next(s for s in board.studies if s.path == "it's mine").next
+    assert run(shlex.split(text)[1:]) == 0
+    assert run(["status", "--spend", "my lab"]) == 0
+    said = capfd.readouterr().out.rpartition("next")[2]
+    assert run(shlex.split(said)[1:]) == 0
+
+
+def test_money_is_that_of_spend(lab: Path) -> None:
+    """Exact however much it is, and without the rows of a seal that the ledger does not have."""
+    row = {
+        "claim": "c", "rung": "other", "cell": "all", "attempt": 1, "kind": "actual", "currency": "EUR",
+        "rate_id": "stated", "quantity": 1, "unit": "purchase", "evidence": "e", "amount_micro": 2**53 - 1,
+    }  # fmt: skip
+    log = Writer(lab / "alive" / "ledger.jsonl")
+    for _ in range(3):
+        log.append("spend", row)
+    log.append("spend", {**row, "currency": "CHF", "seal": "0" * 64})
+    (found,) = [s for s in scoreboard("lab").studies if s.path == "alive"]
+    (spent,) = [s for s in spend("lab").studies if s.path == "alive"]
+    assert found.cost == {f.currency: f.net_micro for f in spent.figures}
+    assert found.cost == {"USD": found.cost["USD"], "EUR": str(3 * (2**53 - 1))}
+    assert cost_words({"EUR": found.cost["EUR"]}) == "27021597764.222973 EUR"
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_long_names_are_broken_at_their_parts_or_say_that_they_were_cut(
+    lab: Path, monkeypatch: pytest.MonkeyPatch, width: int
+) -> None:
+    long = _standing(
+        "quantised-kv-cache-keeps-needle-retention", "KILLED", rung="long-context-needle", obstacle="LOW_RANK_RESIDUAL",
+        cost={"USD": 12_400_000, "EUR": 1_234_567_890_000}, seconds=86_400.0, exploratory=True,
+        anchor="anchored: git origin 0123456789ab (remote not checked)",
+    )  # fmt: skip
+    monkeypatch.setenv("COLUMNS", str(width))
+    board = scoreboard("lab")
+    board = msgspec.structs.replace(board, studies=[long, _standing("x" * 70, "SURVIVED")])
+    shown = scoreboard_text(board)
+    assert max(map(len, shown.splitlines())) <= width
+    for word in ("kv-", "needle", "LOW_", "12.40 USD", "1234567.89 EUR", "0123456", "EXPLORATORY"):
+        assert word in shown
+    assert re.search(r"^x+… +SURVIVED", shown, re.M)
+    assert shown.count("…") <= 3
+
+
+def test_what_a_claim_died_of_stands_beside_the_rung() -> None:
+    dead = _standing("a", "KILLED", rung="small", obstacle="BUDGET")
+    assert rung_words(dead) == "small: BUDGET"
+    assert rung_words(msgspec.structs.replace(dead, obstacle=None)) == "small"
+
+
+def test_a_tollens_toml_that_is_none_stops_one_study(lab: Path) -> None:
+    (lab / "sealed" / "tollens.toml").write_text("x = [")
+    board = scoreboard("lab")
+    assert (board.studies[0].path, board.studies[0].state, board.exit_code) == ("sealed", "UNREADABLE", 2)
+    assert board.counts["SURVIVED"] == 1
+    assert run(["status", "lab/sealed"]) == 2
+
+
+def test_a_folder_whose_name_is_no_text_is_held_up_like_any(lab: Path) -> None:
+    """Its name in the index is not that of the folder."""
+    os.rename(os.fsencode(lab / "sealed"), os.fsencode(lab) + b"/se\xffled")
+    (lab / "tollens.toml").write_text(
+        '[[constraint]]\nid = "kv"\ntrigger = "touches in {kv}"\nmechanism = "m"\ncitation = "c"\n'
+        'require = ["reading:needle >= 0.95"]\n'
+    )
+    assert (scoreboard("lab").studies[0].path, scoreboard("lab").studies[0].state) == ("se\\xffled", "BLOCKED")

@@ -9,6 +9,8 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,7 @@ from tollens.core.errors import TollensError
 from tollens.record.envelope import line, sealed_envelope
 from tollens.record.ledger import Writer, parse_ledger, read_ledger
 from tollens.record.tables import APPLICATION
-from tollens.run.index import indexed
+from tollens.run.index import SECOND, indexed, settled
 from tollens.run.scoreboard import Scoreboard, scoreboard
 
 TIME = "2026-01-01T00:00:00.000Z"
@@ -383,3 +385,58 @@ def test_no_study_is_not_an_empty_scoreboard(tmp_path: Path) -> None:
     assert isinstance(caught.value, TollensError)
     make(tmp_path, 1)
     assert isinstance(scoreboard(tmp_path), Scoreboard)
+
+
+def _as_nobody(what: Callable[[], None]) -> None:
+    """Permissions bind everybody but root."""
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            if os.getuid() == 0:
+                os.setgid(65534)
+                os.setuid(65534)
+            what()
+            status = 0
+        finally:
+            os._exit(status)
+    assert os.waitpid(child, 0)[1] == 0
+
+
+def test_a_folder_that_is_closed_is_listed_and_the_others_are_shown() -> None:
+    lab = Path(tempfile.mkdtemp(prefix="tollens-lab-"))
+    try:
+        make(lab, 2)
+        scoreboard(lab)  # everything is imported: nobody may not be let into the folders of Python
+        shutil.rmtree(lab / ".tollens")
+        (lab / "shut").mkdir(mode=0)
+        lab.chmod(0o555)
+
+        def look() -> None:
+            board = scoreboard(lab, lab.parent / f"{lab.name}.sqlite")
+            told = {s.path: (s.state, s.found) for s in board.studies}
+            assert told["shut"] == ("UNREADABLE", "Permission denied")
+            assert (len(board.studies), board.exit_code) == (3, 2)
+            assert scoreboard(lab).notes[0] == "kept in memory: Permission denied"
+            try:
+                scoreboard(lab / "shut")
+            except TollensError as error:
+                assert error.code == "path_unreadable"  # noqa: PT017  pytest.raises imports what nobody may not read
+            else:
+                raise AssertionError("a closed folder has a scoreboard")
+
+        _as_nobody(look)
+    finally:
+        lab.chmod(0o700)
+        (lab / "shut").chmod(0o700)
+        shutil.rmtree(lab)
+        lab.parent.joinpath(f"{lab.name}.sqlite").unlink(missing_ok=True)
+
+
+def test_where_files_have_whole_seconds_a_change_within_one_is_seen() -> None:
+    """What was changed in the second that the clock still counts has no settled stamp."""
+    now = 1_700_000_000 * SECOND
+    assert settled(now - 3 * SECOND, now)
+    assert not settled(now - SECOND, now)
+    assert settled(now - SECOND + 1, now)
+    assert not settled(now - 1, now)

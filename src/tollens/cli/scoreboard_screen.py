@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -15,9 +16,12 @@ if TYPE_CHECKING:
 
 SHOWN = 40
 NUMBERS = frozenset({"money", "time"})
-WHOLE = frozenset({"verdict", "traps", "time", "anchor"})
-"""Columns whose words are never cut in two."""
-NARROW = 12
+HEAD = ("study", "verdict", "rung", "traps", "money", "time", "anchor")
+NARROW = 100
+"""Columns of a terminal below which an anchor takes two lines."""
+LEAST = 8
+"""Characters that a name is given, however narrow the terminal."""
+GAP = 2
 
 
 def scoreboard_text(board: Scoreboard, *, show_all: bool = False) -> str:
@@ -39,24 +43,45 @@ def _table(studies: Sequence[Standing]) -> str:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for name in ("study", "verdict", "rung", "traps", "money", "time", "anchor"):
-        table.add_column(
-            name, overflow="fold", justify="right" if name in NUMBERS else "left", no_wrap=name in WHOLE
-        )  # fmt: skip
-    for study in studies:
-        label = "\nEXPLORATORY" if study.exploratory else ""
-        anchor = printable(anchor_words(study))
-        table.add_row(
-            Text(printable(study.path)),
-            Text(study.state + label, style=STYLES.get(study.state, "")),
-            Text(printable(rung_words(study))),
-            trap_words(study),
-            Text(printable(cost_words(study.cost))),
-            time_words(study.seconds),
-            Text(anchor if len(anchor) <= NARROW else anchor.replace(" ", "\n", 1)),
-        )
+    rows = [_cells(study) for study in studies]
+    others = [max([len(name), *(len(part) for row in rows for part in row[name].split("\n"))]) for name in HEAD[1:]]
+    rung = max(LEAST, min(others[1], (columns() - sum(others) + others[1] - GAP * len(others)) // 2))
+    study_width = max(LEAST, columns() - sum(others) + others[1] - rung - GAP * len(others))
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, GAP - 1, 0, 0))
+    for name in HEAD:
+        table.add_column(name, justify="right" if name in NUMBERS else "left", no_wrap=True, overflow="ellipsis")
+    for study, row in zip(studies, rows, strict=True):
+        told = row | {
+            "study": broken(row["study"], study_width),
+            "rung": "\n".join(broken(part, rung) for part in row["rung"].split("\n")),
+        }
+        styles = {"verdict": STYLES.get(study.state, "")}
+        table.add_row(*(Text(told[name], style=styles.get(name, "")) for name in HEAD))
     console = Console(highlight=False, width=columns())
     with console.capture() as capture:
         console.print(table)
     return unpadded(capture.get())
+
+
+def _cells(study: Standing) -> dict[str, str]:
+    """The words of a row by column; what stands on two lines has a line feed."""
+    anchor = printable(anchor_words(study))
+    return {
+        "study": printable(study.path),
+        "verdict": study.state + ("\nEXPLORATORY" if study.exploratory else ""),
+        "rung": printable(rung_words(study)).replace(": ", "\n"),
+        "traps": trap_words(study),
+        "money": printable(cost_words(study.cost)).replace(", ", "\n"),
+        "time": time_words(study.seconds),
+        "anchor": anchor.replace(" ", "\n", 1) if columns() < NARROW or len(anchor) > 12 else anchor,
+    }
+
+
+def broken(name: str, width: int) -> str:
+    """A name in lines of `width`, ended behind `-`, `_`, `/` or `.`; a part that is longer ends in an ellipsis."""
+    lines = [""]
+    for part in re.findall(r"[^-_/. ]*[-_/. ]?", name):
+        if lines[-1] and len(lines[-1]) + len(part.rstrip()) > width:
+            lines.append("")
+        lines[-1] += part if len(part.rstrip()) <= width else part[: width - 1] + "…"
+    return "\n".join(line.rstrip() for line in lines)

@@ -6,11 +6,13 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import TypeAlias
 
 from tollens.core.canonical import SAFE
 from tollens.core.errors import TollensError
 
 MICRO = 10**6
+Micro: TypeAlias = int | str
 _AMOUNT = re.compile(r"([0-9]{1,16})(?:\.([0-9]{1,6}))? ([A-Z]{3})", re.ASCII)
 
 
@@ -46,6 +48,11 @@ def total(parts: Iterable[Money]) -> Money:
         for currency, micro in part.amounts.items():
             made[currency] = made.get(currency, 0) + micro
     return Money(made)
+
+
+def micro(amount: int) -> Micro:
+    """As JSON keeps it: an integer, and beyond 2^53 - 1 its digits as a string."""
+    return amount if abs(amount) <= SAFE else str(amount)
 
 
 def parse_amount(text: str) -> Money:

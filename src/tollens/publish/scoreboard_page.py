@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tollens.publish.html import page_html
-from tollens.publish.standing import anchor_words, cost_words, rung_words, time_words, trap_words
+from tollens.publish.standing import NONE, anchor_words, cost_words, rung_words, time_words, trap_words
 from tollens.publish.text import breakable, foreign
 from tollens.run.scoreboard import ORDER, Scoreboard, Standing
 
@@ -16,7 +16,7 @@ TONES = {
 SORTS: Mapping[str, tuple[str, Callable[[Standing], Any]]] = {
     "worst": ("worst first", lambda s: (ORDER.index(s.state), s.path)),
     "name": ("study", lambda s: s.path),
-    "cost": ("money, most first", lambda s: (-max(s.cost.values(), default=0), s.path)),
+    "cost": ("money, most first", lambda s: (-max(map(int, s.cost.values()), default=0), s.path)),
     "time": ("time, most first", lambda s: (-s.seconds, s.path)),
     "traps": ("traps that did not fire", lambda s: (s.fired - s.traps, s.path)),
     "anchor": ("unanchored first", lambda s: (s.anchor != "unanchored", s.path)),
@@ -32,10 +32,11 @@ STYLE = (
     ".sorts{border:0;padding:0;margin:1rem 0;display:flex;flex-wrap:wrap;gap:.2rem 1.1rem}"
     ".sorts legend{float:left;color:var(--soft);margin-right:1.1rem;padding:0}"
     ".state{font-weight:700;white-space:nowrap;color:var(--tone,var(--ink));border:0!important}"
-    "@media(max-width:760px){.board{grid-template-columns:minmax(0,1fr) max-content max-content}"
-    ".board thead{display:none}.board td.n{white-space:normal}"
-    ".board td,.board th{padding:.1rem 0}.board th[scope=row]{grid-column:1/-1;"
-    "font-weight:700;padding-top:.5rem}}"
+    ".board .small{white-space:nowrap}.board .why{white-space:normal}"
+    "@media(max-width:760px){.board{display:block}.board thead,.board .none{display:none}"
+    ".board tbody{display:flex;flex-direction:column}.board tr{display:flex;flex-wrap:wrap;column-gap:1.1rem}"
+    ".board td,.board th{padding:.1rem 0}.board .traps::before{content:'traps '}"
+    ".board th[scope=row],.board .why{flex:0 0 100%}.board th[scope=row]{font-weight:700;padding-top:.5rem}}"
     + "".join(f"main:has(#by-{name}:checked) .board tbody tr{{order:var(--{name})}}" for name in SORTS)
 )
 
@@ -86,13 +87,13 @@ def _row(study: Standing, places: Mapping[str, int]) -> str:
         f" — {study.found}" if study.state in ("KILLED", "UNDETERMINED", "VOID", "BLOCKED") and study.found else ""
     )
     cells: Sequence[tuple[str, str]] = (
-        ("", foreign(rung_words(study))), ("", trap_words(study)), ("n", foreign(cost_words(study.cost))),
+        ("", foreign(rung_words(study))), ("traps", trap_words(study)), ("n", foreign(cost_words(study.cost))),
         ("n", time_words(study.seconds)), ("", foreign(anchor_words(study))),
     )  # fmt: skip
     return (
         f'<tr style="{order}"><th scope="row"><span class="mono">{breakable(study.path)}</span>{claim}</th>'
         f'<td><span class="state {TONES.get(study.state, "undetermined")}">{study.state}</span>{label}</td>'
-        + "".join(f'<td class="{kind}">{text}</td>' for kind, text in cells)
+        + "".join(f'<td class="{kind}{" none" if text == NONE else ""}">{text}</td>' for kind, text in cells)
         + f'<td class="why small">{foreign(said + witness)}</td></tr>'
     )
 

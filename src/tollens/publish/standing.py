@@ -5,32 +5,34 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from tollens.protocol.ladder import dollars
+from tollens.core.money import Micro, shown
 
 if TYPE_CHECKING:
     from tollens.run.scoreboard import Standing
 
 
+NONE = "–"
+
+
 def rung_words(study: Standing) -> str:
-    """Where it was killed; a dash where it was not."""
-    return study.rung or "–" if study.state == "KILLED" else "–"
+    """Where it was killed, and the class of what it died of where that was recorded; a dash where it was not."""
+    if study.state != "KILLED" or not study.rung:
+        return NONE
+    return f"{study.rung}: {study.obstacle}" if study.obstacle else study.rung
 
 
 def trap_words(study: Standing) -> str:
-    return f"{study.fired} of {study.traps}" if study.traps else "–"
+    return f"{study.fired} of {study.traps}" if study.traps else NONE
 
 
-def cost_words(cost: Mapping[str, int]) -> str:
+def cost_words(cost: Mapping[str, Micro]) -> str:
     """Money by currency, which never add; a dash where nothing was bought."""
-    said = [
-        dollars(micro) if currency == "USD" else f"{micro / 1e6:,.6g} {currency}" for currency, micro in cost.items()
-    ]
-    return ", ".join(said) or "–"
+    return ", ".join(shown(int(micro), currency) for currency, micro in cost.items()) or NONE
 
 
 def time_words(seconds: float) -> str:
     if not seconds:
-        return "–"
+        return NONE
     return f"{seconds:.3f} s" if seconds < 10 else f"{seconds:,.0f} s"
 
 

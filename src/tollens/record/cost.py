@@ -157,6 +157,11 @@ def study_cost(records: Sequence[Envelope]) -> StudyCost:
     return StudyCost(study.claim.id, seal, len(seals), state_now, tuple(rungs), tuple(foreign))
 
 
+def spent(records: Iterable[Envelope]) -> Money:
+    """What was bought under any seal of a checked ledger, less what came back."""
+    return sums(_rows(records)[0]).net
+
+
 def _left(now: Sums) -> Money:
     """What is left of each estimate; never below 0, and never more than the estimate."""
     return Money({c: max(0, micro - max(0, now.net.of(c))) for c, micro in now.estimate.amounts.items()})
@@ -170,7 +175,7 @@ def _verdict(records: Sequence[Envelope], last: Envelope | None) -> dict[str, An
     return found[-1] if found else None
 
 
-def _rows(records: Sequence[Envelope]) -> tuple[list[SpendBody], list[int]]:
+def _rows(records: Iterable[Envelope]) -> tuple[list[SpendBody], list[int]]:
     """The rows that count, and the lines of those of a seal that stands nowhere above them."""
     seals: set[str | None] = {None}
     rows, foreign = [], []

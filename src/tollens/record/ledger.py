@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import stat
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,13 +40,26 @@ def read_ledger(path: Path) -> Ledger:
     `ledger_unreadable` (2).
     """
     try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        return Ledger(())
+        data = ledger_bytes(path)
     except OSError as error:
         raise unwritable("ledger_unreadable", path, error) from None
-    ledger = parse_ledger(data, path.name)
-    return ledger
+    return parse_ledger(data, path.name)
+
+
+def ledger_bytes(path: Path) -> bytes:
+    """All bytes of a ledger; none where there is no file.
+
+    Raises: OSError, also for a link to nothing, and for a pipe, which would never end.
+    """
+    try:
+        mode = path.stat().st_mode
+        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+            raise OSError(None, "not a plain file")
+        return path.read_bytes()
+    except FileNotFoundError:
+        if path.is_symlink():
+            raise OSError(None, "a link to nothing") from None
+        return b""
 
 
 def parse_ledger(data: bytes, subject: str = FILE) -> Ledger:

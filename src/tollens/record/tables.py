@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-VERSION = 1
+VERSION = 2
 APPLICATION = 0x746F6C6C
 """`PRAGMA application_id` of an index: "toll"."""
 
@@ -21,6 +21,7 @@ STUDY: Columns = {
     ),
     "verdict": ("TEXT", "KILLED, SURVIVED, UNDETERMINED, VOID, BLOCKED; null before one"),
     "rung": ("TEXT", "where it was decided; null before a verdict"),
+    "obstacle": ("TEXT", "class of what it died of, from the last post-mortem of the seal; null without one"),
     "found": ("TEXT", "the witness of the verdict in words, or why the study is TAMPERED or UNREADABLE"),
     "seal": ("TEXT", "hash of the last seal; null for a draft"),
     "amendments": ("INTEGER", "how many seals were amended"),
@@ -36,7 +37,7 @@ STUDY: Columns = {
     "records": ("INTEGER", "records of the ledger"),
     "torn": ("INTEGER", "bytes of a last line that was never finished"),
     "last": ("TEXT", "time of the last record; for people only"),
-    "next": ("TEXT", "the command to run next"),
+    "next": ("TEXT", "the command to run next, from the folder that was asked for"),
 }
 RECORD: Columns = {
     "study": ("TEXT", "path of the study"),

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 import os
 import sqlite3
+import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypeAlias
 
@@ -19,9 +21,12 @@ from tollens.run.scoreboard import ledgers_sentence
 
 SECONDS = 30.0
 ROWS = 10_000
-BYTES = 1 << 20
-STEPS = 10_000
+BYTES = 1 << 24
+"""Of one value, and four times as many of an answer."""
+STEPS = 1_000
 """Instructions of SQLite between two looks at the clock."""
+GRACE = 1.0
+"""Seconds behind the limit that one instruction may go on."""
 EXAMPLES = (
     "SELECT state, count(*) FROM study GROUP BY state ORDER BY 2 DESC",
     "SELECT rung, currency, sum(amount_micro) / 1e6 AS spent FROM spend WHERE kind <> 'estimate' GROUP BY 1, 2",
@@ -69,15 +74,17 @@ def ask(
     seconds: float = SECONDS,
     rehash: bool = False,
     progress: Progress | None = None,
+    overdue: Callable[[TollensError], None] | None = None,
 ) -> Answer:
     """The answer of one SELECT over the index of the studies below `path`, which is brought up to date first.
 
     Raises TollensError, exit 2: `query_refused` for anything but reading, `query_failed` for what SQLite cannot
-    answer, `query_slow` after `seconds`; those of `indexed`.
+    answer, `query_slow` after `seconds`; those of `indexed`. SQLite looks at the clock between its instructions only,
+    and one instruction (`replace` in a long text) may take hours: `overdue` is then called, from another thread.
     """
     with indexed(Path(path), None if index is None else Path(index), rehash=rehash, progress=progress) as (found, done):
         before = time.perf_counter()
-        columns, answered = ([], []) if query is None else _answer(found, query, rows, seconds)
+        columns, answered = ([], []) if query is None else _answer(found, query, rows, seconds, overdue)
         return Answer(
             folder=os.fspath(path), query=query or "", columns=columns, rows=answered[:rows], cut=len(answered) > rows,
             seconds=time.perf_counter() - before, tables=tables() if query is None else [],
@@ -98,7 +105,9 @@ def tables() -> list[Table]:
     return [*own, *views, Table("reading", reading, "one row a reading of a finished cell")]
 
 
-def _answer(index: Index, query: str, most: int, seconds: float) -> tuple[list[str], list[list[Cell]]]:
+def _answer(
+    index: Index, query: str, most: int, seconds: float, overdue: Callable[[TollensError], None] | None
+) -> tuple[list[str], list[list[Cell]]]:
     db, deadline, denied = index.db, time.monotonic() + seconds, list[str]()
 
     def allowed(action: int, first: str | None, second: str | None, *_: str | None) -> int:
@@ -108,23 +117,23 @@ def _answer(index: Index, query: str, most: int, seconds: float) -> tuple[list[s
         return sqlite3.SQLITE_DENY
 
     db.execute("PRAGMA query_only = ON")
-    db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 64 * BYTES)
+    db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, BYTES)
     db.set_authorizer(allowed)
     db.set_progress_handler(lambda: int(time.monotonic() > deadline), STEPS)
+    watch = threading.Timer(seconds + GRACE, lambda: overdue(_slow(query, seconds)) if overdue is not None else None)
+    watch.daemon = True
+    watch.start()
     try:
         cursor = db.execute(query)
         names = [column[0] for column in cursor.description or ()]
         if not names:
             raise _refused(query, "nothing that gives rows")
-        return names, [[_cell(value) for value in row] for row in cursor.fetchmany(most + 1)]
+        return names, _fetched(cursor, most)
     except (sqlite3.Error, sqlite3.Warning, ValueError, MemoryError) as error:
         if denied:
             raise _refused(query, denied[0]) from None
         if "interrupted" in str(error):
-            raise TollensError(
-                "query_slow", _short(query), expected=f"an answer within {seconds:g} s", found="none yet",
-                fix="Ask for less, or allow more time with --seconds.",
-            ) from None  # fmt: skip
+            raise _slow(query, seconds) from None
         damaged = isinstance(error, sqlite3.DatabaseError) and "malformed" in str(error)
         raise TollensError(
             "query_failed", _short(query), expected="one SELECT in the SQL of SQLite",
@@ -132,8 +141,23 @@ def _answer(index: Index, query: str, most: int, seconds: float) -> tuple[list[s
             fix="Have the index made anew: --rehash." if damaged else "tollens record ask FOLDER shows the tables.",
         ) from None  # fmt: skip
     finally:
+        watch.cancel()
         db.set_authorizer(None)
         db.set_progress_handler(None, 0)
+
+
+def _fetched(cursor: sqlite3.Cursor, most: int) -> list[list[Cell]]:
+    """At most one row more than `most`. Raises: ValueError where they do not fit into memory by far."""
+    rows: list[list[Cell]] = []
+    size = 0
+    for row in cursor:
+        size += sum(len(value) for value in row if isinstance(value, str | bytes))
+        if size > 4 * BYTES:
+            raise ValueError(f"an answer of more than {4 * BYTES >> 20} MiB")
+        rows.append([_cell(value) for value in row])
+        if len(rows) > most:
+            break
+    return rows
 
 
 def _cell(value: object) -> Cell:
@@ -143,6 +167,13 @@ def _cell(value: object) -> Cell:
         return str(value)
     assert value is None or isinstance(value, str | int | float)
     return value
+
+
+def _slow(query: str, seconds: float) -> TollensError:
+    return TollensError(
+        "query_slow", _short(query), expected=f"an answer within {seconds:g} s", found="none yet",
+        fix="Ask for less, or allow more time with --seconds.",
+    )  # fmt: skip
 
 
 def _refused(query: str, what: str) -> TollensError:

@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import hashlib
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from tollens.core.canonical import unix_text
 from tollens.core.errors import TollensError
 from tollens.protocol import seal
 from tollens.protocol.decision import Decision
 from tollens.protocol.ladder import next_command
 from tollens.protocol.seal import Manifest, seal_bytes
-from tollens.protocol.study import FILE as CLAIM
 from tollens.protocol.study import from_plain, read_study
 from tollens.record import ledger as ledgers
+from tollens.record.cost import spent
 from tollens.record.envelope import FIRST, Envelope, read_line
 from tollens.record.index import Index
 from tollens.record.ledger import Ledger, parse_ledger, parse_tail, read_ledger
-from tollens.run.study import DECISION, Sealed
+from tollens.run.postmortem import last_recorded
+from tollens.run.study import DECISION, Sealed, claim_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ def enter(index: Index, name: str, folder: Path, known: dict[str, Any] | None, s
     path = folder / ledgers.FILE
     facts = {"study": name, "stamp": stamp, "records": 0, "bytes": 0, "sha256": "", "last": FIRST, "seals": "[]"}
     try:
-        data = _read(path)
+        data = ledgers.ledger_bytes(path)
     except OSError as error:  # looked at again the next time: mended permissions change no time
         index.forget([name])
         index.put(_bare(name, "UNREADABLE", f"{path.name}: {error.strerror or error}"), facts | {"stamp": ""})
@@ -80,14 +81,6 @@ def blocking(folder: Path) -> list[str]:
     return [ruling.id for ruling in rulings if ruling.state == "blocked"]
 
 
-def _read(path: Path) -> bytes:
-    """All bytes of a ledger; none where there is no file. Raises: OSError."""
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        return b""
-
-
 def _grown(known: dict[str, Any], data: bytes) -> tuple[list[Envelope], Ledger] | None:
     """The records that the index has and those behind them; None where the old bytes do not stand there any more.
 
@@ -106,9 +99,9 @@ def _grown(known: dict[str, Any], data: bytes) -> tuple[list[Envelope], Ledger] 
 def _bare(name: str, state: str, found: str) -> dict[str, Any]:
     return {
         "path": name, "claim": "", "text": "", "quantity": "", "state": state, "verdict": None, "rung": None,
-        "found": found, "seal": None, "amendments": 0, "exploratory": 0, "traps": 0, "fired": 0, "kept": 0,
-        "anchor": "unanchored", "cost": "{}", "seconds": 0.0, "started": 0, "finished": 0, "records": 0, "torn": 0,
-        "last": None, "next": f"tollens status {name}",
+        "obstacle": None, "found": found, "seal": None, "amendments": 0, "exploratory": 0, "traps": 0, "fired": 0,
+        "kept": 0, "anchor": "unanchored", "cost": "{}", "seconds": 0.0, "started": 0, "finished": 0, "records": 0,
+        "torn": 0, "last": None, "next": f"tollens status {shlex.quote(name)}",
     }  # fmt: skip
 
 
@@ -151,14 +144,16 @@ def _decided(name: str, found: Sealed) -> dict[str, Any]:
     if found.verdict is None:
         runs = found.of("run.started", "run.finished")
         running = bool(runs) and runs[-1].type == "run.started"
-        return {"state": "RUNNING" if running else "SEALED", "next": f"tollens climb {name}"}
+        return {"state": "RUNNING" if running else "SEALED", "next": f"tollens climb {shlex.quote(name)}"}
     decision = msgspec.convert(found.verdict.body["decision"], Decision)
+    told = last_recorded(found) if decision.verdict == "KILLED" else None
     traps = [trap for rung in decision.rungs for trap in rung.traps]
     return {
         "state": decision.verdict, "verdict": decision.verdict, "rung": decision.rung, "found": decision.found,
+        "obstacle": told.obstacle if told else None,
         "fired": sum(trap.fired for trap in traps),
         "traps": len(traps) + sum(len(rung.traps_not_run) for rung in decision.rungs),
-        "next": next_command(decision.verdict, name),
+        "next": next_command(decision.verdict, shlex.quote(name)),
     }  # fmt: skip
 
 
@@ -167,20 +162,21 @@ def _draft(name: str, folder: Path) -> dict[str, Any]:
     if (folder / seal.FILE).is_file():
         return {"state": "TAMPERED", "found": f"{seal.FILE} lies there, and no ledger holds it"}
     try:
-        claim = read_study(unix_text((folder / CLAIM).read_bytes()).decode("utf-8-sig")).claim
+        claim = read_study(claim_text(folder)).claim
     except TollensError as error:
         return {"state": "UNREADABLE", "found": f"{error.subject}: {error.found}"}
-    except OSError as error:
-        return {"state": "UNREADABLE", "found": f"{CLAIM}: {error.strerror or error}"}
-    except ValueError as error:
-        return {"state": "UNREADABLE", "found": f"{CLAIM}: {str(error)[:120]}"}
-    return {"claim": claim.id, "text": claim.text, "quantity": claim.quantity, "next": f"tollens lock {name}"}
+    return {
+        "claim": claim.id,
+        "text": claim.text,
+        "quantity": claim.quantity,
+        "next": f"tollens lock {shlex.quote(name)}",
+    }
 
 
 def _changed(found: Sealed) -> str:
     """What can be seen without hashing sealed files: seal.json and decision.json against the ledger."""
     try:
-        data = (found.folder / seal.FILE).read_bytes()
+        data = _plain_bytes(found.folder / seal.FILE)
         named = hashlib.sha256(data.replace(b"\r\n", b"\n")).hexdigest()
         if named not in (found.hash, *found.before):
             return f"{seal.FILE}: expected {found.hash[:12]}, found {named[:12]}"
@@ -190,7 +186,7 @@ def _changed(found: Sealed) -> str:
         return f"{seal.FILE}: {error.strerror}"
     if found.verdict is None:
         try:
-            said = msgspec.json.decode((found.folder / DECISION).read_bytes(), type=dict[str, Any]).get("seal")
+            said = msgspec.json.decode(_plain_bytes(found.folder / DECISION), type=dict[str, Any]).get("seal")
         except (OSError, msgspec.DecodeError):
             said = None
         if said == found.hash:
@@ -198,12 +194,13 @@ def _changed(found: Sealed) -> str:
     return ""
 
 
+def _plain_bytes(path: Path) -> bytes:
+    """Raises: OSError, also for a pipe, which would never end."""
+    if path.exists() and not path.is_file():
+        raise OSError(None, "not a plain file")
+    return path.read_bytes()
+
+
 def _cost(ledger: Ledger) -> dict[str, int]:
-    """Millionths by currency: what was bought, less what came back. Estimates are no spend; currencies never add."""
-    total: dict[str, int] = {}
-    for record in ledger.of("spend"):
-        body = record.body
-        amount, currency = body.get("amount_micro"), body.get("currency")
-        if body.get("kind") in ("actual", "refund") and isinstance(amount, int) and isinstance(currency, str):
-            total[currency] = total.get(currency, 0) + amount
-    return total
+    """Millionths by currency, as `status --spend` counts them: what was bought under any seal, less what came back."""
+    return dict(spent(ledger.records).amounts)

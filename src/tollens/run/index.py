@@ -28,13 +28,18 @@ BATCH = 64
 """Studies that are written in one transaction."""
 TICK = 50_000_000
 """Nanoseconds: more than any kernel lets pass between two times that it gives to files."""
+SECOND = 10**9
 Progress = Callable[[int, int, str], None]
 Seals = tuple[tuple[str, str], ...]
 
 
 @dataclass(slots=True)
 class Refreshed:
-    """What was done: ledgers read whole, read from their old end on, left unread; studies that are gone."""
+    """What was done: ledgers read whole, read from their old end on, left unread; studies that are gone.
+
+    `folders` are those of studies by the name in the index, which is another where a name is no text. `closed` are the
+    folders that cannot be looked into, and why: what lies in them is in no row.
+    """
 
     read: int = 0
     grown: int = 0
@@ -42,6 +47,8 @@ class Refreshed:
     gone: int = 0
     records: int = 0
     notes: list[str] = field(default_factory=list)
+    closed: list[tuple[str, str]] = field(default_factory=list)
+    folders: dict[str, Path] = field(default_factory=dict)
 
 
 @contextmanager
@@ -95,10 +102,12 @@ def _busy(path: Path | None) -> TollensError:
 
 def _refresh(index: Index, root: Path, rehash: bool, progress: Progress | None) -> Refreshed:
     done = Refreshed()
-    try:
-        folders = {_name(root, folder): folder for folder in studies_under(root)}
-    except OSError as error:
-        raise _closed(root, error) from None
+    closed: list[tuple[Path, OSError]] = []
+    folders = {_name(root, folder): folder for folder in studies_under(root, closed)}
+    done.folders = folders
+    if closed and closed[0][0] == root:
+        raise _closed(*closed[0])
+    done.closed = [(_name(root, folder), error.strerror or "cannot be read") for folder, error in closed]
     stamps = {name: _stamp(folder) for name, folder in folders.items()}
     known = index.known()
     gone = [name for name in known if name not in folders]
@@ -143,17 +152,25 @@ def _stamp(folder: Path) -> str:
     the last tick of the clock may change again without another time: its stamp fits nothing.
     """
     said = []
-    fresh = time.time_ns() - TICK
+    now = time.time_ns()
     for name in DEPENDS:
         try:
             found = os.stat(folder / name)
         except OSError:
             said.append("-")
             continue
-        settled = max(found.st_mtime_ns, found.st_ctime_ns) < fresh
-        times = f"{found.st_mtime_ns}:{found.st_ctime_ns}" if settled else f"fresh {time.time_ns()}"
+        still = settled(max(found.st_mtime_ns, found.st_ctime_ns), now)
+        times = f"{found.st_mtime_ns}:{found.st_ctime_ns}" if still else f"fresh {time.time_ns()}"
         said.append(f"{found.st_size}:{times}:{found.st_mode:o}:{found.st_ino}")
     return "|".join(said)
+
+
+def settled(changed: int, now: int) -> bool:
+    """Whether a file changed at `changed` ns would get another time if it were changed `now`.
+
+    A time of whole seconds may be of a file system that counts no parts of them, or only every other second.
+    """
+    return changed < now - TICK - (0 if changed % SECOND else 2 * SECOND)
 
 
 def _anchors(index: Index, folders: dict[str, Path]) -> None:

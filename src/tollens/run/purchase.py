@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import os
 import re
+import shlex
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -113,7 +114,7 @@ def record_spend(path: str | os.PathLike[str], question: PurchaseQuestion) -> Pu
         claim=study.claim.id, seal=last.body["seal"], rung=question.rung, cell=question.cell, kind=question.kind,
         currency=made.currency, amount_micro=amount, rate_id=made.rate_id, priced=made.words, evidence=evidence,
         line=written.seq + 1, figures=spend_figures(cost), notes=notes,
-        next=f"tollens status --spend {os.fspath(path)}",
+        next=f"tollens status --spend {shlex.quote(os.fspath(path))}",
     )  # fmt: skip
 
 

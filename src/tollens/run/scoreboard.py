@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
 
 from tollens.core.errors import Exit, TollensError
+from tollens.core.money import Micro, micro
 from tollens.record.index import Index
 from tollens.run.index import Progress, Refreshed, indexed
 from tollens.run.laboratory import laboratory_of
@@ -21,9 +24,11 @@ OPEN = ("RUNNING", "SEALED", "DRAFT")
 
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
-    """One study. `cost` is in millionths by currency, refunds taken off; `seconds` the wall time of its cells.
+    """One study. `cost` is in millionths by currency, refunds taken off, beyond 2^53 - 1 the digits as a string;
+    `seconds` the wall time of its cells.
 
-    `fired` of `traps` controls came out as they must. `found` is the witness, or why nothing can be said.
+    `obstacle` is the class that a post-mortem gave it. `fired` of `traps` controls came out as they must. `found` is
+    the witness, or why nothing can be said.
     """
 
     path: str
@@ -31,10 +36,11 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     text: str
     state: str
     rung: str | None
+    obstacle: str | None = None
     found: str
     traps: int
     fired: int
-    cost: dict[str, int]
+    cost: dict[str, Micro]
     seconds: float
     anchor: str
     exploratory: bool
@@ -74,7 +80,8 @@ def scoreboard(
     """
     root = Path(path)
     with indexed(root, None if index is None else Path(index), rehash=rehash, progress=progress) as (found, done):
-        studies = sorted(_blocked(root, _standings(found)), key=lambda s: (ORDER.index(s.state), s.path))
+        standings = [*_blocked(done.folders, _standings(found)), *(_shut(*closed) for closed in done.closed)]
+    studies = sorted((_addressed(path, s) for s in standings), key=lambda s: (ORDER.index(s.state), s.path))
     if not studies:
         raise TollensError(
             "no_study", os.fspath(path), expected="a study, or a folder with studies somewhere below",
@@ -92,8 +99,29 @@ def scoreboard(
         ledgers=ledgers_sentence(done),
         notes=done.notes,
         exit_code=int(worst),
-        next=f"tollens status {os.path.join(os.fspath(path), first.path) if first.path != '.' else os.fspath(path)}",
+        next=f"tollens status {_place(path, first.path)}",
     )
+
+
+def _place(path: str | os.PathLike[str], study: str) -> str:
+    """The folder of a study from here, as a shell takes it."""
+    return shlex.quote(os.fspath(path) if study == "." else os.path.join(os.fspath(path), study))
+
+
+def _addressed(path: str | os.PathLike[str], study: Standing) -> Standing:
+    """With a command that can be run from here; the index knows only its own folder."""
+    program, verb, rest = study.next.split(" ", 2)
+    options = rest.removeprefix(shlex.quote(study.path))
+    return msgspec.structs.replace(study, next=f"{program} {verb} {_place(path, study.path)}{options}")
+
+
+def _shut(path: str, why: str) -> Standing:
+    """A folder that cannot be looked into: how many studies it has nobody knows."""
+    return Standing(
+        path=path, claim="", text="", state="UNREADABLE", rung=None, found=why, traps=0, fired=0, cost={}, seconds=0.0,
+        anchor="unanchored", exploratory=False, amendments=0, records=0, torn=0,
+        next=f"tollens status {shlex.quote(path)}",
+    )  # fmt: skip
 
 
 def _standings(index: Index) -> list[Standing]:
@@ -101,8 +129,9 @@ def _standings(index: Index) -> list[Standing]:
     studies = [
         Standing(
             path=row["path"], claim=row["claim"], text=row["text"], state=row["state"], rung=row["rung"],
-            found=row["found"], traps=row["traps"], fired=row["fired"],
-            cost=msgspec.json.decode(row["cost"], type=dict[str, int]), seconds=row["seconds"], anchor=row["anchor"],
+            obstacle=row["obstacle"], found=row["found"], traps=row["traps"], fired=row["fired"],
+            cost={c: micro(amount) for c, amount in msgspec.json.decode(row["cost"], type=dict[str, int]).items()},
+            seconds=row["seconds"], anchor=row["anchor"],
             exploratory=bool(row["exploratory"]), amendments=row["amendments"], records=row["records"],
             torn=row["torn"], next=row["next"],
         )
@@ -111,20 +140,30 @@ def _standings(index: Index) -> list[Standing]:
     return studies
 
 
-def _blocked(root: Path, studies: list[Standing]) -> list[Standing]:
+def _blocked(folders: Mapping[str, Path], studies: list[Standing]) -> list[Standing]:
     """With what a constraint holds up today, which no index can know: a waiver ends by itself."""
     found = []
     for study in studies:
-        folder = root / study.path
-        if study.state in ("SEALED", "RUNNING") and any(lab.constraint for *_, lab in laboratory_of(folder).files):
-            from tollens.run.entry import blocking
-
-            names = blocking(folder)
-            if names:
-                said = f"held up by {', '.join(names)}"
-                study = msgspec.structs.replace(study, state="BLOCKED", found=said)
+        if study.state in ("SEALED", "RUNNING"):
+            try:
+                names = _blocking(folders[study.path])
+            except TollensError as error:  # a tollens.toml that is none stops this study, and no other
+                said = f"{error.subject}: {error.found}"
+                study = msgspec.structs.replace(study, state="UNREADABLE", found=said)
+            else:
+                if names:
+                    said = f"held up by {', '.join(names)}"
+                    study = msgspec.structs.replace(study, state="BLOCKED", found=said)
         found.append(study)
     return found
+
+
+def _blocking(folder: Path) -> list[str]:
+    if not any(laboratory.constraint for *_, laboratory in laboratory_of(folder).files):
+        return []
+    from tollens.run.entry import blocking
+
+    return blocking(folder)
 
 
 def _headline(counts: Counter[str]) -> str:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
+import shlex
 from fractions import Fraction
 from pathlib import Path
-from typing import TypeAlias
 
 import msgspec
 
-from tollens.core.canonical import SAFE
 from tollens.core.errors import Exit, TollensError
-from tollens.core.money import Money, half_even, total
+from tollens.core.money import Micro, Money, half_even, micro, total
 from tollens.protocol import seal
 from tollens.protocol.study import FILE as CLAIM
 from tollens.record import ledger as ledgers
@@ -20,7 +19,6 @@ from tollens.record.ledger import read_ledger
 from tollens.record.spend import mismatches
 from tollens.run.laboratory import studies_under
 
-Micro: TypeAlias = int | str
 CONVENTION = "all that was spent counts, on killed and on surviving claims alike"
 MOST_NOTES = 5
 
@@ -133,9 +131,6 @@ def spend(path: str | os.PathLike[str]) -> SpendReport:
             else:
                 drafts.append(name)
             continue
-        if not (folder / ledgers.FILE).is_file():  # a pipe would never end
-            unreadable.append(Unreadable(name, "ledger_unreadable", f"{ledgers.FILE} is no file"))
-            continue
         try:
             ledger = read_ledger(folder / ledgers.FILE)
         except TollensError as error:
@@ -185,10 +180,11 @@ def _report(
 
 def _next(path: str, costs: list[tuple[str, StudyCost, list[str]]], unreadable: list[Unreadable]) -> str:
     if unreadable:
-        return f"tollens status {Path(path) / unreadable[0].path}"
+        return f"tollens status {shlex.quote(str(Path(path) / unreadable[0].path))}"
+    place = shlex.quote(str(Path(path) / costs[0][0]))
     if len(costs) == 1:
-        return f'tollens record spend {Path(path) / costs[0][0]} --rung other --amount "12.40 EUR" --evidence "..."'
-    return f"tollens status --spend {Path(path) / costs[0][0]}"
+        return f'tollens record spend {place} --rung other --amount "12.40 EUR" --evidence "..."'
+    return f"tollens status --spend {place}"
 
 
 def _notes(ledger: ledgers.Ledger) -> list[str]:
@@ -237,8 +233,3 @@ def _figures(sums: Sums, left: Money, prior: Money, over: Money) -> list[Figures
         )
         for c in (sums.estimate + sums.net).currencies
     ]  # fmt: skip
-
-
-def micro(amount: int) -> Micro:
-    """As JSON keeps it."""
-    return amount if abs(amount) <= SAFE else str(amount)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -10,6 +12,7 @@ import click
 from tollens.cli.answer import json_option, quiet_option
 
 if TYPE_CHECKING:
+    from tollens.core.errors import TollensError
     from tollens.run.ask import Answer
 
 
@@ -36,7 +39,7 @@ def command(
     from tollens.run.ask import ask
 
     with progress_bar(quiet) as progress:
-        answer = ask(folder, query, index, rows=rows, seconds=seconds, rehash=rehash, progress=progress)
+        answer = ask(folder, query, index, rows=rows, seconds=seconds, rehash=rehash, progress=progress, overdue=_end)
     if quiet and not as_json:
         from tollens.cli.terminal import emit, printable
 
@@ -44,6 +47,16 @@ def command(
     else:
         show(answer, lambda: answer_text(answer), "", as_json=as_json, quiet=False)
     return 0
+
+
+def _end(error: TollensError) -> None:
+    """End the process from beside a question that nothing else ends; it only reads, and leaves nothing behind."""
+    from tollens.cli.main import print_error
+
+    print_error(error)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(int(error.exit_code))
 
 
 def answer_text(answer: Answer) -> str:
