@@ -12,7 +12,7 @@ from tollens.core.errors import TollensError
 from tollens.lint.number import parse_number
 from tollens.lint.readers.paper import Written, read_paper, rewritten
 from tollens.run.drift.check import drift
-from tollens.run.drift.numbers import fitted, verdict_on
+from tollens.run.drift.numbers import digits_due, fitted, verdict_on
 from tollens.run.lint import lint_files
 
 MENDED = {"D08", "D09", "D10"}
@@ -146,3 +146,62 @@ def test_a_number_has_one_code(text: str, code: str | None) -> None:
 
 def test_a_number_of_no_study_is_never_judged(twins: Twins) -> None:
     assert all(f.subject != "other" for f in drift(twins.clean).findings)
+
+
+@pytest.mark.parametrize(
+    ("written", "due"),
+    [
+        (r"$-7.5$", r"$-5.0$"),
+        (r"\textbf{-7.5}", r"\textbf{-5.0}"),
+        (r"\num{-7.5}", r"\num{-5.0}"),
+        (" −7.5 ", "−5.0"),
+        (r"-7.5\%", None),
+        (r"1{,}000", None),
+        (r"$-$7.5", None),
+        (r"--7.5", None),
+    ],
+)
+def test_latex_around_the_digits_is_kept(written: str, due: str | None) -> None:
+    text = f"\\tnum{{a.b}}{{{written}}}{{pp}}\n"
+    (printed,) = read_paper("a.tex", text).numbers
+    if due is None:
+        assert printed.digits is None
+        return
+    digits = fitted(printed.tagged.quantity.number, -5.0)
+    made = rewritten("a.tex", text, [Written(printed, digits, "pp", "0123456789ab")])
+    assert made == f"\\tnum[from=0123456789ab]{{a.b}}{{{due}}}{{pp}}\n"
+
+
+@pytest.mark.parametrize(
+    ("digits", "value", "due"),
+    [
+        ("0.13", 0.125, "0.13"),
+        ("1’000", 1000.0, "1’000"),
+        ("−5.0", -5.0, "−5.0"),
+        ("−5.1", -5.0, "−5.0"),
+        ("+5.0", 5.0, "+5.0"),
+        ("+5.1", 5.0, "+5.0"),
+        ("+5.1", -5.0, "-5.0"),
+        (".5", 0.5, ".5"),
+    ],
+)
+def test_digits_that_are_right_stay_as_they_are_written(digits: str, value: float, due: str) -> None:
+    (printed,) = read_paper("a.md", f"{digits}<!--t:a.b unit=pp-->").numbers
+    assert digits_due(printed, value, "pp") == due
+
+
+def test_a_number_whose_first_group_a_space_parts_is_not_written_anew() -> None:
+    (printed,) = read_paper("a.md", "1 000<!--t:a.b unit=count-->").numbers
+    assert printed.digits is None
+
+
+@given(
+    value=st.floats(allow_nan=False, allow_infinity=False),
+    digits=st.sampled_from(["0", "1e99", "1.5e-99", "0." + 18 * "1"]),
+)
+def test_every_float_can_be_written_with_every_number_of_decimals(value: float, digits: str) -> None:
+    for unit in ("1", "%", "ms"):
+        (printed,) = read_paper("a.md", f"{digits}<!--t:a.b unit={unit} from=0123456789ab-->").numbers
+        made = fitted(printed.tagged.quantity.number, value)
+        assert verdict_on(printed, value, "1", "0123456789ab")[0] in (None, "D08", "D10")
+        assert float(made) == pytest.approx(value, rel=1e-9, abs=float(printed.tagged.quantity.number.step))

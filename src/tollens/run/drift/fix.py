@@ -6,14 +6,15 @@ from collections.abc import Sequence
 
 from tollens.lint.readers.paper import Paper, Printed, Written, rewritten
 from tollens.run.drift.finding import Rewrite
-from tollens.run.drift.numbers import SHORT, field_of, fitted, judged
+from tollens.run.drift.numbers import SHORT, digits_due, field_of, judged
 from tollens.run.drift.repository import Repository
 
 
 def fix(repository: Repository) -> list[Rewrite]:
     """Rewrite digits, unit and source of every number that D08, D09 or D10 names, with the decimals it has.
 
-    What `<`, `>` or a currency sign stands before is left as it is. Raises TollensError `ledger_unwritable` where a
+    Digits that are right stay as they are written. What `<`, `>` or a currency sign stands before, and digits among
+    LaTeX that is no number, are left as they are. Raises TollensError `ledger_unwritable` where a
     paper cannot be replaced; the papers before it, by name, are written then.
     """
     made = []
@@ -35,7 +36,7 @@ def _change(repository: Repository, paper: Paper, number: Printed) -> Written | 
     found = field_of(study, number)
     if found is None:
         return None
-    return Written(number, fitted(printed, found[0]), found[1], study.verdict.hash[:SHORT])
+    return Written(number, digits_due(number, *found), found[1], study.verdict.hash[:SHORT])
 
 
 def _write(repository: Repository, paper: Paper, changes: Sequence[Written]) -> None:
