@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -66,6 +67,11 @@ class StudyFolder:
     def claim(self) -> str:
         """The id of the claim; the name of the folder where it has none."""
         return self.claims[-1] if self.claims else PurePosixPath(self.path).name
+
+    @property
+    def shell(self) -> str:
+        """Its folder as a command takes it where the check was started."""
+        return shlex.quote(os.fspath(self.folder))
 
     def at(self, name: str) -> str:
         """The path of a file in it, relative to the repository."""
