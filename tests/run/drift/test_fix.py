@@ -12,7 +12,9 @@ from tollens.core.errors import TollensError
 from tollens.lint.number import parse_number
 from tollens.lint.readers.paper import Written, read_paper, rewritten
 from tollens.run.drift.check import drift
+from tollens.run.drift.fix import fix
 from tollens.run.drift.numbers import digits_due, fitted, verdict_on
+from tollens.run.drift.repository import read_repository
 from tollens.run.lint import lint_files
 
 MENDED = {"D08", "D09", "D10"}
@@ -205,3 +207,54 @@ def test_every_float_can_be_written_with_every_number_of_decimals(value: float, 
         made = fitted(printed.tagged.quantity.number, value)
         assert verdict_on(printed, value, "1", "0123456789ab")[0] in (None, "D08", "D10")
         assert float(made) == pytest.approx(value, rel=1e-9, abs=float(printed.tagged.quantity.number.step))
+
+
+WRONG = "9.5<!--t:cited.accuracy_diff unit=pp-->\n"
+
+
+def test_a_link_stays_a_link(clean: Path, tmp_path: Path) -> None:
+    outside = tmp_path / "outside.md"
+    outside.write_text(WRONG)
+    (clean / "real.md").write_text(WRONG)
+    (clean / "papers" / "out.md").symlink_to(outside)
+    (clean / "papers" / "in.md").symlink_to("../real.md")
+    report = drift(clean, fix=True)
+    assert [one.path for one in report.fixed] == ["real.md"]
+    assert [(f.path, f.code) for f in report.findings] == [("papers/out.md", "D08")]
+    assert (clean / "papers" / "in.md").is_symlink()
+    assert (clean / "papers" / "out.md").is_symlink()
+    assert outside.read_text() == WRONG
+
+
+def test_permissions_are_kept_and_a_file_that_nobody_may_write_is_left(clean: Path) -> None:
+    for name, mode in (("group.md", 0o640), ("closed.md", 0o444)):
+        (clean / "papers" / name).write_text(WRONG)
+        (clean / "papers" / name).chmod(mode)
+    report = drift(clean, fix=True)
+    assert [one.path for one in report.fixed] == ["papers/group.md"]
+    assert [f.path for f in report.findings] == ["papers/closed.md"]
+    assert (clean / "papers" / "group.md").stat().st_mode & 0o777 == 0o640
+    assert (clean / "papers" / "closed.md").read_text() == WRONG
+
+
+def test_a_paper_that_changed_since_it_was_read_is_left(clean: Path) -> None:
+    paper = clean / "papers" / "new.md"
+    paper.write_text(WRONG)
+    repository = read_repository(clean)
+    paper.write_text("one line more\n" + WRONG)
+    assert fix(repository) == []
+    assert paper.read_text() == "one line more\n" + WRONG
+
+
+def test_cells_of_a_table_and_two_tags_of_a_line_keep_their_bytes(clean: Path) -> None:
+    text = (
+        "| a | b |\r\n|---|---|\r\n| é日𝔘 | 9.5<!--t:cited.accuracy_diff unit=pp--> | "
+        "9.6 %<!--t:cited.accuracy_diff--> and 3<!--t:cited.cells unit=count--> |\r\n"
+    )
+    (clean / "papers" / "new.md").write_bytes(text.encode())
+    due, bound = f"{value(clean, 'cited'):.1f}", f"from={source(clean, 'cited')}-->"
+    assert len(drift(clean, fix=True).fixed) == 3
+    assert (clean / "papers" / "new.md").read_bytes().decode() == (
+        f"| a | b |\r\n|---|---|\r\n| é日𝔘 | {due}<!--t:cited.accuracy_diff unit=pp {bound} | "
+        f"{due} pp<!--t:cited.accuracy_diff unit=pp {bound} and 2<!--t:cited.cells unit=count {bound} |\r\n"
+    )

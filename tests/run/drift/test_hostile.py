@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 from tests.attacks.seal.study import apart, manifest_hash, records
 from tests.run.drift.planted import Twins, digest, rewritten
@@ -24,6 +25,11 @@ def test_a_check_reads_only_and_says_the_same_twice(planted: Path, snapshot: Byt
     assert [p.stat().st_mtime_ns for p in sorted(planted.rglob("*"))] == stamps
 
 
+def said(root: Path, base: Path) -> str:
+    """The findings, with the folder that the commands in them name left out."""
+    return msgspec.json.encode(drift(root).findings).decode().replace(str(base), "")
+
+
 def test_the_order_of_files_on_disk_changes_nothing(twins: Twins, tmp_path: Path) -> None:
     other = tmp_path / "other"
     for path in sorted(twins.planted.rglob("*"), reverse=True):
@@ -31,7 +37,7 @@ def test_the_order_of_files_on_disk_changes_nothing(twins: Twins, tmp_path: Path
             place = other / path.relative_to(twins.planted)
             place.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(path, place)
-    assert drift(other).findings == drift(twins.planted).findings
+    assert said(other, other) == said(twins.planted, twins.planted)
 
 
 def test_no_ledger_is_not_clean(tmp_path: Path) -> None:
@@ -197,3 +203,13 @@ def test_a_process_of_its_own_says_the_same(twins: Twins) -> None:
     said = apart("drift", twins.planted, "--quiet")
     assert said.exit == 1
     assert said.out.startswith(f"DRIFTED  {len(twins.expected)} defects")
+
+
+def test_a_name_that_is_no_utf8_is_listed_and_prints(clean: Path) -> None:
+    (Path(os.fsdecode(os.fsencode(clean) + b"/papers/x\xff.md"))).write_text("1.5<!--t:cited.accuracy_diff-->\n")
+    Path(os.fsdecode(os.fsencode(clean) + b"/studies/\xff")).mkdir()
+    Path(os.fsdecode(os.fsencode(clean) + b"/studies/\xff.bin")).write_bytes(b"")
+    report = drift(clean)
+    assert [one.path for one in report.unread] == ["papers/x\\xff.md", "studies/\\xff"]
+    assert report.exit_code == 2
+    assert msgspec.json.encode(report)

@@ -148,7 +148,11 @@ def _folders(folder: Path, path: str, unread: list[Unread]) -> Iterator[tuple[st
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
-                if not entry.is_dir(follow_symlinks=False):
+                if not _encodes(entry.name):
+                    if entry.is_dir(follow_symlinks=False) or entry.name.lower().endswith((".md", ".tex")):
+                        shown = os.fsencode(entry.name).decode("utf-8", "backslashreplace")
+                        unread.append(Unread(f"{path}/{shown}" if path else shown, "a name that is no UTF-8"))
+                elif not entry.is_dir(follow_symlinks=False):
                     names.add(entry.name)
                 elif entry.name in KNOWN or entry.name == laboratories.FILE:
                     unread.append(Unread(f"{path}/{entry.name}" if path else entry.name, "a folder, not a file"))
@@ -162,6 +166,14 @@ def _folders(folder: Path, path: str, unread: list[Unread]) -> Iterator[tuple[st
     yield path, folder, names
     for name in sorted(inner):
         yield from _folders(folder / name, f"{path}/{name}" if path else name, unread)
+
+
+def _encodes(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _of_a_study(folder: Path, known: frozenset[str]) -> bool:
