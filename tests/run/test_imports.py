@@ -161,15 +161,17 @@ def test_evidence_for_a_constraint_is_no_result_of_the_claim(study: Path) -> Non
         'require = ["reading:choice >= 0"]\n'
     )
     take(study)
+    (record,) = read_ledger(study / "ledger.jsonl").of("import")
     text = (study / "claim.toml").read_text()
     (study / "claim.toml").write_text(
-        f'{text}\n[proposal]\ntouches = ["kv"]\n[[evidence]]\nconstraint = "choice"\nimported = "{sha(LM_EVAL)}"\n'
+        f'{text}\n[proposal]\ntouches = ["kv"]\n'
+        f'[[evidence]]\nconstraint = "choice"\nimported = "{record.body["sha256"]}"\n'
     )
     assert not lock(study).exploratory
     assert not sealed(study).exploratory
     assert floor(study) == "nothing run"
     edit(study, {"accuracy_diff": "choice"})
-    assert bears(read_ledger(study / "ledger.jsonl").of("import")[0], plain(read_study(claim_text(study))), ())
+    assert bears(record, plain(read_study(claim_text(study))), ())
 
 
 def test_a_result_that_is_part_of_the_seal_is_older_than_it_whenever_it_is_recorded(study: Path) -> None:

@@ -30,3 +30,8 @@ def study_files() -> list[Path]:
 def spread_files() -> list[Path]:
     """The study of the weights alone, without the checkpoint that it speaks of."""
     return [Path(str(files(__name__))) / "spread" / name for name in SPREAD]
+
+
+def laboratory_text() -> str:
+    """The tollens.toml of the example laboratory."""
+    return (Path(str(files(__name__))) / "laboratory" / "tollens.toml").read_text(encoding="utf-8")

@@ -37,6 +37,7 @@ from tollens.run.spend import SpendReport
 from tollens.run.status import StatusReport
 from tollens.run.waive import WaiveReport
 from tollens.standard.demonstration import Demonstration
+from tollens.standard.laboratory import LaboratoryReport
 
 CONTRACTS: dict[str, type] = {
     "tollens.amend-1": SealReport,
@@ -53,6 +54,7 @@ CONTRACTS: dict[str, type] = {
     "tollens.lint-list-1": Catalogue,
     "tollens.lock-1": SealReport,
     "tollens.new-1": NewReport,
+    "tollens.new-laboratory-1": LaboratoryReport,
     "tollens.postmortem-1": Postmortem,
     "tollens.record.obstacles-1": ObstacleReport,
     "tollens.record.postmortem-1": PostmortemReport,

@@ -31,11 +31,7 @@ def new(path: str | os.PathLike[str], *, blank: bool = False) -> NewReport:
     TollensError: `study_exists` where the folder holds anything, `ledger_unwritable`.
     """
     folder = Path(path)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise TollensError(
-            "study_exists", os.fspath(path), expected="a folder that is not there yet, or an empty one",
-            found="files in it" if folder.is_dir() else "a file", fix="Choose another name.",
-        )  # fmt: skip
+    refuse_taken(folder, os.fspath(path))
     name = slug(folder.resolve().name)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -50,6 +46,15 @@ def new(path: str | os.PathLike[str], *, blank: bool = False) -> NewReport:
     files = sorted(found.name for found in folder.iterdir())
     following = f"tollens lock {path}" if not blank else f"edit {Path(path) / FILE}"
     return NewReport("tollens.new/1", os.fspath(path), files, following)
+
+
+def refuse_taken(folder: Path, path: str) -> None:
+    """Return if nothing would be written over. Raises TollensError `study_exists`."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise TollensError(
+            "study_exists", path, expected="a folder that is not there yet, or an empty one",
+            found="files in it" if folder.is_dir() else "a file", fix="Choose another name.",
+        )  # fmt: skip
 
 
 def slug(name: str) -> str:

@@ -144,7 +144,7 @@ LEDGERS = {
     ),
     "a record of its own, its chain valid": (
         "import json, hashlib; last = json.loads(open(home + '/ledger.jsonl').readlines()[-1]);"
-        " last.update(seq=last['seq'] + 1, prev=last.pop('hash'), body={'note': 'mine'}, type='import');"
+        " last.update(seq=last['seq'] + 1, prev=last.pop('hash'), body={'note': 'mine'}, type='anchor');"
         " from tollens.core.canonical import canonical, digest; last['hash'] = digest(last);"
         " open(home + '/ledger.jsonl', 'ab').write(canonical(last) + b'\\n')"
     ),
