@@ -159,3 +159,14 @@ def test_a_climb_and_a_check_agree_on_what_is_sealed(clean: Path, tmp_path: Path
                     assert name == "seal.json" or name == FILE, folder.name  # what a climb puts back, or a torn end
                 seen += refused
     assert seen > 60
+
+
+@pytest.mark.parametrize(("study", "access"), [("gate", "results seen"), ("open", "nothing run")])
+def test_a_changed_study_is_amended_by_the_command_that_is_printed(clean: Path, study: str, access: str) -> None:
+    edit(clean / "studies" / study / "items.csv", "1,1", "1,0")
+    (clean / "tollens.toml").unlink()
+    (found,) = drift(clean).findings
+    words = shlex.split(found.fix.partition(": ")[2])
+    assert words == ["tollens", "amend", f"{clean}/studies/{study}", "--reason", "...", "--access", access]
+    subprocess.run([sys.executable, "-m", "tollens.cli.main", *words[1:]], capture_output=True, check=True, timeout=60)
+    assert drift(clean).findings == []

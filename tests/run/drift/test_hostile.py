@@ -4,11 +4,12 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 from tests.attacks.seal.study import apart, manifest_hash, records
-from tests.run.drift.planted import Twins, digest, rewritten
+from tests.run.drift.planted import Twins, digest, edit, rewritten
 
 from tollens.cli.main import run
 from tollens.core.canonical import canonical
@@ -213,3 +214,25 @@ def test_a_name_that_is_no_utf8_is_listed_and_prints(clean: Path) -> None:
     assert [one.path for one in report.unread] == ["papers/x\\xff.md", "studies/\\xff"]
     assert report.exit_code == 2
     assert msgspec.json.encode(report)
+
+
+FORGED: dict[str, Callable[[dict[str, Any]], object]] = {
+    "no tables": lambda study: study.clear(),
+    "no null": lambda study: study.pop("null"),
+    "a claim that is none": lambda study: study.update(claim=1),
+    "a value that is none": lambda study: study["claim"].update(value="abc"),
+    "a quantity that is a list": lambda study: study["claim"].update(quantity=[1]),
+    "an aggregate that is none": lambda study: study["claim"].update(aggregate="zzz"),
+    "a metric that is a number": lambda study: study.update(metric=1),
+    "evidence that is a number": lambda study: study.update(evidence=[1]),
+}
+
+
+@pytest.mark.parametrize("case", [*FORGED])
+def test_a_manifest_that_no_lock_wrote_is_one_defect_and_the_rest_is_checked(clean: Path, case: str) -> None:
+    rows = records(clean / "studies" / "cited")
+    FORGED[case](rows[0]["body"]["manifest"]["study"])
+    rewritten(clean / "studies" / "cited", rows)
+    edit(clean / "studies" / "gate" / "items.csv", "1,1", "1,0")
+    found = [(f.path, f.code) for f in drift(clean).findings if not f.path.startswith("papers/")]
+    assert found == [("studies/cited/ledger.jsonl", "D01"), ("studies/gate/items.csv", "D01")]

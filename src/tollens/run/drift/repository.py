@@ -19,8 +19,10 @@ from tollens.lint.readers.paper import Paper, has_tags, read_paper
 from tollens.protocol import laboratory as laboratories
 from tollens.protocol import seal
 from tollens.protocol.laboratory import Drift, Laboratory, read_laboratory
+from tollens.protocol.registration import statistic
 from tollens.protocol.seal import Manifest
 from tollens.protocol.study import FILE as CLAIM
+from tollens.protocol.study import from_plain
 from tollens.record.envelope import Envelope
 from tollens.record.ledger import FILE as LEDGER
 from tollens.record.ledger import Ledger, parse_ledger
@@ -213,7 +215,13 @@ def _study(path: str, folder: Path, names: frozenset[str], unread: list[Unread])
         tables = record.body["manifest"]["study"]
         claims.append(_id(tables))
         manifest = record.body["manifest"]
-    if CLAIM in names and manifest is None:  # of a sealed study the manifest says what claim.toml said
+    if last is not None and (wrong := _unlike_a_lock(tables)):
+        fault = TollensError(
+            "ledger_broken", f"{LEDGER}:{seals[last]}", expected="the manifest of a claim that lock accepts",
+            found=wrong, fix="Restore the ledger from version control.", exit_code=Exit.TAMPERED,
+        )  # fmt: skip
+        manifest, tables = None, {}
+    elif CLAIM in names and manifest is None:  # of a sealed study the manifest says what claim.toml said
         try:
             tables = tomllib.loads(_text(folder / CLAIM))
             claims.append(_id(tables))
@@ -252,6 +260,17 @@ def _study(path: str, folder: Path, names: frozenset[str], unread: list[Unread])
         files,
         stored,
     )
+
+
+def _unlike_a_lock(tables: Mapping[str, Any]) -> str:
+    """What of the sealed tables no lock has written, in one line; empty where the checks can read them."""
+    try:
+        study = from_plain(tables)
+        statistic(study, [0.0])
+        float(study.claim.value)
+    except (TollensError, ValueError, TypeError, LookupError) as error:  # a ValidationError is a ValueError
+        return _why(error)
+    return ""
 
 
 def _id(tables: Mapping[str, Any]) -> str:

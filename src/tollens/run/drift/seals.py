@@ -24,6 +24,7 @@ from tollens.core.errors import Exit, TollensError
 from tollens.protocol import seal
 from tollens.protocol.seal import Entry, seal_hash
 from tollens.protocol.study import FILE as CLAIM
+from tollens.protocol.study import from_plain
 from tollens.record.bearing import bears
 from tollens.record.envelope import Envelope
 from tollens.record.ledger import FILE as LEDGER
@@ -100,7 +101,6 @@ def _same(stored: bytes, body: Mapping[str, Any]) -> bool:
 def _entries(study: StudyFolder) -> Iterator[Drifted]:
     assert study.manifest is not None
     metric = study.tables.get("metric", {}).get("file")
-    amend = f"restore it, or register the change: tollens amend {study.shell}"
     for entry in study.manifest.entries:
         if entry.path == CLAIM and CLAIM not in study.names:
             continue  # a folder without its claim is one defect, and D06 names it
@@ -113,7 +113,13 @@ def _entries(study: StudyFolder) -> Iterator[Drifted]:
             what += f", included by {metric}" if included else ""
         else:
             continue
-        yield Drifted(study.at(entry.path), 1, "D01", study.claim, what, amend)
+        yield Drifted(study.at(entry.path), 1, "D01", study.claim, what, _amend(study))
+
+
+def _amend(study: StudyFolder) -> str:
+    from tollens.run.lock import amendment
+
+    return f"restore it, or register the change: {amendment(study.shell, study.ledger, from_plain(study.tables))}"
 
 
 def _digest(folder: Path, entry: Entry) -> str | None:
