@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given, reject, settings
 from hypothesis import strategies as st
 from tests.run.drift.planted import Twins, number, source, value
 
@@ -114,8 +114,8 @@ def test_rewriting_touches_only_the_number_and_its_tag(before: str, end: str, di
     text = f"{before}{end}{before} 1.5<!--t:a.b unit=s-->{before}{end}"
     try:
         (printed,) = read_paper("a.md", text).numbers
-    except (TollensError, ValueError) as error:  # a text that makes no number of it is none of this property
-        pytest.skip(str(error))
+    except (TollensError, ValueError):  # a text that makes no number of it is none of this property
+        reject()
     made = rewritten("a.md", text, [Written(printed, digits, "s", "0123456789ab")])
     assert made == f"{before}{end}{before} {digits}<!--t:a.b unit=s from=0123456789ab-->{before}{end}"
 
