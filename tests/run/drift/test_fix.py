@@ -258,3 +258,10 @@ def test_cells_of_a_table_and_two_tags_of_a_line_keep_their_bytes(clean: Path) -
         f"| a | b |\r\n|---|---|\r\n| é日𝔘 | {due}<!--t:cited.accuracy_diff unit=pp {bound} | "
         f"{due} pp<!--t:cited.accuracy_diff unit=pp {bound} and 2<!--t:cited.cells unit=count {bound} |\r\n"
     )
+
+
+def test_a_number_below_code_is_written_where_it_stands() -> None:
+    text = "```sh\ntollens drift --fix\n```\n\n    some code\n\nIt is 1.5<!--t:a.b unit=s-->.\n"
+    (printed,) = read_paper("a.md", text).numbers
+    made = rewritten("a.md", text, [Written(printed, "2.5", "s", "0123456789ab")])
+    assert made == text.replace("1.5<!--t:a.b unit=s-->", "2.5<!--t:a.b unit=s from=0123456789ab-->")

@@ -80,7 +80,7 @@ def read_paper(path: str, text: str) -> Paper:
 def _markdown(path: str, text: str) -> Paper:
     page = read_page(path, text)
     starts = [0]
-    for line in page.lines:
+    for line in clean(path, text).split("\n"):  # those of the page are empty where code was
         starts.append(starts[-1] + len(line) + 1)
     numbers: list[Printed] = []
     others: list[Tag] = []
