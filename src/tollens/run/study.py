@@ -288,7 +288,7 @@ def sealed(folder: Path) -> Sealed:
         raise tampered(
             f"seal {seal.FILE}", last.body["seal"][:12], _text_digest(stored)[:12], "Restore it: delete seal.json."
         )
-    said = drift(folder, manifest)
+    said = departures(folder, manifest)
     if said:
         raise tampered(
             said[0], "the sealed bytes", "; ".join(said[1:]) or "others",
@@ -317,7 +317,7 @@ def _check_decision(found: Sealed) -> None:
         )
 
 
-def drift(folder: Path, manifest: Manifest) -> list[str]:
+def departures(folder: Path, manifest: Manifest) -> list[str]:
     """What differs between a folder and its manifest, one sentence each."""
     found = [
         entry_of(folder, entry.path, entry.role, entry.mode)

@@ -172,7 +172,7 @@ TOLD = 'return {"accuracy_diff": 100 * float(np.mean(inputs["subject"]) - np.mea
 ABOVE = 'return {"accuracy_diff": 109 * float(np.mean(inputs["subject"]) - np.mean(inputs["reference"]))}'
 
 GUARDS = {
-    "sealed files are hashed": Guard("tollens.run.study.drift", lambda *_: [], test_files.ATTACKS["one answer"]),
+    "sealed files are hashed": Guard("tollens.run.study.departures", lambda *_: [], test_files.ATTACKS["one answer"]),
     "changed fields are named": Guard(
         "tollens.run.study.study_changes", lambda *_: [], test_files.ATTACKS["a seed dropped"], then=20
     ),

@@ -4,10 +4,12 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 from tests.attacks.seal.study import apart, manifest_hash, records
-from tests.run.drift.planted import Twins, digest, rewritten
+from tests.run.drift.planted import Twins, digest, edit, rewritten
 
 from tollens.cli.main import run
 from tollens.core.canonical import canonical
@@ -24,6 +26,11 @@ def test_a_check_reads_only_and_says_the_same_twice(planted: Path, snapshot: Byt
     assert [p.stat().st_mtime_ns for p in sorted(planted.rglob("*"))] == stamps
 
 
+def said(root: Path, base: Path) -> str:
+    """The findings, with the folder that the commands in them name left out."""
+    return msgspec.json.encode(drift(root).findings).decode().replace(str(base), "")
+
+
 def test_the_order_of_files_on_disk_changes_nothing(twins: Twins, tmp_path: Path) -> None:
     other = tmp_path / "other"
     for path in sorted(twins.planted.rglob("*"), reverse=True):
@@ -31,7 +38,7 @@ def test_the_order_of_files_on_disk_changes_nothing(twins: Twins, tmp_path: Path
             place = other / path.relative_to(twins.planted)
             place.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(path, place)
-    assert drift(other).findings == drift(twins.planted).findings
+    assert said(other, other) == said(twins.planted, twins.planted)
 
 
 def test_no_ledger_is_not_clean(tmp_path: Path) -> None:
@@ -197,3 +204,35 @@ def test_a_process_of_its_own_says_the_same(twins: Twins) -> None:
     said = apart("drift", twins.planted, "--quiet")
     assert said.exit == 1
     assert said.out.startswith(f"DRIFTED  {len(twins.expected)} defects")
+
+
+def test_a_name_that_is_no_utf8_is_listed_and_prints(clean: Path) -> None:
+    (Path(os.fsdecode(os.fsencode(clean) + b"/papers/x\xff.md"))).write_text("1.5<!--t:cited.accuracy_diff-->\n")
+    Path(os.fsdecode(os.fsencode(clean) + b"/studies/\xff")).mkdir()
+    Path(os.fsdecode(os.fsencode(clean) + b"/studies/\xff.bin")).write_bytes(b"")
+    report = drift(clean)
+    assert [one.path for one in report.unread] == ["papers/x\\xff.md", "studies/\\xff"]
+    assert report.exit_code == 2
+    assert msgspec.json.encode(report)
+
+
+FORGED: dict[str, Callable[[dict[str, Any]], object]] = {
+    "no tables": lambda study: study.clear(),
+    "no null": lambda study: study.pop("null"),
+    "a claim that is none": lambda study: study.update(claim=1),
+    "a value that is none": lambda study: study["claim"].update(value="abc"),
+    "a quantity that is a list": lambda study: study["claim"].update(quantity=[1]),
+    "an aggregate that is none": lambda study: study["claim"].update(aggregate="zzz"),
+    "a metric that is a number": lambda study: study.update(metric=1),
+    "evidence that is a number": lambda study: study.update(evidence=[1]),
+}
+
+
+@pytest.mark.parametrize("case", [*FORGED])
+def test_a_manifest_that_no_lock_wrote_is_one_defect_and_the_rest_is_checked(clean: Path, case: str) -> None:
+    rows = records(clean / "studies" / "cited")
+    FORGED[case](rows[0]["body"]["manifest"]["study"])
+    rewritten(clean / "studies" / "cited", rows)
+    edit(clean / "studies" / "gate" / "items.csv", "1,1", "1,0")
+    found = [(f.path, f.code) for f in drift(clean).findings if not f.path.startswith("papers/")]
+    assert found == [("studies/cited/ledger.jsonl", "D01"), ("studies/gate/items.csv", "D01")]

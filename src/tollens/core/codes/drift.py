@@ -20,7 +20,7 @@ DRIFT: dict[str, Code] = {
         "seal newer than its result",
         "A result stands before the seal that it is judged under, or was made before it. A threshold that was chosen "
         "with the result in sight tests nothing, so that the verdict is exploratory.",
-        "Call the verdict exploratory, or measure again under the seal.",
+        'Declare it with `tollens amend --access "results seen"`, or measure again under the seal.',
     ),
     "d04": Code(
         "result bound to no claim",
@@ -29,7 +29,7 @@ DRIFT: dict[str, Code] = {
     ),
     "d05": Code(
         "claim without evidence",
-        "A paper or a decision says of a claim what no verdict in a ledger says.",
+        "A paper, a decision or a list of trap results says of a claim what no verdict in a ledger says.",
         "Climb the study, or cite the claim as what it is.",
     ),
     "d06": Code(

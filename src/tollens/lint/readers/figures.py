@@ -140,13 +140,16 @@ def number_before(text: str, where: str) -> Figure:
 def number_span(text: str) -> tuple[int, int, tuple[int, int] | None] | None:
     """Where the digits of the number that `text` ends with start and end, sign included, and where its unit stands.
 
-    None where a currency or a raised power stands among them, so that other digits cannot just take their place.
+    None where a currency or a raised power stands among them, or where a space parts a group of thousands from the
+    digits before it, so that other digits cannot just take their place.
     """
     start = max(0, len(text) - 120)
     match = _ENDING.search(normal(text[start:]))
     if match is None or match["currency"] or match["currency2"] or match["power"] or match["raised"]:
         return None
     first = match.start("sign") if match["sign"] else match.start("digits")
+    if re.match(r"\d{3}(?!\d)", text[start + first :]) and re.search(r"\d\s$", text[: start + first]):
+        return None
     unit = None if match["unit"] is None else (start + match.start("unit"), start + match.end("unit"))
     return start + first, start + match.end("digits"), unit
 

@@ -4,7 +4,7 @@ r"""LaTeX: tagged numbers, tables and paragraphs.
 in unit 1; give it to LaTeX as `\newcommand{\tnum}[4][]{#3}`. `\tnum[from=...]{...}{...}{...}` says which verdict
 the number was taken from. A line `% t:table ...` stands above a `tabular`, and
 `% t:claim ...` says what the text does not print; `tollens.lint.readers.tags` has the language. Comments, verbatim
-environments and listings are not read.
+text and listings, `\iffalse` and what follows the document are not read.
 """
 
 from __future__ import annotations
@@ -20,10 +20,23 @@ from tollens.lint.readers.table import Cell, Table, tag_table
 from tollens.lint.readers.tags import BOUND, FROM, Marked, Tag, Tagged, assemble, parse_tag, tag_number
 
 MAX_ARGUMENT = 4000
-_VERBATIM = re.compile(r"\\begin\{(verbatim\*?|lstlisting|minted|comment|Verbatim|filecontents\*?|tikzpicture)\}")
+_VERBATIM = re.compile(
+    r"\\begin\{(verbatim\*?|lstlisting|minted|comment|[BL]?Verbatim|alltt|filecontents\*?|tikzpicture)\}"
+    r"|\\iffalse(?![a-zA-Z])|\\end\{document\}"
+)
+_INLINE = re.compile(
+    r"\\(?:verb\*?|lstinline(?:\[[^\]]{0,80}\])?|mintinline(?:\[[^\]]{0,80}\])?\{[^{}]{0,40}\})"
+    r"(?:(?P<bar>[^\sa-zA-Z*{\[]).*?(?P=bar)|\{.*?\}(?!\{))"
+)
 _COMMENT = re.compile(r"(?<!\\)((?:\\\\)*)%(.*)$")
 _TABULAR = re.compile(r"\\(begin|end)\{(?:tabular[*xy]?|longtable|NiceTabular|tblr)\}")
-_DEFINES = re.compile(r"\\(?:new|renew|provide)command\*?\{?\s*$|\\(?:re)?newrobustcmd\*?\{?\s*$|\\def\s*$")
+_DEFINES = re.compile(
+    r"\\(?:new|renew|provide)command\*?\{?\s*$|\\(?:re)?newrobustcmd\*?\{?\s*$|\\(?:def|let)\s*$"
+    r"|\\DeclareRobustCommand\*?\{?\s*$|\\(?:New|Renew|Provide|Declare)DocumentCommand\{?\s*$"
+)
+_ARITY = re.compile(
+    r"\\(?:(?:new|renew|provide)command|DeclareRobustCommand)\*?\s?\{?\s?\\tnum\s?\}?\s?(?:\[(?P<arity>\d)\])?"
+)
 _SPAN = re.compile(r"\\multicolumn\s*\{\s*(\d{1,3})\s*\}")
 _RULES = re.compile(
     r"\\(?:top|mid|bottom|h)(?:rule|line)\b(?:\[[^\]]{0,40}\])?"
@@ -115,6 +128,8 @@ class Macro:
 def macros(source: Source) -> Iterator[Macro]:
     r"""Every `\tnum`, in order. Raises TollensError: `lint_syntax`, `lint_number`, `lint_unit`, `lint_duplicate`."""
     line, last, text = 1, 0, source.text
+    if any(made["arity"] not in ("3", "4") for made in _ARITY.finditer(text)):
+        return  # a macro of the author's own that has the name
     for match in re.finditer(r"\\tnum(?![a-zA-Z])", text):
         line, last = line + text.count("\n", last, match.start()), match.start()
         if _DEFINES.search(text[max(0, match.start() - 40) : match.start()]):
@@ -170,6 +185,9 @@ def read_source(path: str, text: str) -> Source:
             kept = " " * len(line) if closes < 0 else " " * (closes + len(ends)) + line[closes + len(ends) :]
             ends = ends if closes < 0 else ""
         else:
+            if "\\verb" in line or "inline" in line:
+                line = _INLINE.sub(lambda m: " " * len(m[0]), line)
+                kept = line
             comment = _COMMENT.search(line) if "%" in line else None
             if comment is not None:
                 start = comment.end(1)
@@ -179,7 +197,7 @@ def read_source(path: str, text: str) -> Source:
                 kept = line[:start] + " " * (len(line) - start)
             opens = _VERBATIM.search(kept)
             if opens is not None:
-                ends = f"\\end{{{opens[1]}}}"
+                ends = f"\\end{{{opens[1]}}}" if opens[1] else "\\fi" if "\\iffalse" in opens[0] else "\0"
                 closes = kept.find(ends, opens.end())
                 rest = "" if closes < 0 else kept[closes + len(ends) :]
                 kept = kept[: opens.start()].ljust(len(line) - len(rest)) + rest

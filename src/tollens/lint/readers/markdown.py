@@ -2,14 +2,15 @@
 
 `0.913<!--t:acc.value unit=1-->` tags a number, a comment `<!--t:table ...-->` the next table below it, and
 `<!--t:claim ...-->` says what the text does not print; `tollens.lint.readers.tags` has the language. Code, in
-fences or in backticks, and other comments are not read. A tag stands on one line with its number; a comment may
-span lines.
+fences, in backticks or indented, and other comments are not read. A tag stands on one line with its number; a
+comment may span lines.
 """
 
 from __future__ import annotations
 
 import html
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tollens.lint.claim import Place
@@ -18,7 +19,11 @@ from tollens.lint.readers.figures import count_numbers, number_before
 from tollens.lint.readers.table import Cell, Table, tag_table
 from tollens.lint.readers.tags import BOUND, FROM, Marked, Tag, assemble, parse_tag, tag_number
 
-_FENCE = re.compile(r" {0,3}(?:> ?)*(?P<fence>`{3,}|~{3,})")
+_MARKER = r"(?:[-*+]|\d{1,9}[.)])(?:[ \t]+|$)"
+_FENCE = re.compile(rf"[ \t]*(?:(?:>[ \t]?|{_MARKER})[ \t]*){{0,20}}(?P<fence>`{{3,}}|~{{3,}})")
+_CLOSING = re.compile(r"[ \t>]*(?P<fence>`{3,}|~{3,})[ \t]*")
+_ITEM = re.compile(rf"[ \t]*(?:>[ \t]?){{0,20}}(?:{_MARKER}|\[\^[^\]]{{1,40}}\]:|:[ \t]|!!!|\?\?\?|===)")
+"""What indented text belongs to: an item of a list, a footnote, a definition, a box of MkDocs."""
 _RULE = re.compile(r"[ \t]*\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*")
 _TICKS = re.compile(r"`+")
 _SMALL = re.compile(r"<su[pb]>[^<]{0,40}</su[pb]>|\[\^[^\]]{1,40}\]", re.I)
@@ -93,22 +98,46 @@ def read_page(path: str, text: str) -> Page:
     comments: list[Comment] = []
     fence = ""
     opened: tuple[int, int, list[str]] | None = None
+    indented = _indented(lines)
     for number, line in enumerate(lines):
         if opened is None:
-            match = _FENCE.match(line)
             if fence:
-                closes = match and match["fence"].startswith(fence) and not line[match.end() :].strip()
-                fence = "" if closes else fence
+                match = _CLOSING.fullmatch(line)
+                fence = "" if match and match["fence"].startswith(fence) else fence
                 lines[number] = ""
                 continue
+            match = _FENCE.match(line)
             if match and not (match["fence"][0] == "`" and "`" in line[match.end() :]):
                 fence, lines[number] = match["fence"], ""
+                continue
+            if number in indented:
+                lines[number] = ""
                 continue
             line = _without_code(line)
         lines[number], opened = _without_comments(line, number, opened, comments)
     if opened is not None and opened[2][0].lstrip().startswith("t:"):
         raise syntax(f"{path}:{opened[0] + 1}", "--> at the end of a tag", "none", "Close the tag.")
     return Page(path, lines, comments)
+
+
+def _indented(lines: Sequence[str]) -> set[int]:
+    """The lines that are code because four spaces or a tab stand before them; inside of a list they need not be."""
+    found: set[int] = set()
+    listed, blank, code = False, True, False
+    for number, line in enumerate(lines):
+        text = line.lstrip(" \t")
+        if not text:
+            blank = True
+            continue
+        margin = line[: len(line) - len(text)]
+        if len(margin.expandtabs(4)) < 4:
+            listed = _ITEM.match(line) is not None or (listed and (bool(margin) or not blank))
+            code = False
+        elif not listed and (blank or code):
+            code = True
+            found.add(number)
+        blank = False
+    return found
 
 
 def _without_code(line: str) -> str:

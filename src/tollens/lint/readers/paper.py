@@ -15,22 +15,25 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tollens.lint.claim import Place
+from tollens.lint.number import parse_number
 from tollens.lint.readers.document import clean, syntax
 from tollens.lint.readers.figures import number_before, number_span
-from tollens.lint.readers.latex import macros, read_source
+from tollens.lint.readers.latex import Macro, macros, read_source
 from tollens.lint.readers.markdown import read_page
 from tollens.lint.readers.tags import BOUND, Tag, Tagged, parse_tag, tag_number
 
 _TAGGED = re.compile(rb"<!--\s*t:|\\tnum(?![a-zA-Z])|%\s*t:")
 _END = re.compile(r"\r\n|\r|\n")
-_PLAIN = re.compile(r"\s*\S+\s*")
+_PLAIN = re.compile(r"(?<![\w.,}-])[-+−]?(?:\d[\d,]*(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d+)?(?![\w.,{])")
+"""A number that LaTeX prints as it is written."""
 
 
 @dataclass(frozen=True, slots=True)
 class Printed:
     """A tagged number. Offsets are those of the clean text; `digits` None where they cannot be written anew.
 
-    `source` is what `from` says, `unit` the span of the unit that is printed, `tag` that of the whole tag or macro.
+    `source` is what `from` says, `unit` the span of the unit that is printed, `tag` that of the whole tag or macro,
+    `digits_text` the digits as they are written. `argument` is the span of what stands around the digits of a macro.
     """
 
     tagged: Tagged
@@ -39,6 +42,8 @@ class Printed:
     tag: tuple[int, int]
     digits: tuple[int, int] | None
     unit: tuple[int, int] | None = None
+    digits_text: str = ""
+    argument: tuple[int, int] | None = None
 
     @property
     def source(self) -> str | None:
@@ -75,7 +80,7 @@ def read_paper(path: str, text: str) -> Paper:
 def _markdown(path: str, text: str) -> Paper:
     page = read_page(path, text)
     starts = [0]
-    for line in page.lines:
+    for line in clean(path, text).split("\n"):  # those of the page are empty where code was
         starts.append(starts[-1] + len(line) + 1)
     numbers: list[Printed] = []
     others: list[Tag] = []
@@ -93,7 +98,8 @@ def _markdown(path: str, text: str) -> Paper:
             whole = (start + comment.column, starts[comment.last] + comment.end)
             digits = None if span is None else (start + span[0], start + span[1])
             unit = None if span is None or span[2] is None else (start + span[2][0], start + span[2][1])
-            numbers.append(Printed(tagged, tag.options, comment.line + 1, whole, digits, unit))
+            written = "" if span is None else before[span[0] : span[1]]
+            numbers.append(Printed(tagged, tag.options, comment.line + 1, whole, digits, unit, written))
     return Paper(path, tuple(numbers), *_others(others))
 
 
@@ -111,11 +117,31 @@ def _latex(path: str, text: str) -> Paper:
             )  # fmt: skip
     numbers = []
     for macro in macros(source):
-        plain = _PLAIN.fullmatch(source.text[slice(*macro.digits)]) is not None
+        span = _plain_digits(source.text, macro)
         place = macro.tagged.quantity.place
-        whole = (macro.start, macro.end)
-        numbers.append(Printed(macro.tagged, macro.options, place.line, whole, macro.digits if plain else None))
+        written = "" if span is None else source.text[slice(*span)]
+        numbers.append(
+            Printed(
+                macro.tagged, macro.options, place.line, (macro.start, macro.end), span, None, written, macro.digits
+            )
+        )  # fmt: skip
     return Paper(path, tuple(numbers), *_others(others))
+
+
+def _plain_digits(text: str, macro: Macro) -> tuple[int, int] | None:
+    """Where the digits of a macro stand; None where its argument holds other digits, or a sign or unit of its own."""
+    start, end = macro.digits
+    argument = text[start:end]
+    found = [*_PLAIN.finditer(argument)]
+    if len(found) != 1:
+        return None
+    around = argument[: found[0].start()] + argument[found[0].end() :]
+    number = macro.tagged.quantity.number
+    if any(char.isdigit() or char in "%-−–—+" for char in around):
+        return None
+    if parse_number(found[0][0], str(macro.tagged.quantity.place)).value != number.value:
+        return None
+    return start + found[0].start(), start + found[0].end()
 
 
 def _others(tags: Sequence[Tag]) -> tuple[tuple[Tag, ...], tuple[Tag, ...]]:
@@ -144,7 +170,7 @@ def rewritten(path: str, text: str, changes: Sequence[Written]) -> str:
         printed = change.printed
         assert printed.digits is not None
         if path.lower().endswith(".tex"):
-            edits.append((*printed.tag, _macro(change)))
+            edits.append((*printed.tag, _macro(change, plain)))
             continue
         edits.append((*printed.digits, change.digits))
         if printed.unit is not None and printed.tagged.quantity.unit != change.unit:
@@ -182,7 +208,11 @@ def _comment(change: Written) -> str:
     return f"<!--t:{_head(change)} {_options(change, keep_unit=True)}-->"
 
 
-def _macro(change: Written) -> str:
+def _macro(change: Written, text: str) -> str:
+    digits, argument = change.printed.digits, change.printed.argument
+    assert digits is not None
+    assert argument is not None
+    shown = f"{text[argument[0] : digits[0]]}{change.digits}{text[digits[1] : argument[1]]}".strip()
     unit = re.sub(r"([%&#_$])", r"\\\1", change.unit)
     head = _head(change).replace("_", "\\_")
-    return f"\\tnum[{_options(change, keep_unit=False)}]{{{head}}}{{{change.digits}}}{{{unit}}}"
+    return f"\\tnum[{_options(change, keep_unit=False)}]{{{head}}}{{{shown}}}{{{unit}}}"

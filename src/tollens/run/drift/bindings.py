@@ -3,7 +3,7 @@
 D04  a record (verdict, spend, postmortem, import) of a claim or seal that its study never had; a decision, trap results
      or a postmortem copied from another folder; a number of a paper that was written from a study that is not there
 D05  a citation of a claim that is not here or has no verdict, of one whose verdict is another than it says, a decision
-     that the ledger does not hold, a number of a claim without a verdict
+     that the ledger does not hold or traps other than it holds, a number of a claim without a verdict
 D06  what a climb leaves in a folder without a claim; evidence for a constraint that nobody has; evidence in a study
      that is not there, or in an import that no ledger records
 """
@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from tollens.protocol.decision import Decision
+from tollens.protocol.decision import Decision, TrapResults
 from tollens.protocol.study import FILE as CLAIM
 from tollens.record.ledger import FILE as LEDGER
 from tollens.run.drift.finding import Drifted
@@ -95,7 +95,14 @@ def unproved_claims(repository: Repository) -> Iterator[Drifted]:
         if what:
             yield Drifted(
                 study.at(DECISION), 1, "D05", study.claim, what,
-                f"delete it; tollens climb {study.path} writes what the ledger holds",
+                f"delete it; tollens climb {study.shell} writes what the ledger holds",
+            )  # fmt: skip
+    for study in repository.studies:
+        what = _other_traps(study)
+        if what:
+            yield Drifted(
+                study.at(TRAPS), 1, "D05", study.claim, what,
+                f"delete it; tollens climb {study.shell} writes what the ledger holds",
             )  # fmt: skip
     for paper in repository.papers:
         for tag in paper.cites:
@@ -112,7 +119,9 @@ def unproved_claims(repository: Repository) -> Iterator[Drifted]:
                 else f"cited as {word}, and its verdict is {verdict.upper()}"
             )  # fmt: skip
             fix = (
-                f"tollens climb {found.path}" if found and verdict is None else "cite it as what it is, or leave it out"
+                f"tollens climb {found.shell}"
+                if found and verdict is None
+                else "cite it as what it is, or leave it out"
             )
             yield Drifted(paper.path, tag.place.line, "D05", claim, what, fix)
         told: set[str] = set()
@@ -125,8 +134,25 @@ def unproved_claims(repository: Repository) -> Iterator[Drifted]:
                 told.add(claim)
                 yield Drifted(
                     paper.path, number.line, "D05", claim, f"{number.tagged.field} of a claim without a verdict",
-                    f"tollens climb {found.path}",
+                    f"tollens climb {found.shell}",
                 )  # fmt: skip
+
+
+def _other_traps(study: StudyFolder) -> str:
+    """What trap_results.json says that the ledger does not; a decision beside it without a verdict is one defect."""
+    said = study.files.get(TRAPS)
+    if said is None or study.fault is not None or not study.seals or _foreign(study, said):
+        return ""
+    if study.verdict is None:
+        alone = DECISION not in study.names and said.get("seal") == study.seal
+        return "traps of a run whose verdict the ledger does not hold" if alone else ""
+    held = msgspec.convert(study.verdict.body["decision"], Decision)
+    try:
+        found = msgspec.convert(said, TrapResults)
+    except msgspec.ValidationError as error:
+        return f"is no list of trap results: {str(error)[:120]}"
+    due = TrapResults("tollens.traps/1", held.claim, held.seal, held.traps)
+    return "" if found == due else "differs from the traps in the ledger"
 
 
 def _publishes(study: StudyFolder, field: str) -> bool:

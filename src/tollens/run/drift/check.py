@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -93,7 +94,7 @@ def _exit(repository: Repository, shown: list[Drifted], ledgers: int) -> Exit:
 
 
 def _next(path: str, repository: Repository, shown: list[Drifted], ledgers: int) -> str:
-    folder = "" if path == "." else f" {path}"
+    folder = "" if path == "." else f" {shlex.quote(path)}"
     if repository.unread:
         return f"tollens drift{folder}, once what was not read is mended"
     if any(one.fix == FIX for one in shown):
@@ -103,7 +104,7 @@ def _next(path: str, repository: Repository, shown: list[Drifted], ledgers: int)
     drafts = [study for study in repository.studies if CLAIM in study.names]
     if ledgers:
         return ""
-    return f"tollens lock {os.path.normpath(os.path.join(path, drafts[0].path))}" if drafts else "tollens new my-claim"
+    return f"tollens lock {drafts[0].shell}" if drafts else "tollens new my-claim"
 
 
 def _changed(root: Path, revision: str) -> set[str]:

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Sequence
 
-from tollens.lint.readers.paper import Paper, Printed, Written, rewritten
+from tollens.core.errors import TollensError
+from tollens.lint.readers.paper import Paper, Printed, Written, read_paper, rewritten
 from tollens.run.drift.finding import Rewrite
-from tollens.run.drift.numbers import SHORT, field_of, fitted, judged
+from tollens.run.drift.numbers import SHORT, digits_due, field_of, judged
 from tollens.run.drift.repository import Repository
 
 
 def fix(repository: Repository) -> list[Rewrite]:
     """Rewrite digits, unit and source of every number that D08, D09 or D10 names, with the decimals it has.
 
-    What `<`, `>` or a currency sign stands before is left as it is. Raises TollensError `ledger_unwritable` where a
-    paper cannot be replaced; the papers before it, by name, are written then.
+    Digits that are right stay as they are written. What `<`, `>` or a currency sign stands before, and digits among
+    LaTeX that is no number, are left as they are; so are links, whose target has a name of its own, files that nobody
+    may write, and a paper that was changed since it was read. Raises TollensError `ledger_unwritable` where a paper
+    cannot be replaced; the papers before it, by name, are written then.
     """
     made = []
     for paper in repository.papers:
         changes = [change for number in paper.numbers if (change := _change(repository, paper, number)) is not None]
-        if changes:
-            _write(repository, paper, changes)
+        if changes and _write(repository, paper, changes):
             made += [_told(paper, change) for change in changes]
     return sorted(made)
 
@@ -35,16 +38,30 @@ def _change(repository: Repository, paper: Paper, number: Printed) -> Written | 
     found = field_of(study, number)
     if found is None:
         return None
-    return Written(number, fitted(printed, found[0]), found[1], study.verdict.hash[:SHORT])
+    return Written(number, digits_due(number, *found), found[1], study.verdict.hash[:SHORT])
 
 
-def _write(repository: Repository, paper: Paper, changes: Sequence[Written]) -> None:
+def _write(repository: Repository, paper: Paper, changes: Sequence[Written]) -> bool:
     from tollens.run.study import write_whole
 
     path = repository.root / paper.path
+    mode = stat.S_IMODE(path.lstat().st_mode)
+    if path.is_symlink() or not mode & 0o222:
+        return False
     with open(path, encoding="utf-8", newline="") as text:
         kept = text.read()
+    if _read(paper.path, kept) != paper:
+        return False
     write_whole(path, rewritten(paper.path, kept, changes).encode("utf-8"))
+    path.chmod(mode)
+    return True
+
+
+def _read(path: str, text: str) -> Paper | None:
+    try:
+        return read_paper(path, text)
+    except TollensError:
+        return None
 
 
 def _told(paper: Paper, change: Written) -> Rewrite:

@@ -11,7 +11,7 @@ D09  a hand typed it: the digits are right and nothing says which verdict they a
 from __future__ import annotations
 
 from collections.abc import Iterator
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import ROUND_HALF_EVEN, Context, Decimal
 from fractions import Fraction
 
 import msgspec
@@ -28,6 +28,8 @@ from tollens.run.drift.repository import Repository, StudyFolder
 FIX = "tollens drift --fix"
 SHORT = 12
 """Hexadecimal digits of the hash of a verdict record that `from` holds."""
+WIDE = Context(prec=2000, rounding=ROUND_HALF_EVEN)
+"""Holds every float with the decimals and the power that a text can print."""
 FACTORS = (Fraction(100), Fraction(1, 100), Fraction(1000), Fraction(1, 1000))
 
 
@@ -84,18 +86,25 @@ def verdict_on(number: Printed, value: float, unit: str, source: str) -> tuple[s
             return (None, "") if number.source is not None else ("D09", f"{here} was typed by hand")
         if abs(printed.value - Decimal(value)) < printed.step and not printed.mark:
             return "D10", f"{here} is not rounded: {value!r} is {due}"
-        if value and not bounded and any(_holds(printed, value * float(factor)) for factor in FACTORS):
+        if value and not bounded and any(_holds(printed, Fraction(value) * factor) for factor in FACTORS):
             return "D10", f"{here} in another unit: {due}"
         return "D08", f"{here} would be written {due}"
     ratio = _ratio(unit, said)
-    if _holds(printed, value) or (ratio is not None and _holds(printed, float(Fraction(value) * ratio))):
+    if _holds(printed, value) or (ratio is not None and _holds(printed, Fraction(value) * ratio)):
         return "D10", f"{here} in another unit: {due}"
     return "D08", f"{here} would be written {due}"
 
 
-def _holds(printed: Number, value: float) -> bool:
+def _holds(printed: Number, value: float | Fraction) -> bool:
     """Whether a value is printed like this, a half rounded either way."""
     return printed.range().low <= value <= printed.range().high
+
+
+def digits_due(number: Printed, value: float, unit: str) -> str:
+    """The digits that a number must have: its own where they are right as they stand, in whichever of two forms."""
+    quantity = number.tagged.quantity
+    right = (quantity.unit is None or _same(quantity.unit, unit)) and _holds(quantity.number, value)
+    return number.digits_text if right else fitted(quantity.number, value)
 
 
 def _same(said: str, unit: str) -> bool:
@@ -123,12 +132,16 @@ def field_of(study: StudyFolder, number: Printed) -> tuple[float, str] | None:
 
 def fitted(printed: Number, value: float) -> str:
     """The value with the decimals, the power and the grouping of a printed number."""
-    text = printed.text.lstrip("~≈<>≤≥ ").removeprefix("about ")
+    text = printed.text.lstrip("~≈<>=≤≥ ").removeprefix("about ")
     digits, _, power = text.lower().partition("e")
-    scaled = Decimal(repr(value)).scaleb(-int(power.replace("−", "-")) if power else 0)
+    scaled = WIDE.scaleb(Decimal(repr(value)), -int(power.replace("−", "-")) if power else 0)
     places = len(digits.partition(".")[2])
-    rounded = scaled.quantize(Decimal(1).scaleb(-places), ROUND_HALF_EVEN)
+    rounded = WIDE.quantize(scaled, WIDE.scaleb(Decimal(1), -places))
     if rounded == 0:
         rounded = abs(rounded)
     shown = f"{rounded:,f}" if "," in digits else f"{rounded:f}"
+    if digits.startswith("+") and rounded > 0:
+        shown = f"+{shown}"
+    if "−" in digits:
+        shown = shown.replace("-", "−")
     return shown + (f"e{power}" if power else "")

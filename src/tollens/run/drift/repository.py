@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,8 +19,10 @@ from tollens.lint.readers.paper import Paper, has_tags, read_paper
 from tollens.protocol import laboratory as laboratories
 from tollens.protocol import seal
 from tollens.protocol.laboratory import Drift, Laboratory, read_laboratory
+from tollens.protocol.registration import statistic
 from tollens.protocol.seal import Manifest
 from tollens.protocol.study import FILE as CLAIM
+from tollens.protocol.study import from_plain
 from tollens.record.envelope import Envelope
 from tollens.record.ledger import FILE as LEDGER
 from tollens.record.ledger import Ledger, parse_ledger
@@ -66,6 +69,11 @@ class StudyFolder:
     def claim(self) -> str:
         """The id of the claim; the name of the folder where it has none."""
         return self.claims[-1] if self.claims else PurePosixPath(self.path).name
+
+    @property
+    def shell(self) -> str:
+        """Its folder as a command takes it where the check was started."""
+        return shlex.quote(os.fspath(self.folder))
 
     def at(self, name: str) -> str:
         """The path of a file in it, relative to the repository."""
@@ -142,7 +150,11 @@ def _folders(folder: Path, path: str, unread: list[Unread]) -> Iterator[tuple[st
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
-                if not entry.is_dir(follow_symlinks=False):
+                if not _encodes(entry.name):
+                    if entry.is_dir(follow_symlinks=False) or entry.name.lower().endswith((".md", ".tex")):
+                        shown = os.fsencode(entry.name).decode("utf-8", "backslashreplace")
+                        unread.append(Unread(f"{path}/{shown}" if path else shown, "a name that is no UTF-8"))
+                elif not entry.is_dir(follow_symlinks=False):
                     names.add(entry.name)
                 elif entry.name in KNOWN or entry.name == laboratories.FILE:
                     unread.append(Unread(f"{path}/{entry.name}" if path else entry.name, "a folder, not a file"))
@@ -156,6 +168,14 @@ def _folders(folder: Path, path: str, unread: list[Unread]) -> Iterator[tuple[st
     yield path, folder, names
     for name in sorted(inner):
         yield from _folders(folder / name, f"{path}/{name}" if path else name, unread)
+
+
+def _encodes(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _of_a_study(folder: Path, known: frozenset[str]) -> bool:
@@ -195,7 +215,13 @@ def _study(path: str, folder: Path, names: frozenset[str], unread: list[Unread])
         tables = record.body["manifest"]["study"]
         claims.append(_id(tables))
         manifest = record.body["manifest"]
-    if CLAIM in names and manifest is None:  # of a sealed study the manifest says what claim.toml said
+    if last is not None and (wrong := _unlike_a_lock(tables)):
+        fault = TollensError(
+            "ledger_broken", f"{LEDGER}:{seals[last]}", expected="the manifest of a claim that lock accepts",
+            found=wrong, fix="Restore the ledger from version control.", exit_code=Exit.TAMPERED,
+        )  # fmt: skip
+        manifest, tables = None, {}
+    elif CLAIM in names and manifest is None:  # of a sealed study the manifest says what claim.toml said
         try:
             tables = tomllib.loads(_text(folder / CLAIM))
             claims.append(_id(tables))
@@ -234,6 +260,17 @@ def _study(path: str, folder: Path, names: frozenset[str], unread: list[Unread])
         files,
         stored,
     )
+
+
+def _unlike_a_lock(tables: Mapping[str, Any]) -> str:
+    """What of the sealed tables no lock has written, in one line; empty where the checks can read them."""
+    try:
+        study = from_plain(tables)
+        statistic(study, [0.0])
+        float(study.claim.value)
+    except (TollensError, ValueError, TypeError, LookupError) as error:  # a ValidationError is a ValueError
+        return _why(error)
+    return ""
 
 
 def _id(tables: Mapping[str, Any]) -> str:

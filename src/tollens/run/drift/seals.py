@@ -6,7 +6,7 @@ D01  a sealed file that was edited, a changed file that the metric includes, a s
 D02  runs in a ledger without a seal, a decision beside a claim that was never sealed, a run of a seal that this
      ledger never had
 D03  a run before the seal it names, a result imported before the first seal or sealed as data, an imported result whose
-     own time is before the seal
+     own time is before the seal, until an amendment declares it
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from tollens.core.errors import Exit, TollensError
 from tollens.protocol import seal
 from tollens.protocol.seal import Entry, seal_hash
 from tollens.protocol.study import FILE as CLAIM
+from tollens.protocol.study import from_plain
 from tollens.record.bearing import bears
 from tollens.record.envelope import Envelope
 from tollens.record.ledger import FILE as LEDGER
@@ -55,7 +56,7 @@ def broken_seals(repository: Repository) -> Iterator[Drifted]:
 
 def _stored(study: StudyFolder) -> Iterator[Drifted]:
     """seal.json against the last seal of the ledger."""
-    restore = f"tollens status {study.path} writes it again from the ledger"
+    restore = f"tollens status {study.shell} writes it again from the ledger"
     if study.manifest is None:
         if seal.FILE in study.names and CLAIM in study.names:
             yield Drifted(
@@ -100,7 +101,6 @@ def _same(stored: bytes, body: Mapping[str, Any]) -> bool:
 def _entries(study: StudyFolder) -> Iterator[Drifted]:
     assert study.manifest is not None
     metric = study.tables.get("metric", {}).get("file")
-    amend = f"restore it, or register the change: tollens amend {study.path}"
     for entry in study.manifest.entries:
         if entry.path == CLAIM and CLAIM not in study.names:
             continue  # a folder without its claim is one defect, and D06 names it
@@ -113,7 +113,13 @@ def _entries(study: StudyFolder) -> Iterator[Drifted]:
             what += f", included by {metric}" if included else ""
         else:
             continue
-        yield Drifted(study.at(entry.path), 1, "D01", study.claim, what, amend)
+        yield Drifted(study.at(entry.path), 1, "D01", study.claim, what, _amend(study))
+
+
+def _amend(study: StudyFolder) -> str:
+    from tollens.run.lock import amendment
+
+    return f"restore it, or register the change: {amendment(study.shell, study.ledger, from_plain(study.tables))}"
 
 
 def _digest(folder: Path, entry: Entry) -> str | None:
@@ -150,18 +156,28 @@ def _text(data: bytes) -> str:
 def _pinned(repository: Repository, study: StudyFolder) -> Iterator[Drifted]:
     """Files that a record names with their digest: imported results, their copies, the postmortem.
 
-    A source outside of the repository is nobody's to look at; one that is a folder has a digest of its own kind.
+    A source outside of the repository is nobody's to look at; one that is a folder has a digest of its own kind. One
+    that is gone, as results that nobody commits are in a clone, is missed by nobody while its copy is what it was.
     """
     sealed = {entry.path for entry in study.manifest.entries} if study.manifest else set()
     for record in study.ledger.of("import"):
         path, copy = record.body.get("path"), record.body.get("file")
         if isinstance(path, str) and (place := source_place(repository, study, path)) is not None:
-            yield from _differs(study, record, f"imported {path}", place, record.body.get("sha256"))
+            lost = not place.exists() and _kept(study, record)
+            yield from () if lost else _differs(study, record, f"imported {path}", place, record.body.get("sha256"))
         if isinstance(copy, str) and copy not in sealed and PurePosixPath(copy).name == copy:
             yield from _differs(study, record, f"imported data {copy}", study.folder / copy, record.body.get("data"))
     for record in study.ledger.of("postmortem")[-1:]:
         if record.body.get("seal") == study.seal:
             yield from _differs(study, record, POSTMORTEM, study.folder / POSTMORTEM, record.body.get("file"))
+
+
+def _kept(study: StudyFolder, record: Envelope) -> bool:
+    """Whether the copy of an imported result lies in its study as it was recorded."""
+    copy = record.body.get("file")
+    if not isinstance(copy, str) or PurePosixPath(copy).name != copy:
+        return False
+    return record.body.get("data") in [digest_of(study.folder / copy, mode) for mode in MODES]
 
 
 def _differs(study: StudyFolder, record: Envelope, name: str, place: Path, pinned: Any) -> Iterator[Drifted]:
@@ -171,7 +187,7 @@ def _differs(study: StudyFolder, record: Envelope, name: str, place: Path, pinne
     if pinned not in found:
         what = f"{name} expected {pinned[:12]} found {found[0][:12] if found else 'no file'}"
         fix = "restore it" + (
-            f", or record it again: tollens record postmortem {study.path}" if name == POSTMORTEM else ""
+            f", or record it again: tollens record postmortem {study.shell}" if name == POSTMORTEM else ""
         )
         yield Drifted(study.at(LEDGER), record.seq + 1, "D01", study.claim, what, fix)
 
@@ -203,7 +219,7 @@ def unsealed_runs(repository: Repository) -> Iterator[Drifted]:
                     if name in study.names:
                         yield Drifted(
                             study.at(name), 1, "D02", study.claim, f"{name} of a claim that was never sealed",
-                            f"delete it; tollens lock {study.path}, then tollens climb {study.path}",
+                            f"delete it; tollens lock {study.shell}, then tollens climb {study.shell}",
                         )  # fmt: skip
                         break  # one run left both
             continue
@@ -235,7 +251,10 @@ def late_seals(repository: Repository) -> Iterator[Drifted]:
             if record.type in (*RUNS, "verdict", "spend", "postmortem") and sealed_at and sealed_at > line:
                 if named not in told:
                     told.add(named)
-                    yield _late(study, line, f"{record.type} stands before its seal, line {sealed_at}")
+                    yield _late(
+                        study, line, f"{record.type} stands before its seal, line {sealed_at}",
+                        "restore the ledger from version control",
+                    )  # fmt: skip
             elif record.type == "import" and bears(record, study.tables, _sealed_data(study)):
                 yield from _import(study, record)
 
@@ -245,6 +264,8 @@ def _import(study: StudyFolder, record: Envelope) -> Iterator[Drifted]:
     if not first:
         return  # nothing sealed: what is read beforehand binds nobody yet
     line = record.seq + 1
+    if any(amend.seq > record.seq and amend.body["access"] == "results seen" for amend in study.ledger.of("amend")):
+        return  # its owner has declared it since, in the ledger, and every later verdict carries the label
     if line < first:
         yield _late(study, line, f"imported before the first seal, line {first}")
         return
@@ -271,8 +292,8 @@ def _before(made: Any, sealed_at: str | None) -> bool:
         return False
 
 
-def _late(study: StudyFolder, line: int, what: str) -> Drifted:
+def _late(study: StudyFolder, line: int, what: str, fix: str = "") -> Drifted:
+    declare = f'note it in {CLAIM}, then tollens amend {study.shell} --reason "..." --access "results seen"'
     return Drifted(
-        study.at(LEDGER), line, "D03", study.claim, f"EXPLORATORY: {what}",
-        "call it exploratory, or measure again under the seal",
+        study.at(LEDGER), line, "D03", study.claim, f"EXPLORATORY: {what}", fix or declare
     )  # fmt: skip
