@@ -24,8 +24,13 @@ MARKDOWN = {
     "backticks": f"say `{TAG}` so\n",
     "two backticks": f"say ``{TAG}`` so\n",
     "a comment": f"<!-- {TAG[:-3]}\n",
+    "backticks over two lines": f"say `code and\n{TAG} more` so\n",
+    "backticks that start with the tag": f"say `{TAG}\nmore` so\n",
+    "backticks in an item over two lines": f"- say ``code\n  {TAG}`` so\n",
+    "a comment that is no tag": "<!--t: todo x-->\n<!-- t: todo\n-->\n",
 }
 LATEX = {
+    "a comment that is no tag": "% t: todo\n%t: todo x\n",
     "a comment": f"% {MACRO}\n",
     "verbatim": f"\\begin{{verbatim}}\n{MACRO}\n\\end{{verbatim}}\n",
     "verb": f"\\verb|{MACRO}| and \\verb*+{MACRO}+\n",
@@ -68,6 +73,14 @@ def test_code_of_latex_binds_nothing(case: str) -> None:
         f"- ```\n  code\n  ```\n\n{TAG}\n",
         f"Term\n:   Meaning\n\n    {TAG}\n",
         f"a `code` {TAG}\n",
+        f"a ` tick\n\n{TAG} and `\n",
+        f"a ` tick\n- {TAG} and `\n",
+        f"# A ` tick\n{TAG} and `\n",
+        f"a | ` |\n--|--\nb | {TAG} |\nc | ` |\n",
+        f"| a | ` |\n|--|--|\n| b | {TAG} |\n| c | ` |\n",
+        f"a <!-- ` --> tick\n{TAG} and `\n",
+        f"a <!-- `\n ` --> `x` {TAG} and `\n",
+        f"a `` tick\n{TAG} and `\n",
     ],
 )
 def test_what_only_looks_like_code_binds(text: str) -> None:

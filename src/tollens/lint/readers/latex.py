@@ -10,14 +10,14 @@ text and listings, `\iffalse` and what follows the document are not read.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from tollens.lint.claim import Place
 from tollens.lint.readers.document import Document, clean, syntax
 from tollens.lint.readers.figures import cell_figure, count_numbers, number_before
 from tollens.lint.readers.table import Cell, Table, tag_table
-from tollens.lint.readers.tags import BOUND, FROM, Marked, Tag, Tagged, assemble, parse_tag, tag_number
+from tollens.lint.readers.tags import BOUND, FROM, Marked, Tag, Tagged, assemble, parse_tag, tag_body, tag_number
 
 MAX_ARGUMENT = 4000
 _VERBATIM = re.compile(
@@ -107,10 +107,7 @@ def latex_claims(path: str, text: str) -> Document:
     if tables:
         found = tables_in(source)
         for at, tag in tables:
-            below = next((table for start, _, table in found if start > at), None)
-            if below is None:
-                raise syntax(tag.place, "a tabular below the tag", "none", "Put the tag above the table.")
-            tag_table(tag, below, marked)
+            tag_table(tag, table_after(found, at, tag), marked)
     return assemble(marked, count_numbers(source.text))
 
 
@@ -191,9 +188,9 @@ def read_source(path: str, text: str) -> Source:
             comment = _COMMENT.search(line) if "%" in line else None
             if comment is not None:
                 start = comment.end(1)
-                body = comment[2].strip()
-                if body.startswith("t:"):
-                    notes.append((at + start, body[2:]))
+                body = tag_body(comment[2].strip())
+                if body is not None:
+                    notes.append((at + start, body))
                 kept = line[:start] + " " * (len(line) - start)
             opens = _VERBATIM.search(kept)
             if opens is not None:
@@ -205,6 +202,14 @@ def read_source(path: str, text: str) -> Source:
         lines[number] = kept
         at += len(line) + 1
     return Source(path, "\n".join(lines), notes)
+
+
+def table_after(found: Sequence[tuple[int, int, Table]], at: int, tag: Tag) -> Table:
+    """The first of `tables_in` behind a tag at the offset `at`. Raises `lint_syntax` where there is none."""
+    below = next((table for start, _, table in found if start > at), None)
+    if below is None:
+        raise syntax(tag.place, "a tabular below the tag", "none", "Put the tag above the table.")
+    return below
 
 
 def tables_in(source: Source) -> list[tuple[int, int, Table]]:
@@ -242,7 +247,7 @@ def _table(source: Source, start: int, end: int, after: int) -> Table:
     for begin, stop in _split(text, body, end):
         raw = text[begin:stop]
         rules = len(_WHOLE_RULE.findall(raw))
-        content = _RULES.sub(" ", raw)
+        content = _RULES.sub(lambda m: " " * len(m[0]), raw)
         first = begin + len(raw) - len(raw.lstrip())
         line, last = line + text.count("\n", last, first), first
         if rules and rows and not headers and seen_rule:
@@ -250,7 +255,7 @@ def _table(source: Source, start: int, end: int, after: int) -> Table:
         seen_rule += rules
         if content.strip():
             offset = text.count("\n", first, begin + _content_start(raw))
-            rows.append(_cells(content, Place(source.path, line + offset)))
+            rows.append(_cells(content, begin, Place(source.path, line + offset)))
     around = text[max(0, start - 600) : start] + " " + text[after : after + 600]
     begun = around.find("\\begin{table")
     around = around[begun:] if begun >= 0 else around
@@ -277,9 +282,12 @@ def _split(text: str, start: int, end: int) -> list[tuple[int, int]]:
     return [*rows, (at, end)]
 
 
-def _cells(content: str, place: Place) -> tuple[Cell, ...]:
+def _cells(content: str, at: int, place: Place) -> tuple[Cell, ...]:
+    """The cells of a row whose text starts at the offset `at`."""
     cells: list[Cell] = []
+    next_at = at
     for part in re.split(r"(?<!\\)&", content):
+        at, next_at = next_at, next_at + len(part) + 1
         span = _SPAN.search(part)
         if span is not None:
             opened = span.end()
@@ -294,7 +302,7 @@ def _cells(content: str, place: Place) -> tuple[Cell, ...]:
             spread = text if cell_figure(text) is None else ""
             cells += [Cell(text, place), *[Cell(spread, place)] * (min(int(span[1]), 100) - 1)]
         else:
-            cells.append(Cell(latex_plain(part), place))
+            cells.append(Cell(latex_plain(part), place, part, at))
     return tuple(cells)
 
 

@@ -17,7 +17,7 @@ from tollens.lint.claim import Place
 from tollens.lint.readers.document import Document, clean, syntax
 from tollens.lint.readers.figures import count_numbers, number_before
 from tollens.lint.readers.table import Cell, Table, tag_table
-from tollens.lint.readers.tags import BOUND, FROM, Marked, Tag, assemble, parse_tag, tag_number
+from tollens.lint.readers.tags import BOUND, FROM, Marked, Tag, assemble, parse_tag, tag_body, tag_number
 
 _MARKER = r"(?:[-*+]|\d{1,9}[.)])(?:[ \t]+|$)"
 _FENCE = re.compile(rf"[ \t]*(?:(?:>[ \t]?|{_MARKER})[ \t]*){{0,20}}(?P<fence>`{{3,}}|~{{3,}})")
@@ -25,7 +25,11 @@ _CLOSING = re.compile(r"[ \t>]*(?P<fence>`{3,}|~{3,})[ \t]*")
 _ITEM = re.compile(rf"[ \t]*(?:>[ \t]?){{0,20}}(?:{_MARKER}|\[\^[^\]]{{1,40}}\]:|:[ \t]|!!!|\?\?\?|===)")
 """What indented text belongs to: an item of a list, a footnote, a definition, a box of MkDocs."""
 _RULE = re.compile(r"[ \t]*\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*")
+_BLOCK = re.compile(r"[ \t]*(?:#{1,6}(?:[ \t]|$)|\||>|\[\^[^\]]{1,40}\]:|" + _MARKER + ")")
+"""What begins a block of its own."""
+_HEADING = re.compile(r"[ \t]*#{1,6}(?:[ \t]|$)")
 _TICKS = re.compile(r"`+")
+_BAR = re.compile(r"(?<!\\)\|")
 _SMALL = re.compile(r"<su[pb]>[^<]{0,40}</su[pb]>|\[\^[^\]]{1,40}\]", re.I)
 _ELEMENT = re.compile(r"</?[a-zA-Z][^<>]{0,300}>")
 _LINK = re.compile(r"!?\[(?P<text>[^\[\]]{0,300})\]\([^()]{0,500}\)")
@@ -64,10 +68,10 @@ def markdown_claims(path: str, text: str) -> Document:
     marked = Marked(path)
     tables: list[tuple[int, Tag]] = []
     for comment in page.comments:
-        body = comment.body.lstrip()
-        if not body.startswith("t:"):
+        body = tag_body(comment.body)
+        if body is None:
             continue
-        tag = parse_tag(body[2:], Place(path, comment.line + 1, comment.column + 1))
+        tag = parse_tag(body, Place(path, comment.line + 1, comment.column + 1))
         if tag.head == "claim":
             marked.stated.append(tag)
         elif tag.head == "table":
@@ -78,11 +82,12 @@ def markdown_claims(path: str, text: str) -> Document:
             if FROM not in tag.options:
                 marked.numbers.append(tagged)
     for last, tag in tables:
-        tag_table(tag, _table_below(page, last, tag), marked)
+        tag_table(tag, table_below(page, last, tag), marked)
     return assemble(marked, sum(count_numbers(line) for line in page.lines))
 
 
-def _table_below(page: Page, last: int, tag: Tag) -> Table:
+def table_below(page: Page, last: int, tag: Tag) -> Table:
+    """The table below a tag that ends in line `last`, from 0. Raises `lint_syntax` where there is none."""
     at = last + 1
     while at < len(page.lines) and not page.lines[at].strip():
         at += 1
@@ -99,6 +104,7 @@ def read_page(path: str, text: str) -> Page:
     fence = ""
     opened: tuple[int, int, list[str]] | None = None
     indented = _indented(lines)
+    done = 0
     for number, line in enumerate(lines):
         if opened is None:
             if fence:
@@ -113,9 +119,12 @@ def read_page(path: str, text: str) -> Page:
             if number in indented:
                 lines[number] = ""
                 continue
-            line = _without_code(line)
+            if number >= done:
+                done = _end_of_block(lines, number, indented)
+                lines[number:done] = _without_code_of_block(lines[number:done])
+            line = lines[number]
         lines[number], opened = _without_comments(line, number, opened, comments)
-    if opened is not None and opened[2][0].lstrip().startswith("t:"):
+    if opened is not None and tag_body(opened[2][0]) is not None:
         raise syntax(f"{path}:{opened[0] + 1}", "--> at the end of a tag", "none", "Close the tag.")
     return Page(path, lines, comments)
 
@@ -140,8 +149,29 @@ def _indented(lines: Sequence[str]) -> set[int]:
     return found
 
 
+def _end_of_block(lines: Sequence[str], at: int, indented: set[int]) -> int:
+    """The line behind the paragraph that line `at` begins: a span in backticks may go on in its next line."""
+    end = at + 1
+    while (
+        not _HEADING.match(lines[at])
+        and end < len(lines)
+        and lines[end].strip()
+        and end not in indented
+        and not _BLOCK.match(lines[end])
+        and not _FENCE.match(lines[end])
+    ):
+        end += 1
+    return end
+
+
+def _without_code_of_block(lines: Sequence[str]) -> list[str]:
+    if any("|" in line and _RULE.fullmatch(line) for line in lines):  # no span goes from one row into the next
+        return [_without_code(line) for line in lines]
+    return _without_code("\n".join(lines)).split("\n")
+
+
 def _without_code(line: str) -> str:
-    """Each span in backticks as that many `HOLE`s; backticks inside of a comment open none."""
+    """Each span in backticks as that many `HOLE`s, line ends kept; backticks inside of a comment open none."""
     runs = [(m.start(), m.end()) for m in _TICKS.finditer(line)]
     if len(runs) < 2:
         return line
@@ -149,8 +179,17 @@ def _without_code(line: str) -> str:
     for index in range(len(runs) - 1, -1, -1):
         later.setdefault(runs[index][1] - runs[index][0], []).append(index)
     out, at, index = [], 0, 0
+    opens, closes = line.find("<!--"), -1
     while index < len(runs):
         start, end = runs[index]
+        while 0 <= opens < start and closes < start:
+            if opens >= max(at, closes):
+                closes = line.find("-->", opens + 4)
+                closes = len(line) if closes < 0 else closes
+            opens = line.find("<!--", opens + 4)
+        if start < closes:
+            index += 1
+            continue
         same = later[end - start]
         while same and same[-1] <= index:
             same.pop()
@@ -162,10 +201,14 @@ def _without_code(line: str) -> str:
         out.append(line[at:start])
         # Digits in backticks are how some people print a number; they are kept, with what can stand beside them.
         plain = len(inside) < 40 and re.fullmatch(r"[~<>$€£]?[-+−]?[\d.,]+ ?[\w%/]{0,8}", inside)
-        out.append(f" {inside} ".center(close[1] - start) if plain else HOLE * (close[1] - start))
+        out.append(f" {inside} ".center(close[1] - start) if plain else _holes(line[start : close[1]]))
         at = close[1]
         index = same[-1] + 1
     return "".join([*out, line[at:]])
+
+
+def _holes(text: str) -> str:
+    return "\n".join(HOLE * len(part) for part in text.split("\n"))
 
 
 def _without_comments(
@@ -211,9 +254,16 @@ def table_at(page: Page, at: int) -> Table | None:
 
 def _row(page: Page, number: int) -> tuple[Cell, ...]:
     place = Place(page.path, number + 1)
-    line = page.lines[number].strip().replace("\\|", "¦")
-    cells = line.removeprefix("|").removesuffix("|").split("|")
-    return tuple(Cell(plain(cell), place) for cell in cells)
+    line = page.lines[number].strip()
+    at = len(page.lines[number]) - len(page.lines[number].lstrip()) + line.startswith("|")
+    line = line.removeprefix("|")
+    if line.endswith("|") and not line.endswith("\\|"):
+        line = line[:-1]
+    cells = []
+    for raw in _BAR.split(line):
+        cells.append(Cell(plain(raw.replace("\\|", "¦")), place, raw, at))
+        at += len(raw) + 1
+    return tuple(cells)
 
 
 def plain(text: str) -> str:

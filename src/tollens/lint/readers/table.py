@@ -9,20 +9,28 @@ from tollens.core.errors import TollensError
 from tollens.lint.claim import Place, Quantity
 from tollens.lint.readers.document import syntax
 from tollens.lint.readers.figures import Figure, cell_figure
-from tollens.lint.readers.tags import Marked, Tag, Tagged, check_unit
+from tollens.lint.readers.tags import FROM, Marked, Tag, Tagged, check_unit
 
 TOTALS = ("total", "sum", "Σ")
-_OPTIONS = ("id", "row", "each", "total", "into", "skip", "label")
+UNBOUND = "-"
+"""Stands in `from` for a row that is of no verdict."""
+_OPTIONS = ("id", "row", "each", "total", "into", "skip", "label", FROM)
 _COLUMN = re.compile(r"(?P<column>[1-9]\d{0,3})(?::(?P<unit>\S+))?")
 _STATISTIC = re.compile(r"mean|median|p\d{1,2}|p999")
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """The text of a cell without its markup, and where it stands."""
+    """The text of a cell without its markup, and where it stands.
+
+    `raw` is what is written, comments and rules as blanks, and `at` where that starts: in its line in Markdown, in the
+    text in LaTeX; -1 where what is written does not stand in one piece.
+    """
 
     text: str
     place: Place
+    raw: str = ""
+    at: int = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,24 +55,76 @@ class Table:
         return self.rows[self.headers :]
 
 
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """A cell as a number of a study: the column names the field. `row` counts from 0 below the header."""
+
+    tagged: Tagged
+    cell: Cell
+    row: int
+    column: str
+
+
 def tag_table(tag: Tag, table: Table, marked: Marked) -> None:
-    """Add what `t:table` makes of `table`. Raises TollensError `lint_syntax`, `lint_number` or `lint_unit`."""
+    """Add what `t:table` makes of `table`. Raises TollensError `lint_syntax`, `lint_number` or `lint_unit`.
+
+    A row that `from` binds to a verdict makes no claim, nor does a table that it binds as a whole.
+    """
+    columns, names = _shape(tag, table)
+    bound = sources(tag, len(names))
+    if "each" in tag.options:
+        family = _rows(tag, table, columns, names, bound, marked)
+    else:
+        free = not any(bound)
+        family = [_one_column(tag, table, name, k, unit, names, marked) for name, (k, unit) in columns.items() if free]
+    if tag.id in marked.families:
+        raise TollensError(
+            "lint_duplicate", str(tag.place), expected="one t:table for each id", found=repr(tag.id), fix="Rename one."
+        )
+    marked.families[tag.id] = family
+
+
+def bound_cells(tag: Tag, table: Table) -> list[Bound]:
+    """Every cell that `t:table` names, as the number `ID.COLUMN` or, with each=row, `ID.LABEL.COLUMN` of a study.
+
+    Raises TollensError `lint_syntax`, `lint_number` or `lint_unit`.
+    """
+    columns, names = _shape(tag, table)
+    skip = set() if "each" in tag.options else _skipped(tag)
+    claims = _labelled(tag, names) if "each" in tag.options else [tag.id] * len(names)
+    found = []
+    for number, (claim, label, row) in enumerate(zip(claims, names, table.body, strict=True)):
+        for name, (k, unit) in columns.items():
+            if label not in skip and k < len(row) and not _empty(row[k]):
+                tagged = Tagged(claim, name, None, _quantity(row[k], unit))
+                found.append(Bound(tagged, row[k], number, f"{name}={k + 1}"))
+    return found
+
+
+def sources(tag: Tag, rows: int) -> list[str | None]:
+    """What `from` says of each row: the one digest, or with each=row the digests in the order of the rows."""
+    said = tag.options.get(FROM, "")
+    each = said.split(",")[:rows] if "each" in tag.options else [said] * rows
+    return [None if word.strip() in ("", UNBOUND) else word.strip() for word in [*each, *[""] * (rows - len(each))]]
+
+
+def _shape(tag: Tag, table: Table) -> tuple[dict[str, tuple[int, str | None]], list[str]]:
+    """(column and unit by name, labels of the rows)."""
     columns = _columns(tag, table)
     label = _whole(tag, "label", 1) - 1
     if tag.options.get("each", "row") != "row":
         raise syntax(tag.place, "each=row", repr(tag.options["each"])[:40], "Write each=row, or leave it out.")
     if not table.body:
         raise syntax(tag.place, "a table with rows below its header", "none", "Put the tag above the table.")
-    names = [_label(row, label) for row in table.body]
-    if "each" in tag.options:
-        family = _rows(tag, table, columns, names, marked)
-    else:
-        family = [_one_column(tag, table, name, k, unit, names, marked) for name, (k, unit) in columns.items()]
-    if tag.id in marked.families:
-        raise TollensError(
-            "lint_duplicate", str(tag.place), expected="one t:table for each id", found=repr(tag.id), fix="Rename one."
-        )
-    marked.families[tag.id] = family
+    return columns, [_label(row, label) for row in table.body]
+
+
+def _skipped(tag: Tag) -> set[str]:
+    return {word.strip() for word in tag.options.get("skip", "").split(",")} - {""}
+
+
+def _empty(cell: Cell) -> bool:
+    return cell.text.strip() in ("", "-", "–", "—")
 
 
 def _columns(tag: Tag, table: Table) -> dict[str, tuple[int, str | None]]:
@@ -100,13 +160,13 @@ def _one_column(tag: Tag, table: Table, name: str, k: int, unit: str | None, nam
     if unit is None and len(words) > 1:
         unit = {"pct": "%", "us": "us"}.get(words[-1], words[-1])
     total = tag.options.get("total")
-    skip = {word.strip() for word in tag.options.get("skip", "").split(",")} - {""}
+    skip = _skipped(tag)
     absent = skip.union([total] if total else []) - set(names)
     if absent:
         raise syntax(tag.place, "labels of rows of the table", repr(min(absent))[:60], "Correct the label.")
     for label, row in zip(names, table.body, strict=True):
         cell = row[k] if k < len(row) else None
-        if cell is None or label in skip or cell.text.strip() in ("", "-", "–", "—"):
+        if cell is None or label in skip or _empty(cell):
             continue
         last = label == total if total else label.rstrip(" :").lower() in TOTALS or label == "Σ"
         quantity = _quantity(cell, unit)
@@ -118,18 +178,32 @@ def _one_column(tag: Tag, table: Table, name: str, k: int, unit: str | None, nam
     return claim
 
 
+def _labelled(tag: Tag, names: list[str]) -> list[str]:
+    """The claim of every row."""
+    family: dict[str, None] = {}
+    for number, label in enumerate(names, 1):
+        slug = re.sub(r"[^\w-]+", "-", label).strip("-") or str(number)
+        claim = f"{tag.id}.{slug}"
+        family[f"{claim}-{number}" if claim in family else claim] = None
+    return [*family]
+
+
 def _rows(
-    tag: Tag, table: Table, columns: dict[str, tuple[int, str | None]], names: list[str], marked: Marked
+    tag: Tag,
+    table: Table,
+    columns: dict[str, tuple[int, str | None]],
+    names: list[str],
+    bound: list[str | None],
+    marked: Marked,
 ) -> list[str]:
     """Every row as one claim whose fields are the columns."""
     family: list[str] = []
-    for number, (label, row) in enumerate(zip(names, table.body, strict=True), 1):
-        slug = re.sub(r"[^\w-]+", "-", label).strip("-") or str(number)
-        claim = f"{tag.id}.{slug}"
-        claim = f"{claim}-{number}" if claim in family else claim
+    for claim, source, row in zip(_labelled(tag, names), bound, table.body, strict=True):
+        if source is not None:
+            continue
         family.append(claim)
         for name, (k, unit) in columns.items():
-            if k < len(row) and row[k].text.strip() not in ("", "-", "–", "—"):
+            if k < len(row) and not _empty(row[k]):
                 marked.numbers.append(Tagged(claim, name, None, _quantity(row[k], unit)))
     return family
 

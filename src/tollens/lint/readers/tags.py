@@ -9,6 +9,8 @@
     t:cite ID as=survived
     t:figure FILE data=ID from=0123456789ab
 
+`t:` is followed by no blank; a comment `t: todo` is none of ours.
+
 Options of a number are `unit`, `exact`, `measured`, `estimator` and `from`. Without `unit` the one printed beside
 the number is taken. The id may also be written `id=ID`. Values with spaces stand in double quotes. `t:cite`, `t:figure`
 and a number with `from` bind a text to the record of a study: `tollens drift` judges them, and they make no claim.
@@ -24,6 +26,8 @@ cells are left out. The last word of a column's name is its unit (`_ms`, `_USD`,
 `mean`, `median` or `p99` in it is the statistic, the field `percentile`. With `each=row` every row is one claim,
 `ID.LABEL`, and the columns are its fields, written `FIELD=COLUMN:UNIT`. The label of a row stands in the column
 `label=K`, by default the first. What `t:claim ID` says holds for every claim of the table ID.
+With `from=HASH`, with each=row `from=HASH,-,HASH` in the order of the rows, the cells are numbers of a study and make
+no claim.
 
 Two tags of one field must agree within their rounding; the one with more digits is kept.
 """
@@ -49,6 +53,7 @@ BOUND = frozenset({"cite", "figure"})
 """Heads of tags that bind a text to a record and give no number."""
 RESERVED = ("kind", "text", "source", "expect")
 _WORD = re.compile(r'\s*(?:(?P<key>[^\s="]+)(?:(?P<is>=)(?:"(?P<quoted>[^"]*)"|(?P<bare>[^\s"]*)))?)')
+_HEAD = re.compile(r"\s*t:(?!\s)")
 _TARGET = re.compile(r"(?P<claim>[\w-]+(?:\.[\w-]+)*)\.(?P<field>\w+)(?P<item>\[[^\[\]]*\])?")
 _ID = re.compile(r"[\w-]+(?:\.[\w-]+)*")
 _VALUED = re.compile(r"(?P<digits>[~<>]?[-+−]?[\d.,]+(?:[eE][-+]?\d+)?):(?P<unit>\S+)")
@@ -92,6 +97,22 @@ class Marked:
     stated: list[Tag] = field(default_factory=list)
     families: dict[str, list[str]] = field(default_factory=dict)
     words: list[tuple[str, str, str]] = field(default_factory=list)
+
+
+def tag_body(comment: str) -> str | None:
+    """What stands behind `t:` in a comment; None for a comment that is no tag, such as `t: todo`."""
+    found = _HEAD.match(comment)
+    return None if found is None else comment[found.end() :]
+
+
+def option_span(body: str, key: str) -> tuple[int, int] | None:
+    """Where `key=value` stands in the body of a tag that `parse_tag` reads; None where it has no such option."""
+    at = 0
+    while (match := _WORD.match(body, at)) is not None and match.end() > at:
+        if match["key"] == key and match["is"]:
+            return match.start("key"), match.end()
+        at = match.end()
+    return None
 
 
 def parse_tag(body: str, place: Place) -> Tag:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from tollens.core.errors import TollensError
 from tollens.lint.readers.paper import Paper, Printed, Written, read_paper, rewritten
 from tollens.run.drift.finding import Rewrite
-from tollens.run.drift.numbers import SHORT, digits_due, field_of, judged
+from tollens.run.drift.numbers import SHORT, digits_due, field_of, judged, right, unit_is_right
 from tollens.run.drift.repository import Repository
 
 
@@ -29,7 +29,7 @@ def fix(repository: Repository) -> list[Rewrite]:
 
 
 def _change(repository: Repository, paper: Paper, number: Printed) -> Written | None:
-    if judged(repository, paper, number) is None or number.digits is None:
+    if judged(repository, paper, number) is None or (number.digits is None and number.cell is None):
         return None
     printed = number.tagged.quantity.number
     study = repository.study_of(number.tagged.claim, number.source)
@@ -38,7 +38,13 @@ def _change(repository: Repository, paper: Paper, number: Printed) -> Written | 
     found = field_of(study, number)
     if found is None:
         return None
-    return Written(number, digits_due(number, *found), found[1], study.verdict.hash[:SHORT])
+    due = digits_due(number, *found)
+    if number.cell is not None and (not unit_is_right(number, found[1]) or number.digits is None):
+        # The unit is said of the whole column. Digits among others can be bound to their verdict where they are right.
+        if not right(number, *found):
+            return None
+        due = number.text
+    return Written(number, due, found[1], study.verdict.hash[:SHORT])
 
 
 def _write(repository: Repository, paper: Paper, changes: Sequence[Written]) -> bool:

@@ -69,7 +69,10 @@ def judged(repository: Repository, paper: Paper, number: Printed) -> Drifted | N
     if code is None:
         return None
     name = number.tagged.claim
-    return Drifted(paper.path, number.line, code, name, f"{number.tagged.field}: {what}", FIX)
+    mend = FIX
+    if number.cell is not None and not unit_is_right(number, unit):
+        mend = f"write {number.cell.column}:{unit} in its t:table, and that unit in the cell where one is printed"
+    return Drifted(paper.path, number.line, code, name, f"{number.tagged.field}: {what}", mend)
 
 
 def verdict_on(number: Printed, value: float, unit: str, source: str) -> tuple[str | None, str]:
@@ -102,9 +105,18 @@ def _holds(printed: Number, value: float | Fraction) -> bool:
 
 def digits_due(number: Printed, value: float, unit: str) -> str:
     """The digits that a number must have: its own where they are right as they stand, in whichever of two forms."""
-    quantity = number.tagged.quantity
-    right = (quantity.unit is None or _same(quantity.unit, unit)) and _holds(quantity.number, value)
-    return number.digits_text if right else fitted(quantity.number, value)
+    return number.digits_text if right(number, value, unit) else fitted(number.tagged.quantity.number, value)
+
+
+def right(number: Printed, value: float, unit: str) -> bool:
+    """Whether a number prints a value in its unit as it stands."""
+    return unit_is_right(number, unit) and _holds(number.tagged.quantity.number, value)
+
+
+def unit_is_right(number: Printed, unit: str) -> bool:
+    """Whether a number names no unit, or this one."""
+    said = number.tagged.quantity.unit
+    return said is None or _same(said, unit)
 
 
 def _same(said: str, unit: str) -> bool:
