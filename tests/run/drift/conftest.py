@@ -11,17 +11,20 @@ from tests.run.drift.planted import PLANTS, Twins, build
 
 
 @pytest.fixture(scope="session")
-def twins(tmp_path_factory: pytest.TempPathFactory) -> Twins:
-    base = tmp_path_factory.mktemp("drift")
-    clean = build(base)
-    planted = Path(shutil.copytree(clean, base / "planted"))
-    return Twins(planted, clean, tuple(sorted(plant(planted) for plant in PLANTS)))
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build(tmp_path_factory.mktemp("drift"))
+
+
+@pytest.fixture(scope="session")
+def twins(built: Path) -> Twins:
+    planted = Path(shutil.copytree(built, built.with_name("planted")))
+    return Twins(planted, built, tuple(sorted(plant(planted) for plant in PLANTS)))
 
 
 @pytest.fixture
-def clean(twins: Twins, tmp_path: Path) -> Path:
+def clean(built: Path, tmp_path: Path) -> Path:
     """A copy of the clean repository."""
-    return Path(shutil.copytree(twins.clean, tmp_path / "clean"))
+    return Path(shutil.copytree(built, tmp_path / "clean"))
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,11 +50,9 @@ def build(base: Path) -> Path:
     (studies / "included").mkdir()
     (studies / "included" / "scale.py").write_text("SCALE = 100\n")
     made["included"] = make(studies / "included", claim=named("included"), metric=INCLUDED)
-    for name, folder in made.items():
-        if name != "draft":
-            lock(folder)
-    for name in ("gate", "cited", "dead", "unsure", "twice"):
-        climb(made[name])
+    with ThreadPoolExecutor(4) as pool:  # a climb mostly waits for the process of its metric
+        list(pool.map(lock, [folder for name, folder in made.items() if name != "draft"]))
+        list(pool.map(climb, [made[name] for name in ("gate", "cited", "dead", "unsure", "twice")]))
     edit(made["twice"] / "items.csv", "1,1", "1,0")
     amend(made["twice"], "an item was wrong", "results seen")
     climb(made["twice"])

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from tests.attacks.seal.study import git
 from tests.run.drift.planted import edit
 
+from tollens.cli.main import run
 from tollens.core.errors import Exit, TollensError
 from tollens.record.ledger import FILE
 from tollens.run.climb import climb
@@ -89,21 +87,25 @@ def test_a_laboratory_may_be_moved_and_checked_out_in_a_work_tree(clean: Path, t
     assert (drift(tmp_path / "tree").findings, drift(tmp_path / "tree").exit_code) == ([], 0)
 
 
-def test_what_a_fix_names_works_where_the_check_was_started(clean: Path) -> None:
+def test_what_a_fix_names_works_where_the_check_was_started(
+    clean: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     (clean / "studies" / "gate" / "seal.json").unlink()
     with_space = clean.rename(clean.with_name("a lab"))
-    told = subprocess.run(
-        [sys.executable, "-m", "tollens.cli.main", "drift", "a lab", "--json"], cwd=with_space.parent,
-        capture_output=True, check=False, timeout=60, env={**os.environ},
-    )  # fmt: skip
-    (found,) = json.loads(told.stdout)["findings"]
+    monkeypatch.chdir(with_space.parent)
+    assert run(["drift", "a lab", "--json"]) == 1
+    (found,) = json.loads(capsys.readouterr().out)["findings"]
     words = shlex.split(found["fix"])
     assert words[:3] == ["tollens", "status", "a lab/studies/gate"]
-    subprocess.run(
-        [sys.executable, "-m", "tollens.cli.main", *words[1:3]], cwd=with_space.parent, capture_output=True, check=True,
-        timeout=60,
-    )  # fmt: skip
-    assert drift(with_space).findings == []
+    assert run(words[1:3]) == 0
+    (with_space / "papers" / "new.md").write_text("9.5<!--t:cited.accuracy_diff unit=pp-->\n")
+    report = drift("a lab")
+    assert [f.fix for f in report.findings] == ["tollens drift 'a lab' --fix"]
+    assert report.next == report.findings[0].fix
+    assert run(shlex.split(report.next)[1:]) == 0
+    monkeypatch.chdir(with_space)
+    (with_space / "papers" / "new.md").write_text("9.5<!--t:cited.accuracy_diff unit=pp-->\n")
+    assert [f.fix for f in drift().findings] == ["tollens drift --fix"]
 
 
 @pytest.mark.parametrize("study", ["gate", "dead", "twice"])
@@ -168,5 +170,6 @@ def test_a_changed_study_is_amended_by_the_command_that_is_printed(clean: Path, 
     (found,) = drift(clean).findings
     words = shlex.split(found.fix.partition(": ")[2])
     assert words == ["tollens", "amend", f"{clean}/studies/{study}", "--reason", "...", "--access", access]
-    subprocess.run([sys.executable, "-m", "tollens.cli.main", *words[1:]], capture_output=True, check=True, timeout=60)
+    words[words.index("...")] = "an item was wrong"
+    assert run(words[1:]) == 0
     assert drift(clean).findings == []

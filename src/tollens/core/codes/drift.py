@@ -69,7 +69,7 @@ DRIFT: dict[str, Code] = {
     "d12": Code(
         "ledger sum mismatch",
         "Money or counts that a ledger, a verdict or a postmortem states do not follow from the other records.",
-        "Correct it with another row, such as a refund; a record is never edited.",
+        "Restore the ledger from version control, or write the sum of the rows into the postmortem.",
     ),
     "drift_revision": Code(
         "No such revision",

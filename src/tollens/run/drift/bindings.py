@@ -2,8 +2,9 @@
 
 D04  a record (verdict, spend, postmortem, import) of a claim or seal that its study never had; a decision, trap results
      or a postmortem copied from another folder; a number of a paper that was written from a study that is not there
-D05  a citation of a claim that is not here or has no verdict, of one whose verdict is another than it says, a decision
-     that the ledger does not hold or traps other than it holds, a number of a claim without a verdict
+D05  a citation of a claim that is not here or has no verdict, of one whose verdict is another than it says, of one that
+     survived an exploratory study and is cited as survived; a decision that the ledger does not hold or traps other
+     than it holds, a number of a claim without a verdict
 D06  what a climb leaves in a folder without a claim; evidence for a constraint that nobody has; evidence in a study
      that is not there, or in an import that no ledger records
 """
@@ -18,13 +19,14 @@ import msgspec
 
 from tollens.protocol.decision import Decision, TrapResults
 from tollens.protocol.study import FILE as CLAIM
+from tollens.record.envelope import Envelope
 from tollens.record.ledger import FILE as LEDGER
 from tollens.run.drift.finding import Drifted
 from tollens.run.drift.numbers import field_of
 from tollens.run.drift.repository import DECISION, KNOWN, POSTMORTEM, TRAPS, Repository, StudyFolder
 from tollens.run.drift.seals import seal_named
 
-LIVE = "survived"
+LIVE, EXPLORATORY = "survived", "exploratory"
 WORDS = {"live": LIVE, "alive": LIVE}
 
 
@@ -110,7 +112,7 @@ def unproved_claims(repository: Repository) -> Iterator[Drifted]:
             found = repository.study_of(claim)
             if found is not None and found.fault is not None:
                 continue
-            verdict = None if found is None or found.verdict is None else found.verdict.body["verdict"].lower()
+            verdict = None if found is None or found.verdict is None else cited_as(found.verdict)
             if verdict == word or (verdict == "killed" and word != "killed"):
                 continue  # the second is D07
             what = (
@@ -121,6 +123,8 @@ def unproved_claims(repository: Repository) -> Iterator[Drifted]:
             fix = (
                 f"tollens climb {found.shell}"
                 if found and verdict is None
+                else f"write t:cite {claim} as={EXPLORATORY}, or take it out"
+                if verdict == EXPLORATORY
                 else "cite it as what it is, or leave it out"
             )
             yield Drifted(paper.path, tag.place.line, "D05", claim, what, fix)
@@ -159,6 +163,12 @@ def _publishes(study: StudyFolder, field: str) -> bool:
     """Whether a draft or a sealed study would publish a field: the claimed quantity alone is certain."""
     claim = study.tables.get("claim")
     return isinstance(claim, Mapping) and claim.get("quantity") == field
+
+
+def cited_as(verdict: Envelope) -> str:
+    """The word that a text must cite a verdict as; a claim that survived an exploratory study is that alone."""
+    word = str(verdict.body["verdict"]).lower()
+    return EXPLORATORY if word == LIVE and verdict.body["decision"]["exploratory"] else word
 
 
 def _word(options: Mapping[str, str]) -> str:

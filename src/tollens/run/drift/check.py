@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import shlex
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TypeAlias
 
 from tollens.core.errors import Exit, TollensError
@@ -17,8 +16,8 @@ from tollens.run.drift.citations import killed_but_cited
 from tollens.run.drift.figures import old_figures
 from tollens.run.drift.finding import Count, Drifted, DriftReport
 from tollens.run.drift.fix import fix as rewrite
-from tollens.run.drift.numbers import FIX, misprinted_numbers, stale_numbers, typed_numbers
-from tollens.run.drift.repository import Repository, read_repository
+from tollens.run.drift.numbers import fix_command, misprinted_numbers, stale_numbers, typed_numbers
+from tollens.run.drift.repository import Repository, named, read_repository
 from tollens.run.drift.seals import broken_seals, late_seals, unsealed_runs
 from tollens.run.drift.sums import wrong_sums
 
@@ -60,7 +59,7 @@ def drift(path: str | os.PathLike[str] = ".", *, since: str | None = None, fix: 
     if fixed:
         repository = read_repository(root)
     found = sorted(set(findings(repository)))
-    shown = [one for one in found if changed is None or one.path in changed]
+    shown = [one for one in found if changed is None or _lies_in(one.path, changed)]
     ledgers = sum(bool(study.ledger.records) or study.fault is not None for study in repository.studies)
     counts = Counter((one.code, one.subject) for one in shown)
     return DriftReport(
@@ -94,11 +93,11 @@ def _exit(repository: Repository, shown: list[Drifted], ledgers: int) -> Exit:
 
 
 def _next(path: str, repository: Repository, shown: list[Drifted], ledgers: int) -> str:
-    folder = "" if path == "." else f" {shlex.quote(path)}"
+    folder = named(path)
     if repository.unread:
         return f"tollens drift{folder}, once what was not read is mended"
-    if any(one.fix == FIX for one in shown):
-        return f"tollens drift{folder} --fix"
+    if any(one.fix == fix_command(repository) for one in shown):
+        return fix_command(repository)
     if shown:
         return f"tollens explain {shown[0].code}"
     drafts = [study for study in repository.studies if CLAIM in study.names]
@@ -118,11 +117,18 @@ def _changed(root: Path, revision: str) -> set[str]:
             git("rev-parse", "--git-dir")
             raise _unknown(revision, "no commit of that name")
         commit = told.decode().strip()
-        listed = git("diff", "--name-only", "--relative", "--no-renames", "-z", commit, "--")
+        listed = git(
+            "diff", "--name-only", "--relative", "--no-renames", "--ignore-submodules=none", "-z", commit, "--"
+        )
         listed += git("ls-files", "--others", "--exclude-standard", "-z")
     except (GitFailed, ValueError) as failed:  # ValueError: a NUL in the name
         raise _unknown(revision, str(failed)) from None
-    return {os.fsdecode(name) for name in listed.split(b"\0") if name}
+    return {os.fsdecode(name.rstrip(b"/")) for name in listed.split(b"\0") if name}
+
+
+def _lies_in(path: str, changed: set[str]) -> bool:
+    """Whether a file changed, or the submodule that holds it, of which git names only the folder."""
+    return path in changed or any(parent.as_posix() in changed for parent in PurePosixPath(path).parents)
 
 
 def _unknown(revision: str, found: str) -> TollensError:

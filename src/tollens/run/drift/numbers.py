@@ -23,14 +23,18 @@ from tollens.lint.unit import parse_unit
 from tollens.protocol.decision import Decision
 from tollens.protocol.published import FIELDS, published
 from tollens.run.drift.finding import Drifted
-from tollens.run.drift.repository import Repository, StudyFolder
+from tollens.run.drift.repository import Repository, StudyFolder, named
 
-FIX = "tollens drift --fix"
 SHORT = 12
 """Hexadecimal digits of the hash of a verdict record that `from` holds."""
 WIDE = Context(prec=2000, rounding=ROUND_HALF_EVEN)
 """Holds every float with the decimals and the power that a text can print."""
 FACTORS = (Fraction(100), Fraction(1, 100), Fraction(1000), Fraction(1, 1000))
+
+
+def fix_command(repository: Repository) -> str:
+    """What writes the numbers anew, as it is typed where the check was started."""
+    return f"tollens drift{named(repository.root)} --fix"
 
 
 def stale_numbers(repository: Repository) -> Iterator[Drifted]:
@@ -69,7 +73,7 @@ def judged(repository: Repository, paper: Paper, number: Printed) -> Drifted | N
     if code is None:
         return None
     name = number.tagged.claim
-    mend = FIX
+    mend = fix_command(repository)
     if number.cell is not None and not unit_is_right(number, unit):
         mend = f"write {number.cell.column}:{unit} in its t:table, and that unit in the cell where one is printed"
     return Drifted(paper.path, number.line, code, name, f"{number.tagged.field}: {what}", mend)

@@ -108,6 +108,11 @@ class Repository:
         return next((study for study in self.studies if study.path == path), None)
 
 
+def named(folder: str | os.PathLike[str]) -> str:
+    """A folder as an argument of a command, a blank before it; nothing for the present one."""
+    return "" if os.fspath(folder) == "." else f" {shlex.quote(os.fspath(folder))}"
+
+
 def read_repository(root: Path) -> Repository:
     """Walk a folder and read what its studies, papers and laboratories say. Links to folders are not followed.
 

@@ -157,14 +157,17 @@ def _pinned(repository: Repository, study: StudyFolder) -> Iterator[Drifted]:
     """Files that a record names with their digest: imported results, their copies, the postmortem.
 
     A source outside of the repository is nobody's to look at; one that is a folder has a digest of its own kind. One
-    that is gone, as results that nobody commits are in a clone, is missed by nobody while its copy is what it was.
+    that is gone, as results that nobody commits are in a clone, is missed by nobody while its copy is what it was. One
+    that was overwritten contradicts the record all the same: whoever looks there finds another result.
     """
     sealed = {entry.path for entry in study.manifest.entries} if study.manifest else set()
     for record in study.ledger.of("import"):
         path, copy = record.body.get("path"), record.body.get("file")
         if isinstance(path, str) and (place := source_place(repository, study, path)) is not None:
-            lost = not place.exists() and _kept(study, record)
-            yield from () if lost else _differs(study, record, f"imported {path}", place, record.body.get("sha256"))
+            kept = _kept(study, record)
+            aside = "restore it, or move it away: its copy in the study is what was recorded" if kept else "restore it"
+            if place.exists() or not kept:
+                yield from _differs(study, record, f"imported {path}", place, record.body.get("sha256"), aside)
         if isinstance(copy, str) and copy not in sealed and PurePosixPath(copy).name == copy:
             yield from _differs(study, record, f"imported data {copy}", study.folder / copy, record.body.get("data"))
     for record in study.ledger.of("postmortem")[-1:]:
@@ -180,15 +183,16 @@ def _kept(study: StudyFolder, record: Envelope) -> bool:
     return record.body.get("data") in [digest_of(study.folder / copy, mode) for mode in MODES]
 
 
-def _differs(study: StudyFolder, record: Envelope, name: str, place: Path, pinned: Any) -> Iterator[Drifted]:
+def _differs(
+    study: StudyFolder, record: Envelope, name: str, place: Path, pinned: Any, fix: str = "restore it"
+) -> Iterator[Drifted]:
     if not isinstance(pinned, str) or place.is_dir():
         return
     found = [digest for mode in MODES if (digest := digest_of(place, mode)) is not None]
     if pinned not in found:
         what = f"{name} expected {pinned[:12]} found {found[0][:12] if found else 'no file'}"
-        fix = "restore it" + (
-            f", or record it again: tollens record postmortem {study.shell}" if name == POSTMORTEM else ""
-        )
+        if name == POSTMORTEM:
+            fix = f"{fix}, or record it again: tollens record postmortem {study.shell}"
         yield Drifted(study.at(LEDGER), record.seq + 1, "D01", study.claim, what, fix)
 
 

@@ -13,7 +13,8 @@ from tollens.record.spend import mismatches
 from tollens.run.drift.finding import Drifted
 from tollens.run.drift.repository import POSTMORTEM, Repository, StudyFolder
 
-AGAIN = "correct it with a refund or another row: tollens record spend"
+RESTORE = "restore the ledger from version control"
+"""A climb wrote these rows and its verdict: a refund or another row by hand leaves them as they are."""
 
 
 def wrong_sums(repository: Repository) -> Iterator[Drifted]:
@@ -26,7 +27,7 @@ def wrong_sums(repository: Repository) -> Iterator[Drifted]:
             named = records[line - 1].body.get("seal")
             if records[line - 1].type == "spend" and study.seals.get(str(named), line) >= line:
                 continue  # of no seal, or of one that comes later: D04 and D03 name these
-            yield Drifted(study.at(LEDGER), line, "D12", study.claim, what, AGAIN)
+            yield Drifted(study.at(LEDGER), line, "D12", study.claim, what, RESTORE)
         yield from _postmortem(study)
 
 
