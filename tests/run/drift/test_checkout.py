@@ -84,3 +84,30 @@ def test_without_git(clean: Path) -> None:
     with pytest.raises(TollensError) as caught:
         drift(clean, since="HEAD")
     assert caught.value.code == "drift_revision"
+
+
+def test_since_shows_what_lies_in_a_submodule_that_changed(clean: Path, tmp_path: Path) -> None:
+    committed(clean)
+    over = tmp_path / "over"
+    over.mkdir()
+    git(over, "init", "--quiet")
+    git(over, "-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(clean), "lab")
+    git(over, "commit", "--quiet", "-m", "all")
+    assert drift(over, since="HEAD").exit_code == 0
+    edit(over / "lab" / "studies" / "gate" / "items.csv", "1,1", "1,0")
+    report = drift(over, since="HEAD")
+    assert [(f.path, f.code) for f in report.findings] == [("lab/studies/gate/items.csv", "D01")]
+    git(over / "lab", "checkout", "--quiet", ".")
+    (over / "lab" / "papers" / "new.md").write_text("2<!--t:cited.cells unit=count-->\n")
+    assert [(f.path, f.code) for f in drift(over, since="HEAD").findings] == [("lab/papers/new.md", "D09")]
+
+
+def test_since_shows_what_lies_in_a_repository_that_git_does_not_know(clean: Path, tmp_path: Path) -> None:
+    over = tmp_path / "over"
+    over.mkdir()
+    (over / "a.md").write_text("a\n")
+    committed(over)
+    clean.rename(over / "lab")
+    committed(over / "lab")
+    edit(over / "lab" / "studies" / "gate" / "items.csv", "1,1", "1,0")
+    assert [f.path for f in drift(over, since="HEAD").findings] == ["lab/studies/gate/items.csv"]

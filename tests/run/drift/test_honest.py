@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shlex
 import shutil
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,7 @@ from tollens.run.drift.check import drift
 from tollens.run.imports import ImportQuestion, import_result
 from tollens.run.lock import amend, lock
 from tollens.run.study import sealed
+from tollens.run.waive import waive
 from tollens.subject.results.imported import Wanted
 
 RESULT = {
@@ -173,3 +176,86 @@ def test_a_changed_study_is_amended_by_the_command_that_is_printed(clean: Path, 
     words[words.index("...")] = "an item was wrong"
     assert run(words[1:]) == 0
     assert drift(clean).findings == []
+
+
+PROPOSAL = '\n[proposal]\ntouches = ["kv"]\n'
+CITED = '\n[[evidence]]\nconstraint = "care"\nstudy = "../cited"\n'
+
+
+def test_a_blocked_study_and_one_that_is_waived_are_clean(clean: Path) -> None:
+    draft = clean / "studies" / "draft"
+    with open(draft / "claim.toml", "a") as text:
+        text.write(PROPOSAL + CITED)
+    lock(draft)
+    assert (drift(clean).findings, drift(clean).exit_code) == ([], 0)
+    edit(clean / "tollens.toml", '"survived:cited"', '"survived:included"')
+    assert climb(draft).verdict == "BLOCKED"
+    assert (drift(clean).findings, drift(clean).exit_code) == ([], 0)
+    waive(draft, "care", "it is a toy", (datetime.now(UTC) + timedelta(days=9)).date().isoformat())
+    assert drift(clean).findings == []
+    assert climb(draft).verdict == "SURVIVED"
+    assert (drift(clean).findings, drift(clean).unread) == ([], [])
+    (clean / "papers" / "new.md").write_text("It was <!--t:cite draft as=survived-->so.\n")
+    assert drift(clean).findings == []
+
+
+def test_an_import_that_is_evidence_is_clean(clean: Path) -> None:
+    draft = clean / "studies" / "draft"
+    edit(clean / "tollens.toml", '"survived:cited"', '"reading:arc >= 0.4"')
+    source = clean / "results_x.json"
+    source.write_text(json.dumps(RESULT))
+    import_result(source, ImportQuestion(Wanted(task="arc", metric="acc"), name="arc"), draft)
+    sha256 = hashlib.sha256(source.read_bytes()).hexdigest()
+    with open(draft / "claim.toml", "a") as text:
+        text.write(PROPOSAL + f'\n[[evidence]]\nconstraint = "care"\nimported = "{sha256}"\n')
+    assert drift(clean).findings == []
+    assert lock(draft).constraints[0].state == "met"
+    assert (drift(clean).findings, drift(clean).exit_code) == ([], 0)
+    source.unlink()
+    assert drift(clean).findings == []
+
+
+def test_a_source_that_was_overwritten_is_a_defect_until_it_is_moved_away(imported: Path) -> None:
+    source = imported / "results" / "results_x.json"
+    source.write_text(json.dumps({**RESULT, "date": 1800000000.0}))
+    found = [f for f in drift(imported).findings if f.code == "D01"]
+    assert [f.fix for f in found] == ["restore it, or move it away: its copy in the study is what was recorded"]
+    source.rename(source.with_name("results_y.json"))
+    assert [f.code for f in drift(imported).findings] == ["D03"]
+    (imported / "studies" / "draft" / "accuracy_diff.imported.json").write_text("{}\n")
+    source.write_text("{}\n")
+    assert [f.fix for f in drift(imported).findings if f.code == "D01"] == ["restore it"] * 2
+
+
+@pytest.mark.parametrize(
+    ("study", "word", "found"),
+    [
+        ("twice", "", [("D05", "cited as survived, and its verdict is EXPLORATORY")]),
+        ("twice", " as=survived", [("D05", "cited as survived, and its verdict is EXPLORATORY")]),
+        ("twice", " as=live", [("D05", "cited as survived, and its verdict is EXPLORATORY")]),
+        ("twice", " as=exploratory", []),
+        ("gate", " as=exploratory", [("D05", "cited as exploratory, and its verdict is SURVIVED")]),
+        ("unsure", " as=exploratory", [("D05", "cited as exploratory, and its verdict is UNDETERMINED")]),
+        ("dead", " as=exploratory", [("D07", "cited as live, and it was KILLED")]),
+    ],
+)
+def test_what_is_exploratory_is_cited_as_such(clean: Path, study: str, word: str, found: list[tuple[str, str]]) -> None:
+    (clean / "papers" / "new.md").write_text(f"It was <!--t:cite {study}{word}-->so.\n")
+    report = drift(clean)
+    assert [(f.code, f.what) for f in report.findings] == found
+    if study == "twice":
+        assert [f.fix for f in report.findings] == ["write t:cite twice as=exploratory, or take it out"] * len(found)
+
+
+def test_a_killed_exploratory_claim_is_cited_as_killed(clean: Path) -> None:
+    (clean / "tollens.toml").unlink()
+    dead = clean / "studies" / "dead"
+    edit(dead / "claim.toml", "[claim]", "# Looked at again.\n[claim]")
+    amend(dead, "it was looked at", "results seen")
+    decision = climb(dead)
+    assert (decision.verdict, decision.exploratory) == ("KILLED", True)
+    paper = clean / "papers" / "new.md"
+    paper.write_text("It was <!--t:cite dead as=killed-->so.\n")
+    assert drift(clean).findings == []
+    paper.write_text("It was <!--t:cite dead as=exploratory-->so.\n")
+    assert [f.code for f in drift(clean).findings] == ["D07"]

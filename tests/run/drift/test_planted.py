@@ -43,3 +43,9 @@ def test_counts_are_by_code_and_subject(twins: Twins) -> None:
     report = drift(twins.planted)
     assert sum(count.count for count in report.counts) == len(report.findings)
     assert ("D09", "cited", 3) in [(c.code, c.subject, c.count) for c in report.counts]
+
+
+def test_no_refund_is_asked_of_a_sum_that_none_can_mend(twins: Twins) -> None:
+    found = [f for f in drift(twins.planted).findings if f.code == "D12" and f.path.endswith("ledger.jsonl")]
+    assert {f.fix for f in found} == {"restore the ledger from version control"}
+    assert len(found) == 3
