@@ -99,7 +99,7 @@ def resemblance_text(near: Resemblance) -> str:
     """One sentence that warns and says what it is worth; of the shared features those that the warning rests on."""
     keyed = [feature for feature in near.shared if feature.partition(":")[0] in KEYS]
     rest = len(near.shared) - len(keyed)
-    shown = ", ".join([*keyed, *([f"and {rest} more"] if rest else [])])
+    shown = ", ".join(keyed) + (f" and {rest} more" if rest else "")
     of_them = "1 claim" if near.deaths == 1 else f"{near.deaths} claims"
     lesson = " ".join(near.lesson.split()).rstrip(".")
     said = f"Its lesson: {lesson}." if lesson else "It has no lesson."
