@@ -24,7 +24,7 @@ from pathlib import Path
 from benchmarks.process import Measured, measure, tollens
 from benchmarks.table import Line, show
 
-INDEX_TARGET, STATUS_TARGET, RECORD_TARGET = 60.0, 1.0, 8.0  # s, s, microseconds
+INDEX_TARGET, STATUS_TARGET = 60.0, 1.0  # s
 TIME = "2026-01-01T00:00:00.000Z"
 SLOW = 20_000  # records that the slow reading is timed on
 
@@ -114,7 +114,7 @@ def reading(lab: Path, rounds: int) -> list[Line]:
     peer, _ = micro(lambda text: [json.loads(line) for line in text.splitlines()])
     return [
         Line(
-            "reading one record, checked", f"<= {RECORD_TARGET:.0f} us", f"{fast:.1f} us", fast <= RECORD_TARGET,
+            "reading one record, checked", "-", f"{fast:.1f} us", None,
             f"{fast_range}; slow reference {slow:.1f} us ({slow_range}), {slow / fast:.1f} times; "
             f"SHA-256 of its bytes {floor:.2f} us; json.loads, unchecked, {peer:.1f} us",
         )

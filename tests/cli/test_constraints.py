@@ -91,7 +91,7 @@ def test_what_is_declared_decides(
     shown = capfd.readouterr()
     assert says in (shown.err if code else shown.out)
     if code == 0:
-        assert "is not triggered" in " ".join(shown.out.split())
+        assert "clear not triggered: " in " ".join(shown.out.split())
 
 
 def test_a_draft_shows_what_binds_it_and_a_dry_run_does_too(lab: Path, capfd: pytest.CaptureFixture[str]) -> None:

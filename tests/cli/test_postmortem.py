@@ -101,8 +101,8 @@ def test_the_screens_keep_to_the_terminal_and_escape_what_it_would_obey(
     for arguments, code in (
         (["record", "postmortem", study], 0),
         (["status", study], 10),
-        (["record", "obstacles", "."], 0),
-        (["record", "obstacles", ".", "--quiet"], 0),
+        (["record", "obstacles", "."], 2),
+        (["record", "obstacles", ".", "--quiet"], 2),
     ):
         capfd.readouterr()
         assert run(arguments) == code

@@ -119,8 +119,9 @@ def test_no_folder_is_refused(tmp_path: Path) -> None:
         (tmp_path / "file").write_text("")
         with pytest.raises(TollensError, match="path_missing"):
             obstacles(tmp_path / name)
-    empty = obstacles(tmp_path)
-    assert (empty.studies, empty.killed, empty.next) == (0, 0, "tollens new my-claim")
+    with pytest.raises(TollensError, match="no_study") as refused:
+        obstacles(tmp_path)
+    assert int(refused.value.exit_code) == 21
 
 
 def test_a_draft_and_a_sealed_study_that_resemble_a_death_are_told(lab: Path) -> None:

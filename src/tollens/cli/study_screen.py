@@ -114,13 +114,16 @@ def headline_of(decision: Decision) -> str:
 
 
 def bound(rulings: Sequence[Ruling]) -> list[tuple[str, str]]:
-    """What each constraint of the laboratory says, and the smallest change where it blocks."""
+    """What each constraint of the laboratory says, and the smallest change where it blocks; last, those that do not."""
     rows = []
+    clear = [ruling.id for ruling in rulings if ruling.state == "clear"]
     for ruling in rulings:
+        if ruling.state == "clear":
+            continue
         rows.append(("blocked" if ruling.state == "blocked" else "bound", ruling.sentence))
         if ruling.state == "blocked":
             rows.append(("settles", ruling.lifts))
-    return rows
+    return [*rows, ("clear", f"not triggered: {', '.join(clear)}")] if clear else rows
 
 
 def _label(exploratory: bool, notes: Sequence[str]) -> str:

@@ -96,11 +96,14 @@ def _keyed(shared: frozenset[str]) -> bool:
 
 
 def resemblance_text(near: Resemblance) -> str:
-    """One sentence that warns and says what it is worth."""
+    """One sentence that warns and says what it is worth; of the shared features those that the warning rests on."""
+    keyed = [feature for feature in near.shared if feature.partition(":")[0] in KEYS]
+    rest = len(near.shared) - len(keyed)
+    shown = ", ".join(keyed) + (f" and {rest} more" if rest else "")
     of_them = "1 claim" if near.deaths == 1 else f"{near.deaths} claims"
     lesson = " ".join(near.lesson.split()).rstrip(".")
     said = f"Its lesson: {lesson}." if lesson else "It has no lesson."
     return (
         f"{near.obstacle}, which killed {of_them} here: {near.study} ({near.claim}) shares {near.similarity:.2f} of "
-        f"the features of both, {', '.join(near.shared)}. {said} A resemblance, not evidence."
+        f"the features of both, {shown}. {said} A resemblance, not evidence."
     )

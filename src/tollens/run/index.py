@@ -20,7 +20,7 @@ from tollens.protocol.study import FILE as CLAIM
 from tollens.record.index import Damaged, Index, in_memory, open_index, remove
 from tollens.record.ledger import FILE as LEDGER
 from tollens.run.anchor_many import Asked, anchors_of
-from tollens.run.laboratory import studies_under
+from tollens.run.laboratory import check_folder, studies_under
 
 DEPENDS = (LEDGER, CLAIM, SEAL, "decision.json")
 """The files that the row of a study depends on."""
@@ -60,8 +60,11 @@ def indexed(
     """The index of every study at or below `root`, up to date.
 
     A ledger of the same size, time and inode as before is not read again; with `rehash` every one is. An index that
-    is damaged is made anew, which is said in the notes. Raises TollensError: `index_foreign`, `path_unreadable` (2).
+    is damaged is made anew, which is said in the notes.
+
+    Raises TollensError: `path_missing`, `index_foreign`, `path_unreadable` (2).
     """
+    check_folder(root)
     index = open_index(root, __version__, path)
     try:
         try:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tollens.core.canonical import unix_text
-from tollens.core.errors import TollensError
+from tollens.core.errors import Exit, TollensError
+from tollens.core.shell import quoted
 from tollens.protocol.laboratory import FILE, Laboratory, read_laboratory
 from tollens.protocol.study import FILE as CLAIM
 from tollens.record import ledger as ledgers
@@ -79,6 +80,24 @@ def _read(path: Path) -> tuple[Path, str, Laboratory]:
             fix="Save it as UTF-8.",
         ) from None  # fmt: skip
     return path, hashlib.sha256(text.encode()).hexdigest(), read_laboratory(text, str(path))
+
+
+def check_folder(path: str | os.PathLike[str]) -> None:
+    """Return if `path` is a folder. Raises TollensError `path_missing`, exit 2."""
+    root = Path(path)
+    if not root.is_dir():
+        raise TollensError(
+            "path_missing", os.fspath(path), expected="a folder of studies",
+            found="a file" if root.exists() else "no such folder", fix="Name the folder that the studies lie in.",
+        )  # fmt: skip
+
+
+def no_study(path: str | os.PathLike[str]) -> TollensError:
+    """Exit 21: where nothing is registered nothing is known."""
+    return TollensError(
+        "no_study", os.fspath(path), expected="a study, or a folder with studies somewhere below", found="none",
+        fix=f"Make one: tollens new {quoted(os.path.join(os.fspath(path), 'my-claim'))}", exit_code=Exit.NOT_SEALED,
+    )  # fmt: skip
 
 
 def is_study(folder: Path) -> bool:

@@ -17,7 +17,7 @@ from tollens.protocol.postmortem import Violation, distance_text
 from tollens.record import ledger as ledgers
 from tollens.record.bodies import PostmortemBody
 from tollens.record.ledger import Ledger, parse_ledger
-from tollens.run.laboratory import studies_under
+from tollens.run.laboratory import check_folder, no_study, studies_under
 from tollens.run.neighbours import MOST_BYTES, explained
 from tollens.subject import file
 
@@ -81,35 +81,32 @@ class ObstacleReport(msgspec.Struct, frozen=True, kw_only=True):
 def obstacles(path: str | os.PathLike[str]) -> ObstacleReport:
     """Count the obstacles of every study at or below a folder; an amended claim that died too is another claim.
 
-    Raises TollensError `path_missing` (2) where there is no such folder, `path_unreadable`.
+    A folder that cannot be looked into is among the `unread`. Raises TollensError: `path_missing` (2) where there is no
+    such folder, `no_study` (21).
     """
+    check_folder(path)
     root = Path(path)
-    if not root.is_dir():
-        raise TollensError(
-            "path_missing", os.fspath(path), expected="a folder of studies",
-            found="a file" if root.exists() else "no such folder", fix="Name the folder that the studies lie in.",
-        )  # fmt: skip
     known: list[tuple[Death, PostmortemBody]] = []
     unexplained: list[Unexplained] = []
     unread: list[Unread] = []
+    closed: list[tuple[Path, OSError]] = []
     studies = 0
-    try:
-        for place in studies_under(root):
-            studies += 1
-            name = os.path.relpath(place, root)
-            try:
-                ledger = _ledger(place)
-            except TollensError as error:
-                unread.append(Unread(study=name, reason=f"{error.code}: {error.found}"))
-                continue
-            told, rest = _deaths(name, ledger)
-            known += told
-            unexplained += rest
-    except OSError as error:
-        raise TollensError(
-            "path_unreadable", os.fspath(path), expected="a folder that can be read",
-            found=error.strerror or str(error), fix="Mend the permissions of the folder.",
-        ) from None  # fmt: skip
+    for place in studies_under(root, closed):
+        studies += 1
+        name = os.path.relpath(place, root)
+        try:
+            ledger = _ledger(place)
+        except TollensError as error:
+            unread.append(Unread(study=name, reason=f"{error.code}: {error.found}"))
+            continue
+        told, rest = _deaths(name, ledger)
+        known += told
+        unexplained += rest
+    unread += [
+        Unread(study=os.path.relpath(place, root), reason=f"{error.strerror or error}") for place, error in closed
+    ]
+    if not studies and not unread:
+        raise no_study(path)
     return ObstacleReport(
         folder=os.fspath(path), studies=studies, killed=len(known) + len(unexplained), classes=_counted(known),
         unexplained=unexplained, unread=unread, next=_next(os.fspath(path), unexplained, known),

@@ -14,7 +14,7 @@ import msgspec
 from tollens.core.errors import Exit, TollensError
 from tollens.core.money import Micro, micro
 from tollens.run.index import Progress, Refreshed, indexed
-from tollens.run.laboratory import laboratory_of
+from tollens.run.laboratory import laboratory_of, no_study
 
 ORDER = (
     "TAMPERED", "UNREADABLE", "VOID", "BLOCKED", "KILLED", "UNDETERMINED", "RUNNING", "SEALED", "DRAFT", "SURVIVED",
@@ -83,11 +83,7 @@ def scoreboard(
         standings = [*_blocked(done.folders, _standings(done.rows)), *(_shut(*closed) for closed in done.closed)]
     studies = sorted((_addressed(path, s) for s in standings), key=lambda s: (ORDER.index(s.state), s.path))
     if not studies:
-        raise TollensError(
-            "no_study", os.fspath(path), expected="a study, or a folder with studies somewhere below",
-            found="none", fix=f"Make one: tollens new {os.path.join(os.fspath(path), 'my-claim')}",
-            exit_code=Exit.NOT_SEALED,
-        )  # fmt: skip
+        raise no_study(path)
     counts = Counter(study.state for study in studies)
     worst = Exit.TAMPERED if counts["TAMPERED"] else Exit.BAD_INPUT if counts["UNREADABLE"] else Exit.CLEAN
     first = next((s for s in studies if s.state not in ("KILLED", "SURVIVED")), studies[0])
