@@ -182,14 +182,15 @@ def move(root: Path, what: str, one: Path, other: Path) -> None:
     [("wait", "a", "b", True), ("rename", "a", "deep/c", False), ("copy", "b", "a", False), ("wait", "a", "b", True)]
 )
 def test_folders_that_are_moved_between_two_looks(tmp_path: Path, moves: list[tuple[str, str, str, bool]]) -> None:
-    """Ledgers of the same size and, where folders are moved, of the same times."""
+    """Two of the ledgers have one size and one time of writing."""
     root, aside = tmp_path / "lab", tmp_path / "aside"
     shutil.rmtree(root, ignore_errors=True)
     aside.mkdir(exist_ok=True)
     root.mkdir()
-    for name, numbers in (("a", [0, 1, 2]), ("b", [0, 1, 8]), ("d", [4])):
+    for name, numbers in (("a", [0, 1, 2]), ("b", [0, 7, 2]), ("d", [4])):
         (root / name).mkdir()
         (root / name / "ledger.jsonl").write_bytes(history(numbers))
+        os.utime(root / name / "ledger.jsonl", (1, 1))
     dump(root)
     for what, one, other, looked in moves:
         move(root, what, root / one, root / other)
