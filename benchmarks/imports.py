@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,12 @@ def timed(work: Callable[[], Any]) -> float:
 
 
 def main() -> int:
+    for tool in ("lm-eval", "inspect-ai", "mlflow-skinny"):
+        try:
+            version(tool)
+        except PackageNotFoundError:
+            print(f"{tool} is not installed: pip install -e '.[bench]'")
+            return 1
     with tempfile.TemporaryDirectory() as name:
         made = Path(name)
         done = subprocess.run([sys.executable, HERE / "make.py", name], capture_output=True, text=True, check=False)

@@ -59,8 +59,8 @@ def test_a_defect_is_one_line_with_its_count_and_what_to_do(cli: Cli, root: Path
     first, line, count, after = said.out.splitlines()
     assert first == "DRIFTED  1 defect in 1 study, 0 papers with 0 numbers"
     assert line.startswith("gate/items.csv:1 D01 sealed data expected ")
-    register = f'tollens amend {root}/gate --reason "..." --access "nothing run"'
-    assert line.endswith(f" found no file -> restore it, or register the change: {register}")
+    amend = f'tollens amend {root / "gate"} --reason "..." --access "nothing run"'
+    assert line.endswith(f" found no file -> restore it, or register the change: {amend}")
     assert count == "  D01 seal broken  gate  1"
     assert after == "next  tollens explain D01"
     assert cli("explain", "D01").out.startswith("D01: seal broken")

@@ -182,10 +182,12 @@ class Page(HTMLParser):
         self.tags: list[str] = []
         self.orders: list[str] = []
         self.links: list[str] = []
+        self.buttons: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
         self.orders += [value or "" for name, value in attrs if name == "style" and tag == "tr"]
+        self.buttons += [value or "" for name, value in attrs if name == "id" and tag == "input"]
         self.links += [value or "" for name, value in attrs if name in ("src", "href")]
 
 
@@ -213,9 +215,9 @@ def _standing(path: str, state: str, **more: Any) -> Standing:
 def test_the_orders_of_the_page() -> None:
     """Every radio button has its own order, each a permutation of the rows."""
     studies = [
-        _standing("a", "KILLED", cost={"USD": 5}, seconds=1.0, rung="small"),
+        _standing("a", "KILLED", cost={"USD": 5, "JPY": str(10**20)}, seconds=1.0, rung="small"),
         _standing("b", "SURVIVED", cost={"USD": 9}, seconds=3.0, anchor="anchored: git origin 01 (remote not checked)"),
-        _standing("c", "VOID", fired=1, seconds=2.0),
+        _standing("c", "VOID", fired=1, seconds=2.0, cost={"JPY": 6, "EUR": -1}),
     ]  # fmt: skip
     board = Scoreboard(
         folder="f", headline="h", counts={}, studies=studies, ledgers="l", notes=[], exit_code=0, next="n"
@@ -229,9 +231,13 @@ def test_the_orders_of_the_page() -> None:
                 for order, s in zip(page.orders, studies, strict=True)
             )
         )
-        for name in ("worst", "name", "cost", "time", "traps", "anchor")
+        for name in ("worst", "name", "cost-EUR", "cost-JPY", "cost-USD", "time", "traps", "anchor")
     }  # fmt: skip
-    assert orders == {"worst": "cab", "name": "abc", "cost": "bac", "time": "bca", "traps": "cab", "anchor": "acb"}
+    assert orders == {
+        "worst": "cab", "name": "abc", "cost-EUR": "cab", "cost-JPY": "acb", "cost-USD": "bac", "time": "bca",
+        "traps": "cab", "anchor": "acb",
+    }  # fmt: skip
+    assert page.buttons == [f"by-{name}" for name in orders]
     assert set(ORDER) >= {s.state for s in studies}
 
 
@@ -411,3 +417,13 @@ def test_a_folder_whose_name_is_no_text_is_held_up_like_any(lab: Path) -> None:
         'require = ["reading:needle >= 0.95"]\n'
     )
     assert (scoreboard("lab").studies[0].path, scoreboard("lab").studies[0].state) == ("se\\xffled", "BLOCKED")
+
+
+def test_without_money_the_page_has_no_order_by_money() -> None:
+    board = Scoreboard(
+        folder="f", headline="h", counts={}, studies=[_standing("a", "DRAFT")], ledgers="l", notes=[], exit_code=0,
+        next="n",
+    )  # fmt: skip
+    page = Page()
+    page.feed(scoreboard_html(board))
+    assert page.buttons == ["by-worst", "by-name", "by-time", "by-traps", "by-anchor"]

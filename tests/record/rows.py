@@ -25,10 +25,10 @@ class Book:
         self.records.append(sealed_envelope(kind, body, last, "me", "2026-01-01T00:00:00.000Z"))
         return self.records[-1]
 
-    def sealed(self, seal: str, prices: Mapping[str, int] = PRICES, kind: Kind = "seal") -> None:
+    def sealed(self, seal: str, prices: Mapping[str, int] = PRICES, kind: Kind = "seal", **more: Any) -> None:
         rungs = [{"id": name, "est_cost": {"usd_micro": price}} for name, price in prices.items()]
         self.seal = seal
-        self.add(kind, {"seal": seal, "manifest": {"study": {"claim": {"id": "c"}, "rung": rungs}}})
+        self.add(kind, {"seal": seal, "manifest": {"study": {"claim": {"id": "c"}, "rung": rungs}}, **more})
 
     def start(self) -> None:
         self.run = self.add("run.started", {"seal": self.seal}).id

@@ -11,7 +11,7 @@ import pytest
 from tollens.core.errors import TollensError
 from tollens.record.bodies import check_bodies
 from tollens.record.ledger import Writer, read_ledger
-from tollens.record.spend import mismatches
+from tollens.record.spend import mismatches, unpaid
 
 from .rows import NEXT, Book, killed
 
@@ -118,6 +118,27 @@ def test_each_seal_is_held_to_its_own_prices() -> None:
     assert mismatches(book.records) == []
     changed(book, len(book.records) - 2, amount_micro=14)
     assert len(book.records) - 2 in lines(book)
+
+
+def test_what_a_run_that_broke_off_has_started_is_due_when_its_seal_is_amended() -> None:
+    """And missing for good where the amendment did not write it."""
+    book = Book()
+    book.start()
+    book.cells("cheap", 2)
+    book.row("actual", "cheap", 0, 2)
+    book.cells("gpu", 3)
+    seal = book.records[0]
+    (row,) = unpaid(book.records, seal)
+    assert (row["rung"], row["quantity"], row["amount_micro"], row["run"]) == ("gpu", 3, 21, book.run)
+    assert mismatches(book.records) == []
+    silent = [*book.records]
+    book.add("spend", row)
+    assert unpaid(book.records, seal) == []
+    book.sealed(NEXT, kind="amend", amends=book.records[0].body["seal"])
+    assert mismatches(book.records) == []
+    book.records = silent
+    book.sealed(NEXT, kind="amend", amends=book.records[0].body["seal"])
+    assert mismatches(book.records) == [(len(book.records), "spend of rung 'gpu': 0 requests paid, 3 cells started")]
 
 
 def test_a_seal_of_nothing_sensible_ends_nothing() -> None:

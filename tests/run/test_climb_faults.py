@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import json
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tollens.record.ledger import read_ledger
+from tollens.record.spend import mismatches
+from tollens.run.drift.check import drift
+from tollens.run.index import indexed
+from tollens.run.scoreboard import scoreboard
+from tollens.run.spend import spend
 
 from .faults.reading import Record, check_ended, judged, of, parts, records
 from .faults.study import write
@@ -368,3 +377,69 @@ def test_nothing_of_a_run_whose_inputs_changed_is_judged(
     assert len(of(found, "cell.started")) == len(of(found, "cell.finished")) == 2 * 15
     actual = [r["body"]["quantity"] for r in of(found, "spend") if r["body"]["kind"] == "actual"]
     assert sum(actual) == 2 * 15
+
+
+@pytest.mark.parametrize("append", [21, 23])
+def test_what_a_killed_climb_has_started_is_paid_though_the_seal_is_amended(
+    driver: Driver, study: Path, tmp_path: Path, append: int
+) -> None:
+    """No climb of the old seal will come to count it."""
+    made = trial(driver, tmp_path / "trial", study)
+    assert made.run("climb", append=append, part=1.0) == KILLED
+    old = [r for r in of(records(made.ledger), "cell.started") if r["body"]["key"]["rung"] == "accuracy"]
+    claim = made.folder / "claim.toml"
+    claim.write_text(claim.read_text().replace("usd_micro = 7", "usd_micro = 9"))
+    amend = ("amend", "--reason", "dearer", "--access", "results seen")
+    assert made.run(*amend, append=1, part=0.3) == KILLED
+    assert made.run(*amend) == 0, made.said
+    assert made.run("climb") == 0, made.said
+    (found,) = spend(made.folder).studies
+    (usd,) = found.figures
+    stated = judged_spent(made.folder)
+    assert (usd.net_micro, stated) == (7 * len(old) + 9 * 12, 9 * 12)
+    assert len(old) > 3
+    assert [f.code for f in drift(made.root).findings if f.code == "D12"] == []
+    assert mismatches(read_ledger(made.folder / "ledger.jsonl").records) == []
+
+
+def judged_spent(folder: Path) -> int:
+    return int(json.loads((folder / "decision.json").read_text())["spent"]["usd_micro"])
+
+
+def test_the_scoreboard_of_a_climb_that_goes_on(driver: Driver, study: Path, tmp_path: Path) -> None:
+    """Looked at while it runs, by this process and by others: half a record is never a broken one."""
+    made = trial(driver, tmp_path / "trial", study)
+    index = tmp_path / "index.sqlite"
+    made.begin("climb", environment=made.hold(2))
+    assert happens(lambda: made.calls() == 2)
+    states = [scoreboard(made.root, index).studies[0].state]
+    assert states == ["RUNNING"]
+    command = [sys.executable, "-m", "tollens.cli.main", "status", str(made.root), "--index", str(index), "--json"]
+    other = subprocess.Popen(command, stdout=subprocess.PIPE)
+    made.release()
+    while states[-1] != "SURVIVED" and len(states) < 5000:
+        states.append(scoreboard(made.root, index).studies[0].state)
+    assert set(states) <= {"RUNNING", "SEALED", "SURVIVED"}  # it is SEALED for a moment, before its verdict
+    assert json.loads(other.communicate(timeout=60)[0])["studies"][0]["state"] in states
+    assert other.returncode == 0
+    assert made.end() == 0
+    with indexed(made.root, index) as (grown, _), indexed(made.root, tmp_path / "new.sqlite") as (new, _):
+        assert grown.dump() == new.dump()
+
+
+def test_the_scoreboard_of_every_half_of_a_ledger(driver: Driver, study: Path, tmp_path: Path) -> None:
+    """As it lies there when a write is cut anywhere; the index grows from one to the next."""
+    made = trial(driver, tmp_path / "trial", study)
+    assert made.run("climb") == 0
+    data = made.ledger
+    sealed_ = data.index(b"\n") + 1
+    (made.folder / "decision.json").unlink()
+    ends = [place + 1 for place in range(sealed_, len(data)) if data[place : place + 1] == b"\n"]
+    cuts = sorted({*ends, *(e - 1 for e in ends), *(e + 40 for e in ends[:-1]), *range(sealed_, len(data), 4001)})
+    with indexed(made.root, tmp_path / "index.sqlite"):
+        pass
+    for cut in cuts:
+        (made.folder / "ledger.jsonl").write_bytes(data[:cut])
+        (found,) = scoreboard(made.root, tmp_path / "index.sqlite").studies
+        assert found.state in ("RUNNING", "SEALED") if cut < len(data) else found.state == "SURVIVED", cut
+        assert (found.torn > 0) == (cut not in (*ends, sealed_))

@@ -21,7 +21,7 @@ from tollens.run.constraints import rulings_of
 from tollens.run.lock import amend, lock
 from tollens.run.new import new
 from tollens.run.status import status
-from tollens.run.study import claim_text, sealed
+from tollens.run.study import alone, claim_text, sealed
 from tollens.run.waive import waive
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "sealed_before_constraints"
@@ -116,6 +116,33 @@ def blocked(folder: Path, says: str) -> None:
     assert (decision.verdict, decision.rungs, decision.reason) == ("BLOCKED", [], "constraint_unmet")
     assert says in decision.found
     assert (sorted(os.listdir(folder)), records(folder)) == before
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+
+def test_who_reads_evidence_writes_nothing_into_its_folder(lab: Path) -> None:
+    """Not even the seal.json that is missing there: somebody else may be at work on that study."""
+    edit(lab / "proposal", {}, EVIDENCE)
+    (lab / "evidence" / "seal.json").unlink()
+    before = contents(lab / "evidence")
+    assert "seal.json" not in before
+    assert ruling(lab / "proposal").state == "met"
+    assert [r.state for r in lock(lab / "proposal").constraints] == ["met"]
+    assert climb(lab / "proposal").verdict == "SURVIVED"
+    assert contents(lab / "evidence") == before
+
+
+def test_status_puts_a_missing_seal_in_place_unless_somebody_is_at_work_there(lab: Path) -> None:
+    path = lab / "evidence" / "seal.json"
+    before = path.read_bytes()
+    path.unlink()
+    with alone(lab / "evidence"):
+        assert status(lab / "evidence").state == "SURVIVED"
+    assert not path.exists()
+    assert status(lab / "evidence").state == "SURVIVED"
+    assert path.read_bytes() == before
 
 
 @pytest.mark.parametrize("harm", ["gone", "amended", "tampered", "decided again"])

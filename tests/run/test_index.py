@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tollens.core.errors import TollensError
@@ -142,6 +142,71 @@ def test_an_index_that_grew_equals_a_new_one(tmp_path: Path, steps: list[tuple[s
         else:
             shutil.rmtree(root / ".tollens", ignore_errors=True)
         assert dump(root) == anew(root, aside)
+
+
+PLACES = ("a", "b", "deep/c", "d", "deep/er/e")
+MOVES = st.lists(
+    st.tuples(
+        st.sampled_from(["rename", "rename", "swap", "swap ledgers", "copy", "delete", "append", "wait"]),
+        st.sampled_from(PLACES), st.sampled_from(PLACES), st.booleans(),
+    ),
+    min_size=1, max_size=8,
+)  # fmt: skip
+
+
+def move(root: Path, what: str, one: Path, other: Path) -> None:
+    """Nothing where it cannot be done."""
+    if what == "wait":
+        age(root)
+    elif one == other or not one.exists():
+        return
+    elif what == "delete":
+        shutil.rmtree(one)
+    elif what == "append":
+        (one / "ledger.jsonl").write_bytes(longer((one / "ledger.jsonl").read_bytes(), [3]))
+    elif what in ("rename", "copy") and not other.exists():
+        other.parent.mkdir(parents=True, exist_ok=True)
+        one.rename(other) if what == "rename" else shutil.copytree(one, other)
+    elif what.startswith("swap") and other.exists():
+        one, other = (one / "ledger.jsonl", other / "ledger.jsonl") if what == "swap ledgers" else (one, other)
+        one.rename(root / "aside")
+        other.rename(one)
+        (root / "aside").rename(other)
+
+
+@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(MOVES)
+@example([("wait", "a", "b", True), ("swap", "a", "b", True)])
+@example([("wait", "a", "b", True), ("swap ledgers", "a", "b", True)])
+@example(
+    [("wait", "a", "b", True), ("rename", "a", "deep/c", False), ("copy", "b", "a", False), ("wait", "a", "b", True)]
+)
+def test_folders_that_are_moved_between_two_looks(tmp_path: Path, moves: list[tuple[str, str, str, bool]]) -> None:
+    """Two of the ledgers have one size and one time of writing."""
+    root, aside = tmp_path / "lab", tmp_path / "aside"
+    shutil.rmtree(root, ignore_errors=True)
+    aside.mkdir(exist_ok=True)
+    root.mkdir()
+    for name, numbers in (("a", [0, 1, 2]), ("b", [0, 7, 2]), ("d", [4])):
+        (root / name).mkdir()
+        (root / name / "ledger.jsonl").write_bytes(history(numbers))
+        os.utime(root / name / "ledger.jsonl", (1, 1))
+    dump(root)
+    for what, one, other, looked in moves:
+        move(root, what, root / one, root / other)
+        if looked:
+            assert dump(root) == anew(root, aside)
+    assert dump(root) == anew(root, aside)
+
+
+def test_a_study_that_another_process_has_indexed_meanwhile_is_left_out(tmp_path: Path) -> None:
+    """It is in no folder that was looked into."""
+    from tollens.run.index import _anchored
+
+    make(tmp_path, 3)
+    with indexed(tmp_path) as (found, done):
+        known = {**found.known(), "late": {**found.known()["s000"], "path": "late"}}
+        assert {*_anchored(found, done.folders, known)} == {"s000", "s001", "s002"}
 
 
 def test_what_has_not_changed_is_not_read_and_rehash_reads_it(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 from tollens.publish.html import page_html
 from tollens.publish.standing import NONE, anchor_words, cost_words, rung_words, time_words, trap_words
@@ -13,10 +13,12 @@ from tollens.run.scoreboard import ORDER, Scoreboard, Standing
 TONES = {
     "KILLED": "killed", "SURVIVED": "survived", "TAMPERED": "findings", "UNREADABLE": "findings", "VOID": "findings",
 }  # fmt: skip
-SORTS: Mapping[str, tuple[str, Callable[[Standing], Any]]] = {
+Order: TypeAlias = tuple[str, Callable[[Standing], Any]]
+BEFORE: Mapping[str, Order] = {
     "worst": ("worst first", lambda s: (ORDER.index(s.state), s.path)),
     "name": ("study", lambda s: s.path),
-    "cost": ("money, most first", lambda s: (-max(map(int, s.cost.values()), default=0), s.path)),
+}
+BEHIND: Mapping[str, Order] = {
     "time": ("time, most first", lambda s: (-s.seconds, s.path)),
     "traps": ("traps that did not fire", lambda s: (s.fired - s.traps, s.path)),
     "anchor": ("unanchored first", lambda s: (s.anchor != "unanchored", s.path)),
@@ -37,15 +39,26 @@ STYLE = (
     ".board tbody{display:flex;flex-direction:column}.board tr{display:flex;flex-wrap:wrap;column-gap:1.1rem}"
     ".board td,.board th{padding:.1rem 0}.board .traps::before{content:'traps '}"
     ".board th[scope=row],.board .why{flex:0 0 100%}.board th[scope=row]{font-weight:700;padding-top:.5rem}}"
-    + "".join(f"main:has(#by-{name}:checked) .board tbody tr{{order:var(--{name})}}" for name in SORTS)
 )
+
+
+def orders(board: Scoreboard) -> Mapping[str, Order]:
+    """By name, what the button says and the key of the order; of money one for each currency, which never compare."""
+    money = {f"cost-{currency}": _most(currency) for currency in sorted({c for s in board.studies for c in s.cost})}
+    return {**BEFORE, **money, **BEHIND}
+
+
+def _most(currency: str) -> Order:
+    """The most of it first, what came back after nothing, and what has none of this currency last."""
+    return f"most {currency} first", lambda s: (currency not in s.cost, -int(s.cost.get(currency, 0)), s.path)
 
 
 def scoreboard_html(board: Scoreboard) -> str:
     """The page of `tollens status FOLDER --html`."""
+    by = orders(board)
     places = {
         name: {study.path: place for place, study in enumerate(sorted(board.studies, key=key))}
-        for name, (_, key) in SORTS.items()
+        for name, (_, key) in by.items()
     }
     rows = [_row(study, {name: place[study.path] for name, place in places.items()}) for study in board.studies]
     head = "".join(
@@ -56,7 +69,9 @@ def scoreboard_html(board: Scoreboard) -> str:
         )
     )  # fmt: skip
     table = f'<table class="board"><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
-    return page_html(f"{board.headline} – Tollens", [f"<style>{STYLE}</style>", _top(board), _sorts(), table, _words()])
+    chosen = "".join(f"main:has(#by-{name}:checked) .board tbody tr{{order:var(--{name})}}" for name in by)
+    style = f"<style>{STYLE}{chosen}</style>"
+    return page_html(f"{board.headline} – Tollens", [style, _top(board), _sorts(by), table, _words()])
 
 
 def _top(board: Scoreboard) -> str:
@@ -69,10 +84,10 @@ def _top(board: Scoreboard) -> str:
     )
 
 
-def _sorts() -> str:
+def _sorts(by: Mapping[str, Order]) -> str:
     buttons = "".join(
         f'<label><input type="radio" name="by" id="by-{name}"{" checked" if name == "worst" else ""}> {text}</label>'
-        for name, (text, _) in SORTS.items()
+        for name, (text, _) in by.items()
     )
     return f'<fieldset class="sorts"><legend>order</legend>{buttons}</fieldset>'
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from tollens.protocol.rate import SEALED
 from tollens.protocol.study import Cost
 from tollens.record.envelope import Envelope
 
@@ -40,12 +41,45 @@ def sealed_study(seal: Envelope) -> SealedStudy:
         return SealedStudy()
 
 
+def unpaid(records: Sequence[Envelope], seal: Envelope) -> list[dict[str, Any]]:
+    """The rows due for cells of a seal that were started and that no row of a climb counts: its last run broke off.
+
+    A climb of the same seal pays for them itself; where the seal is amended there will be none. `records` are those of
+    a checked ledger, `seal` the record of the seal among them.
+    """
+    study, name, run = sealed_study(seal), seal.body["seal"], None
+    started: Counter[str] = Counter()
+    attempt: Counter[str] = Counter()
+    for record in records[seal.seq + 1 :]:
+        body = record.body
+        if _seal_of(record) != name:
+            continue
+        if record.type == "run.started":
+            run = record.id
+        elif record.type == "cell.started":
+            rung = body["key"]["rung"]
+            started[rung] += 1
+            attempt[rung] = max(attempt[rung], body["attempt"])
+        elif record.type == "spend" and body["kind"] == "actual" and isinstance(body["quantity"], int):
+            started[body["rung"]] -= body["quantity"] if body.get("run") is not None else 0
+    return [
+        {
+            "claim": study.claim.id, "rung": rung.id, "cell": "all", "attempt": attempt[rung.id], "kind": "actual",
+            "currency": "USD", "amount_micro": started[rung.id] * rung.est_cost.usd_micro, "rate_id": SEALED,
+            "quantity": started[rung.id], "unit": "request", "evidence": "cell.started records", "seal": name,
+            "run": run,
+        }
+        for rung in study.rung
+        if run is not None and started[rung.id] > 0
+    ]  # fmt: skip
+
+
 def mismatches(records: Sequence[Envelope]) -> list[tuple[int, str]]:
     """(line from 1, what is wrong) for every row of money that the rest of a checked ledger contradicts, by line.
 
     A row that a climb wrote names its run. Its amount is its quantity times the sealed price of the rung; the rows of
-    a seal count every cell that was started, as soon as a run has come to its end; and the money that a verdict
-    states is their sum. Rows written by hand say only which seal they are of.
+    a seal count every cell that was started, as soon as a run has come to its end or the seal is amended; and the
+    money that a verdict states is their sum. Rows written by hand say only which seal they are of.
     """
     books: dict[str, _Book] = {}
     found: list[tuple[int, str]] = []
@@ -55,6 +89,8 @@ def mismatches(records: Sequence[Envelope]) -> list[tuple[int, str]]:
         if record.type in ("seal", "amend"):
             price = {rung.id: rung.est_cost.usd_micro for rung in sealed_study(record).rung}
             books.setdefault(body["seal"], _Book(price))
+            if body.get("amends") in books:
+                books[body["amends"]].close(place)
         elif seal in books:
             books[seal].enter(place, record)
         elif record.type == "spend" and seal is not None:
@@ -75,7 +111,8 @@ class _Book:
     """What the records behind a seal say that name it: rows of its climbs, cells started, and by line what was stated.
 
     `ended` is the line where the last run came to its end; None while it goes on, and where it broke off, because
-    what was started in it is then counted by the next one.
+    what was started in it is then counted by the next one. Where the seal is amended there is no next one, and the
+    amendment counts it.
     """
 
     price: Mapping[str, int]
@@ -94,6 +131,10 @@ class _Book:
             self.stated.append((place, body["decision"]["spent"]["usd_micro"]))
         elif record.type in ("run.started", "run.finished"):
             self.ended = None if record.type == "run.started" or body.get("failed") else place
+
+    def close(self, place: int) -> None:
+        """The seal is amended: no run of it will count what one that broke off has started."""
+        self.ended = self.ended or place
 
     def wrong(self) -> Iterator[tuple[int, str]]:
         counted: dict[str, Fraction] = defaultdict(Fraction)

@@ -45,6 +45,7 @@ from tollens.run.study import (
     alone,
     claim_text,
     registered,
+    restored,
     sealed,
     study_folder,
     write_whole,
@@ -99,7 +100,7 @@ def climb(
     question = question or ClimbQuestion()
     folder = study_folder(path)
     with alone(folder):
-        study = sealed(folder)
+        study = restored(sealed(folder))
         anchor = evidence_of(study, check_remote=question.check_remote)
         if study.verdict is not None:
             _rewrite(folder, study.verdict.body)

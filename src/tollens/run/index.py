@@ -37,8 +37,9 @@ Seals = tuple[tuple[str, str], ...]
 class Refreshed:
     """What was done: ledgers read whole, read from their old end on, left unread; studies that are gone.
 
-    `folders` are those of studies by the name in the index, which is another where a name is no text. `closed` are the
-    folders that cannot be looked into, and why: what lies in them is in no row.
+    `folders` are those of studies by the name in the index, which is another where a name is no text; `rows` what the
+    index has of them, as `Index.known`. `closed` are the folders that cannot be looked into, and why: what lies in them
+    is in no row.
     """
 
     read: int = 0
@@ -49,6 +50,7 @@ class Refreshed:
     notes: list[str] = field(default_factory=list)
     closed: list[tuple[str, str]] = field(default_factory=list)
     folders: dict[str, Path] = field(default_factory=dict)
+    rows: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 @contextmanager
@@ -136,7 +138,7 @@ def _refresh(index: Index, root: Path, rehash: bool, progress: Progress | None) 
                 done.read += not entered.grown
                 done.grown += entered.grown
                 done.records += entered.records
-    _anchors(index, folders)
+    done.rows = _anchored(index, folders, index.known() if gone or stale else known)
     return done
 
 
@@ -176,9 +178,12 @@ def settled(changed: int, now: int) -> bool:
     return changed < now - TICK - (0 if changed % SECOND else 2 * SECOND)
 
 
-def _anchors(index: Index, folders: dict[str, Path]) -> None:
-    """The anchor of every sealed study anew: refs move without any file of a study being touched."""
-    known = index.known()
+def _anchored(index: Index, folders: dict[str, Path], known: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The rows with the anchor of every sealed study anew: refs move without any file of a study being touched.
+
+    What another process has indexed meanwhile, and is in no folder that was looked into here, is left out.
+    """
+    known = {name: row for name, row in known.items() if name in folders}
     asked = {
         name: Asked(folders[name], msgspec.json.decode(row["ledger.seals"], type=Seals), row["kept"])
         for name, row in known.items()
@@ -186,19 +191,21 @@ def _anchors(index: Index, folders: dict[str, Path]) -> None:
     }
     changed = {}
     for name, anchor in anchors_of(asked).items():
-        row = known[name]
         told: dict[str, Any] = {"anchor": "unanchored"}
         if isinstance(anchor, TollensError):  # read anew the next time: no file tells when history is mended
             told |= {"state": "TAMPERED", "found": f"{anchor.subject}: {anchor.found}", "ledger.stamp": ""}
         else:
             told["anchor"] = anchor
-        if any(row[key] != value for key, value in told.items()):
-            changed[name] = row | told
+        if any(known[name][key] != value for key, value in told.items()):
+            changed[name] = known[name] | told
     if not changed:
-        return
+        return known
     with index.writing():
-        for row in changed.values():
-            index.put(row, {k.removeprefix("ledger."): v for k, v in row.items() if k.startswith("ledger.")})
+        now = index.known([*changed])
+        for name, row in changed.items():
+            if name in now and now[name]["ledger.proof"] == known[name]["ledger.proof"]:  # nobody wrote it meanwhile
+                index.put(row, {k.removeprefix("ledger."): v for k, v in row.items() if k.startswith("ledger.")})
+    return known | changed
 
 
 def _closed(folder: Path, error: OSError) -> TollensError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -28,6 +28,7 @@ from tollens.record import ledger as ledgers
 from tollens.record.bearing import bears
 from tollens.record.bodies import Access
 from tollens.record.ledger import Ledger, read_ledger
+from tollens.record.spend import unpaid
 from tollens.run.anchor import Anchor, anchor_of
 from tollens.run.constraints import check_evidence, pinned, rulings_of, unmet
 from tollens.run.laboratory import unbound_note
@@ -151,7 +152,7 @@ def amend(path: str | os.PathLike[str], reason: str, access: Access) -> SealRepo
         anchor = anchor_of(folder, seal_hash(made), known)
         for stale in (DECISION, TRAPS):  # they speak of the old seal, and the ledger keeps what they say
             (folder / stale).unlink(missing_ok=True)
-        _write(folder, made, "amend", body)
+        _write(folder, made, "amend", body, unpaid(ledger.records, seals[-1]))
         seen = access == "results seen" or any(r.body["access"] == "results seen" for r in ledger.of("amend"))
         report = _report(os.fspath(path), made, anchor, warnings)
         return msgspec.structs.replace(
@@ -240,12 +241,16 @@ def _shown(examination: Examination, registration: Registration) -> dict[str, st
     return {side: show_witness(witness, registration.domains) for side, witness in sides.items()}
 
 
-def _write(folder: Path, made: Manifest, kind: Literal["seal", "amend"], body: Mapping[str, Any]) -> None:
+def _write(
+    folder: Path, made: Manifest, kind: Literal["seal", "amend"], body: Mapping[str, Any],
+    due: Sequence[Mapping[str, Any]] = (),
+) -> None:  # fmt: skip
+    """`due` are rows of money that only now are known to be nobody else's to write."""
     attributes = folder / GIT_ATTRIBUTES
     held = attributes.read_bytes() if attributes.is_file() else b""
     if PLAIN not in held.splitlines():  # a checkout must not change line ends of what is sealed as binary
         write_whole(attributes, held + (b"" if held.endswith(b"\n") or not held else b"\n") + PLAIN + b"\n")
-    writer(folder).append(kind, body)
+    writer(folder).append_all([*(("spend", row) for row in due), (kind, body)])
     write_whole(folder / seal.FILE, seal_bytes(made))
 
 

@@ -41,7 +41,7 @@ from tollens.protocol.rung import VIOLATIONS, Measured
 from tollens.record.bodies import PostmortemBody
 from tollens.record.envelope import Envelope
 from tollens.run.laboratory import Found, laboratory_of
-from tollens.run.study import Sealed, alone, registered, sealed, study_folder, write_new, write_whole, writer
+from tollens.run.study import Sealed, alone, registered, restored, sealed, study_folder, write_new, write_whole, writer
 from tollens.subject import file
 
 MOST_BYTES = 1 << 26
@@ -271,7 +271,7 @@ def record_postmortem(path: str | os.PathLike[str]) -> PostmortemReport:
     """
     folder = study_folder(path)
     with alone(folder):
-        found = sealed(folder)
+        found = restored(sealed(folder))
         verdict, decision = _killed(found)
         open_postmortem(found)
         written = read_file(folder / FILE)

@@ -7,12 +7,12 @@ import shlex
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from tollens.core.errors import Exit, TollensError
 from tollens.core.money import Micro, micro
-from tollens.record.index import Index
 from tollens.run.index import Progress, Refreshed, indexed
 from tollens.run.laboratory import laboratory_of, no_study
 
@@ -79,8 +79,8 @@ def scoreboard(
     Raises TollensError: `no_study` (21) where there is none; `path_unreadable`, `index_foreign`, `index_busy` (2).
     """
     root = Path(path)
-    with indexed(root, None if index is None else Path(index), rehash=rehash, progress=progress) as (found, done):
-        standings = [*_blocked(done.folders, _standings(found)), *(_shut(*closed) for closed in done.closed)]
+    with indexed(root, None if index is None else Path(index), rehash=rehash, progress=progress) as (_, done):
+        standings = [*_blocked(done.folders, _standings(done.rows)), *(_shut(*closed) for closed in done.closed)]
     studies = sorted((_addressed(path, s) for s in standings), key=lambda s: (ORDER.index(s.state), s.path))
     if not studies:
         raise no_study(path)
@@ -120,9 +120,8 @@ def _shut(path: str, why: str) -> Standing:
     )  # fmt: skip
 
 
-def _standings(index: Index) -> list[Standing]:
-    rows = index.known().values()
-    studies = [
+def _standings(known: Mapping[str, Mapping[str, Any]]) -> list[Standing]:
+    return [
         Standing(
             path=row["path"], claim=row["claim"], text=row["text"], state=row["state"], rung=row["rung"],
             obstacle=row["obstacle"], found=row["found"], traps=row["traps"], fired=row["fired"],
@@ -131,9 +130,8 @@ def _standings(index: Index) -> list[Standing]:
             exploratory=bool(row["exploratory"]), amendments=row["amendments"], records=row["records"],
             torn=row["torn"], next=row["next"],
         )
-        for row in rows
+        for row in known.values()
     ]  # fmt: skip
-    return studies
 
 
 def _blocked(folders: Mapping[str, Path], studies: list[Standing]) -> list[Standing]:

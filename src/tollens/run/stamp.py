@@ -9,7 +9,7 @@ from tollens.record import ledger as ledgers
 from tollens.record.ledger import Writer
 from tollens.run.anchor import TOKEN, Anchor, anchor_of
 from tollens.run.anchor_timestamp import fetch_token, roots_given, timestamp_query, verify_token
-from tollens.run.study import alone, sealed, study_folder, write_whole
+from tollens.run.study import alone, restored, sealed, study_folder, write_whole
 
 
 def stamp(path: str | os.PathLike[str], url: str) -> Anchor:
@@ -20,7 +20,7 @@ def stamp(path: str | os.PathLike[str], url: str) -> Anchor:
     """
     folder = study_folder(path)
     with alone(folder):
-        study = sealed(folder)
+        study = restored(sealed(folder))
         token = fetch_token(url, timestamp_query(study.hash))
         authority, time = verify_token(token, study.hash, roots_given())
         write_whole(folder / TOKEN, token)

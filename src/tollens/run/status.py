@@ -23,7 +23,7 @@ from tollens.run.imports import sealed_imports
 from tollens.run.lock import amendment, floor_of
 from tollens.run.neighbours import resemblances
 from tollens.run.postmortem import PostmortemState, open_postmortem, state_of
-from tollens.run.study import Sealed, claim_text, sealed, study_folder
+from tollens.run.study import Sealed, alone, behind, claim_text, restored, sealed, study_folder
 
 
 class StatusReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,7 +64,7 @@ def status(path: str | os.PathLike[str], *, check_remote: bool = False) -> Statu
     """
     folder = study_folder(path)
     try:
-        found = sealed(folder)
+        found = _with_seal(sealed(folder))
     except TollensError as error:
         if error.exit_code is not Exit.NOT_SEALED:
             raise
@@ -87,6 +87,18 @@ def status(path: str | os.PathLike[str], *, check_remote: bool = False) -> Statu
         near, notes = resemblances(folder, found.study)
         return msgspec.structs.replace(report, resemblances=near, notes=[*report.notes, *notes])
     return _explained(report, found, os.fspath(path)) if report.state == "KILLED" else report
+
+
+def _with_seal(found: Sealed) -> Sealed:
+    """With its `seal.json` in place; without where another process is at work there or nobody may write."""
+    if behind(found):
+        try:
+            with alone(found.folder):
+                return restored(sealed(found.folder))
+        except TollensError as error:
+            if error.code not in ("study_busy", "ledger_unwritable"):
+                raise
+    return found
 
 
 def _explained(report: StatusReport, found: Sealed, path: str) -> StatusReport:

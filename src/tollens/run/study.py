@@ -260,9 +260,10 @@ def _inside(folder: Path, path: str) -> str:
 
 
 def sealed(folder: Path) -> Sealed:
-    """The study as it was sealed, after every sealed file has been hashed again.
+    """The study as it was sealed, after every sealed file has been hashed again; writes nothing.
 
-    Raises TollensError: `not_sealed` (21); `tampered` or `ledger_broken` (20).
+    A `seal.json` that is missing, or is that of a seal before, is no tampering: the ledger holds it, and `restored`
+    writes it. Raises TollensError: `not_sealed` (21); `tampered` or `ledger_broken` (20).
     """
     ledger = read_ledger(folder / ledgers.FILE)
     seals = ledger.of("seal", "amend")
@@ -282,12 +283,9 @@ def sealed(folder: Path) -> Sealed:
     if seal.seal_hash(manifest) != last.body["seal"]:
         raise tampered(ledgers.FILE, f"a manifest of hash {last.body['seal'][:12]}", "another", "Restore the ledger.")
     before = tuple(r.body["seal"] for r in seals[:-1])
-    if stored is None or _text_digest(stored) in before:  # the ledger is ahead where an amendment was killed
-        write_whole(folder / seal.FILE, seal.seal_bytes(manifest))  # the ledger holds it; the file is for readers
-    elif _text_digest(stored) != last.body["seal"]:
-        raise tampered(
-            f"seal {seal.FILE}", last.body["seal"][:12], _text_digest(stored)[:12], "Restore it: delete seal.json."
-        )
+    named = last.body["seal"] if stored is None else _text_digest(stored)
+    if named not in (last.body["seal"], *before):  # the ledger is ahead where an amendment was killed
+        raise tampered(f"seal {seal.FILE}", last.body["seal"][:12], named[:12], "Restore it: delete seal.json.")
     said = departures(folder, manifest)
     if said:
         raise tampered(
@@ -297,6 +295,22 @@ def sealed(folder: Path) -> Sealed:
     found = Sealed(folder, last.body["seal"], manifest, ledger, before)
     _check_decision(found)
     return found
+
+
+def restored(found: Sealed) -> Sealed:
+    """The same study with its own `seal.json` in place, written from the ledger where it is missing or an older one.
+
+    Only under `alone`: an amendment of somebody else could else be undone. Raises TollensError `ledger_unwritable`, 2.
+    """
+    if behind(found):
+        write_whole(found.folder / seal.FILE, seal.seal_bytes(found.manifest))
+    return found
+
+
+def behind(found: Sealed) -> bool:
+    """Whether `seal.json` is missing, or is not that of the last seal of the ledger."""
+    path = found.folder / seal.FILE
+    return not path.is_file() or _text_digest(path.read_bytes()) != found.hash
 
 
 def _check_decision(found: Sealed) -> None:

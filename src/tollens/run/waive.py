@@ -18,7 +18,7 @@ from tollens.record import ledger as ledgers
 from tollens.record.ledger import Ledger, read_ledger
 from tollens.run.constraints import pinned, rulings_of, today, unknown
 from tollens.run.lock import amendment
-from tollens.run.study import alone, claim_text, sealed, study_folder, writer
+from tollens.run.study import alone, claim_text, restored, sealed, study_folder, writer
 
 
 class WaiveReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,7 +89,7 @@ def _proposed(folder: Path, ledger: Ledger) -> tuple[Study, Sequence[Ruling], bo
     if not seals:
         return read_study(claim_text(folder)), [], False
     try:
-        found = sealed(folder)
+        found = restored(sealed(folder))
     except TollensError as error:
         study = read_study(claim_text(folder))
         if error.code != "tampered" or plain(study) == msgspec.convert(seals[-1].body["manifest"], Manifest).study:
