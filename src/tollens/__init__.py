@@ -19,21 +19,29 @@ if TYPE_CHECKING:
     from tollens.protocol.decision import Decision
     from tollens.protocol.sign_arms import sentinel_arms
     from tollens.run.ab import AbQuestion, ab
+    from tollens.run.ask import ask
     from tollens.run.climb import climb
     from tollens.run.compare import CompareQuestion, compare
     from tollens.run.diff import diff
     from tollens.run.diff_settings import DiffSettings
     from tollens.run.drift.check import drift
+    from tollens.run.imports import ImportQuestion, import_result
     from tollens.run.lint import lint_files
     from tollens.run.lock import amend, lock
     from tollens.run.new import new
+    from tollens.run.obstacles import obstacles
+    from tollens.run.postmortem import record_postmortem
     from tollens.run.power import PowerQuestion, power
+    from tollens.run.purchase import PurchaseQuestion, record_spend
     from tollens.run.result import ScanReport
     from tollens.run.scan import scan
+    from tollens.run.scoreboard import scoreboard
     from tollens.run.selftest import selftest
     from tollens.run.series import series
     from tollens.run.settings import ScanSettings
+    from tollens.run.spend import spend
     from tollens.run.status import status
+    from tollens.run.waive import waive
     from tollens.subject.checkpoint import open_checkpoint
 
 _WHERE = {
@@ -41,7 +49,9 @@ _WHERE = {
     "CompareQuestion": "tollens.run.compare",
     "Decision": "tollens.protocol.decision",
     "DiffSettings": "tollens.run.diff_settings",
+    "ImportQuestion": "tollens.run.imports",
     "PowerQuestion": "tollens.run.power",
+    "PurchaseQuestion": "tollens.run.purchase",
     "Reading": "tollens.core.reading",
     "ScanReport": "tollens.run.result",
     "ScanSettings": "tollens.run.settings",
@@ -49,22 +59,30 @@ _WHERE = {
     "ab": "tollens.run.ab",
     "ablate": "tollens.instrument.ablation",
     "amend": "tollens.run.lock",
+    "ask": "tollens.run.ask",
     "climb": "tollens.run.climb",
     "compare": "tollens.run.compare",
     "diff": "tollens.run.diff",
     "drift": "tollens.run.drift.check",
     "explain": "tollens.core.codes",
+    "import_result": "tollens.run.imports",
     "lint_files": "tollens.run.lint",
     "lock": "tollens.run.lock",
     "new": "tollens.run.new",
+    "obstacles": "tollens.run.obstacles",
     "open_checkpoint": "tollens.subject.checkpoint",
     "power": "tollens.run.power",
+    "record_postmortem": "tollens.run.postmortem",
+    "record_spend": "tollens.run.purchase",
     "remove_trap": "tollens.instrument.surgery",
     "scan": "tollens.run.scan",
+    "scoreboard": "tollens.run.scoreboard",
     "selftest": "tollens.run.selftest",
     "sentinel_arms": "tollens.protocol.sign_arms",
     "series": "tollens.run.series",
+    "spend": "tollens.run.spend",
     "status": "tollens.run.status",
+    "waive": "tollens.run.waive",
 }
 
 __all__ = [
@@ -72,7 +90,9 @@ __all__ = [
     "CompareQuestion",
     "Decision",
     "DiffSettings",
+    "ImportQuestion",
     "PowerQuestion",
+    "PurchaseQuestion",
     "Reading",
     "ScanReport",
     "ScanSettings",
@@ -80,22 +100,30 @@ __all__ = [
     "ab",
     "ablate",
     "amend",
+    "ask",
     "climb",
     "compare",
     "diff",
     "drift",
     "explain",
+    "import_result",
     "lint_files",
     "lock",
     "new",
+    "obstacles",
     "open_checkpoint",
     "power",
+    "record_postmortem",
+    "record_spend",
     "remove_trap",
     "scan",
+    "scoreboard",
     "selftest",
     "sentinel_arms",
     "series",
+    "spend",
     "status",
+    "waive",
 ]
 
 
