@@ -27,6 +27,7 @@ from benchmarks.seal_cell import publish
 from benchmarks.table import Line, show
 from tollens import status
 from tollens.core.canonical import canonical, digest
+from tollens.record.ledger import Ledger
 from tollens.run import lock as locks
 from tollens.run.climb import climb
 from tollens.run.metric_process import Limits, MetricProcess
@@ -45,6 +46,7 @@ FIRST = """
 import sys, time
 from pathlib import Path
 import tollens.cli.study_screen
+from tollens.record.ledger import Ledger
 from tollens.run import climb, closure, lock, plugins, status, study
 folder, inside = Path(sys.argv[1]), [0.0]
 checked = lock.sign_checked
@@ -56,7 +58,7 @@ def measured(*given):
         inside[0] = time.perf_counter() - start
 lock.sign_checked = measured
 start = time.perf_counter()
-lock.manifest_of(folder) if sys.argv[2] == "seal" else status.status(folder)
+lock.manifest_of(folder, Ledger(())) if sys.argv[2] == "seal" else status.status(folder)
 print(time.perf_counter() - start - inside[0])
 """
 
@@ -138,7 +140,7 @@ def sealing(folder: Path, rounds: int, judged: bool) -> list[Line]:
 
     locks.sign_checked = measured  # type: ignore[assignment]
     try:
-        whole = timed(lambda: locks.manifest_of(folder), rounds)
+        whole = timed(lambda: locks.manifest_of(folder, Ledger(())), rounds)
     finally:
         locks.sign_checked = checked
     beside = Times(tuple(a - b for a, b in zip(whole.seconds, inside, strict=True)))
