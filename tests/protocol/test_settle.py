@@ -4,7 +4,7 @@ import math
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tollens.core.errors import TollensError
@@ -38,11 +38,12 @@ def test_the_unit_and_the_noun_are_those_of_the_claim() -> None:
     assert text.startswith("About 27 seeds, 23 more than were read, would tell 0.5 pp from 0 pp")
 
 
+TENS = st.floats(-10.0, 10.0).map(lambda value: round(value, 12))
+
+
 @settings(deadline=None)
-@given(
-    st.lists(st.floats(-10.0, 10.0), min_size=2, max_size=12), st.floats(-10.0, 10.0), st.floats(0.001, 0.3),
-    st.floats(0.1, 10.0),
-)  # fmt: skip
+@given(st.lists(TENS, min_size=2, max_size=12), TENS, st.floats(0.001, 0.3), st.floats(0.1, 10.0))
+@example([0.0, 9.790389986982771e-162], 0.0, 0.25, 0.25)
 def test_the_scale_does_not_matter_and_nothing_breaks(
     values: list[float], value: float, level: float, scale: float
 ) -> None:

@@ -64,7 +64,8 @@ def settling(asked: Undecided) -> str:
         )
     observed = float(x.mean()) if asked.observed is None else between("the aggregate", asked.observed, -1e100, 1e100)
     distance, threshold = _distance(observed, asked)
-    spread = 0.0 if float(np.ptp(x)) == 0.0 else float(x.std(ddof=1))
+    top = float(np.abs(x).max())  # squares of values of 1e-160 are zero
+    spread = 0.0 if float(np.ptp(x)) == 0.0 else top * float((x / top).std(ddof=1))
     at, near = f"{observed:.4g}{_unit(asked)}", f"{threshold:.4g}{_unit(asked)}"
     if distance == 0.0:
         return (
