@@ -7,7 +7,7 @@ import itertools
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tollens.core.errors import TollensError
@@ -58,7 +58,7 @@ reasons = st.sampled_from(["we know", "", "  ", "TODO", "<reason>", "..."])
 days = st.integers(-3, MOST_DAYS + 3).map(lambda n: DAY + datetime.timedelta(days=n))
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.data())
 def test_nothing_triggered_goes_through_without_evidence_or_a_waiver(data: st.DataObject) -> None:
     parts = data.draw(st.lists(st.integers(0, 4), min_size=1, max_size=3, unique=True))
